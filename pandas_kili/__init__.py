@@ -1,0 +1,3 @@
+"""Kili projects as pandas frames."""
+
+__version__ = "0.1.0"

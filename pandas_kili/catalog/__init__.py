@@ -1,0 +1,1 @@
+"""What exists in Kili, written once, as data."""

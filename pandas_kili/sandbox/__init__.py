@@ -1,0 +1,1 @@
+"""A local Kili to read from and write to, without account or network."""
