@@ -1,0 +1,44 @@
+"""What people answered: labels."""
+
+from pandas_kili.catalog.terms import DATE, FLAG, REAL, TEXT, WHOLE, Entity, Field
+
+LABEL_TYPES = ("AUTOSAVE", "DEFAULT", "INFERENCE", "PREDICTION", "REVIEW")
+
+LABEL = Entity(
+    "Label",
+    (
+        Field("id", TEXT, "Kili's identifier of the label"),
+        Field("assetId", TEXT),
+        Field("author", to="User"),
+        Field("authorId", TEXT),
+        Field("createdAt", DATE),
+        Field("labelType", TEXT, choices=LABEL_TYPES),
+        Field("jsonResponse", TEXT, "the answer: JSON text, jobs with annotations"),
+        Field("jsonResponseUrl", TEXT, "where today's servers keep a long answer; `jsonResponse` is completed from it"),
+        Field("response", TEXT, "the answer as the server parsed it, as JSON text"),
+        Field("modelName", TEXT, "the model behind a prediction"),
+        Field("secondsToLabel", REAL, "seconds"),
+        Field("totalSecondsToLabel", WHOLE, "seconds, with all earlier versions"),
+        Field("isLatestLabelForUser", FLAG),
+        Field("isLatestDefaultLabelForUser", FLAG),
+        Field("isLatestReviewLabelForUser", FLAG),
+        Field("isLatestPredictionLabelForUser", FLAG),
+        Field("isSentBackToQueue", FLAG),
+        Field("isCorrected", FLAG),
+        Field("isHoneypot", FLAG),
+        Field("honeypotMark", REAL, mark=True),
+        Field("inferenceMark", REAL, mark=True),
+        Field("reviewScore", REAL),
+        Field("numberOfAnnotations", WHOLE),
+        Field("clientVersion", WHOLE),
+        Field("version", WHOLE),
+        Field("projectId", TEXT),
+        Field("search", TEXT, "what category searches look at, as JSON text"),
+        Field("referencedLabel", to="Label"),
+        Field("labelOf", to="Asset"),
+        Field("assetStep", to="AssetWorkflowStep"),
+        Field("annotations", to="Annotation", many=True),
+    ),
+)
+
+ANNOTATION = Entity("Annotation", (Field("id", TEXT), Field("labelId", TEXT), Field("job", TEXT)))

@@ -1,0 +1,211 @@
+"""From field paths to what is asked of the server, and to the Arrow schemas of its answer and of the frame."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import pyarrow as pa
+
+from pandas_kili.catalog import ENTITIES
+from pandas_kili.catalog.terms import Entity, Field
+from pandas_kili.errors import KiliFieldError
+
+Fields: TypeAlias = Iterable[str] | Mapping[str, pa.DataType]
+
+
+@dataclass(slots=True)
+class Branch:
+    """A node of the selection: an entity, reached by one name."""
+
+    many: bool = False
+    nodes: dict[str, Branch | pa.DataType] = field(default_factory=dict)
+
+    def arrow(self) -> pa.DataType:
+        """Return the Arrow type of what the server serves here."""
+        struct = pa.struct([(name, _arrow(node)) for name, node in self.nodes.items()])
+        return pa.list_(struct) if self.many else struct
+
+    def text(self) -> str:
+        """Return the GraphQL selection of this node."""
+        return " ".join(f"{name}{_text(node)}" for name, node in self.nodes.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the frame: its dotted name is the way to it in the served asset."""
+
+    name: str
+    type: pa.DataType
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is asked of each asset, and what becomes of it.
+
+    Attributes
+    ----------
+    text : str
+        The GraphQL selection, without its outer braces.
+    wire : pyarrow.StructType
+        Type of one served asset.
+    columns : tuple of Column
+        Columns of the frame that the user asked for, in order.
+    """
+
+    text: str
+    wire: pa.StructType
+    columns: tuple[Column, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema of the frame."""
+        return pa.schema([(column.name, column.type) for column in self.columns])
+
+
+def select(fields: Fields, *, also: Iterable[str] = (), root: Entity | None = None) -> Selection:
+    """Turn field paths into a selection.
+
+    Parameters
+    ----------
+    fields : iterable of str, or mapping of str to pyarrow.DataType
+        Dotted paths; a mapping gives the type of paths that the catalogue does not know (None for those that it does).
+    also : iterable of str
+        Paths that are asked for, without becoming columns of their own.
+    root : Entity, optional
+        Where paths begin; the asset by default.
+
+    Raises
+    ------
+    KiliFieldError
+        For a path that leads nowhere, with the nearest known ones.
+    """
+    root = root or ENTITIES["Asset"]
+    if isinstance(fields, str):
+        raise KiliFieldError(
+            f"fields is a list of paths, such as [{fields!r}]; got the string {fields!r}.", field=fields
+        )
+    types = fields if isinstance(fields, Mapping) else dict.fromkeys(fields)
+    if not types:
+        raise KiliFieldError("fields is empty; name at least one, such as ['id'].")
+    wanted, asked = Branch(), Branch()
+    for path, given in types.items():
+        _grow(wanted, root, path, given)
+        _grow(asked, root, path, given)
+    for path in also:
+        _grow(asked, root, path, None)
+    return Selection(asked.text(), asked.arrow(), tuple(_columns(wanted)))
+
+
+def leaf_paths(root: Entity, *, depth: int = 3) -> Iterable[str]:
+    """Yield the dotted paths of the leaves within so many steps of an entity."""
+    for item in root.fields:
+        if item.type is not None:
+            yield item.name
+        elif depth > 1:
+            yield from (f"{item.name}.{rest}" for rest in leaf_paths(ENTITIES[item.to], depth=depth - 1))
+
+
+def known_fields(path: str, *, root: Entity | None = None) -> list[Field]:
+    """Return the catalogue's fields along a dotted path, as far as it is known."""
+    entity: Entity | None = root or ENTITIES["Asset"]
+    found = []
+    for name in path.split("."):
+        known = entity.field(name) if entity else None
+        if known is None:
+            break
+        found.append(known)
+        entity = ENTITIES.get(known.to)
+    return found
+
+
+def _grow(tree: Branch, root: Entity, path: str, given: pa.DataType | None) -> None:
+    if not isinstance(path, str):
+        raise KiliFieldError(f"a field is a string such as 'externalId'; got {path!r}.")
+    *way, leaf = path.split(".")
+    known = known_fields(path, root=root)
+    type_ = _leaf_type(path, known, given, root)
+    for position, name in enumerate(way):
+        many = position < len(known) and known[position].many
+        node = tree.nodes.setdefault(name, Branch(many))
+        if not isinstance(node, Branch):
+            raise KiliFieldError(f"{path!r} leads through {name!r}, which is asked for as a value.", field=path)
+        tree = node
+    if isinstance(tree.nodes.setdefault(leaf, type_), Branch):
+        raise KiliFieldError(f"{path!r} is asked for as a value, and another field leads through it.", field=path)
+
+
+def _leaf_type(path: str, known: list[Field], given: pa.DataType | None, root: Entity) -> pa.DataType:
+    complete = len(known) == path.count(".") + 1
+    if complete and known[-1].type is not None:
+        return known[-1].type if given is None else _readable(path, given)
+    if complete and known[-1].to in ENTITIES and given is None:
+        inner = [f"{path}.{item.name}" for item in ENTITIES[known[-1].to].fields if item.type is not None]
+        raise KiliFieldError(
+            f"{path!r} is not a value: name what is wanted of it, such as {inner[0]!r}.",
+            field=path,
+            suggestions=inner,
+        )
+    if given is not None:
+        return _readable(path, given)
+    raise _unknown(path, root)
+
+
+def _readable(path: str, given: pa.DataType) -> pa.DataType:
+    """Check that a type given by the user is one that JSON pages can be read into."""
+    if not isinstance(given, pa.DataType):
+        raise KiliFieldError(
+            f"the type of {path!r} must be a pyarrow type such as pa.string(); got {given!r}.", field=path
+        )
+    if pa.types.is_list(given):
+        _readable(path, given.value_type)
+    elif pa.types.is_struct(given):
+        for child in given:
+            _readable(f"{path}.{child.name}", child.type)
+    elif given not in {pa.string(), pa.int64(), pa.float64(), pa.bool_()} and not pa.types.is_timestamp(given):
+        raise KiliFieldError(
+            f"{path!r} cannot be read as {given}: use string, int64, double, bool, timestamp, or lists or structs.",
+            field=path,
+        )
+    return given
+
+
+def _unknown(path: str, root: Entity) -> KiliFieldError:
+    paths = list(leaf_paths(root))
+    folded = {known.lower(): known for known in reversed(paths)}
+    near = difflib.get_close_matches(path.lower(), folded, n=3, cutoff=0.6)
+    tail = path.rpartition(".")[2].lower()
+    near += [known for known in folded if known.rpartition(".")[2] == tail and known not in near][: 3 - len(near)]
+    suggestions = [folded[name] for name in near]
+    hint = f" Did you mean {' or '.join(map(repr, suggestions))}?" if suggestions else ""
+    return KiliFieldError(
+        f"Kili's {root.name} has no field {path!r}.{hint}"
+        " A field newer than this package can be read by giving its type: fields={" + repr(path) + ": pa.string()}.",
+        field=path,
+        suggestions=suggestions,
+    )
+
+
+def _columns(tree: Branch, prefix: str = "") -> Iterable[Column]:
+    for name, node in tree.nodes.items():
+        if isinstance(node, Branch) and not node.many:
+            yield from _columns(node, f"{prefix}{name}.")
+        else:
+            yield Column(f"{prefix}{name}", _arrow(node), isinstance(node, Branch))
+
+
+def _arrow(node: Branch | pa.DataType) -> pa.DataType:
+    return node.arrow() if isinstance(node, Branch) else node
+
+
+def _text(node: Branch | pa.DataType) -> str:
+    if isinstance(node, Branch):
+        return f" {{ {node.text()} }}"
+    if pa.types.is_list(node):
+        return _text(node.value_type)
+    if pa.types.is_struct(node):
+        return f" {{ {' '.join(child.name + _text(child.type) for child in node)} }}"
+    return ""
