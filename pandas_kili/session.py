@@ -1,0 +1,407 @@
+"""The client: everything that goes over the network goes through `execute`, `get` and `put`."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import os
+import platform
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING, Any, Self
+
+import requests
+import urllib3
+
+from pandas_kili.answer import is_graphql, judge_answer
+from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliValidationError
+from pandas_kili.operation import Operation, read_operation
+from pandas_kili.ratelimit import Clock, shared_rate_limit
+from pandas_kili.retry import Fate, Retry, Verdict, judge_failure, judge_status
+from pandas_kili.schema import schema_names
+from pandas_kili.settings import Secret, checked_count, checked_timeout, environment, origin, read_settings
+from pandas_kili.transport import MAX_BODY, Answer, Failure, Request, Transport, failure_of, place, program_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+
+__all__ = ["Client", "default_client"]
+
+_LOGGER = logging.getLogger("pandas_kili")
+
+
+class Client:
+    """A connection to one Kili endpoint with one API key. Nothing is sent before the first call.
+
+    One client serves any number of threads. Clients of one endpoint and key share one rate limit in a process.
+
+    Parameters
+    ----------
+    api_key
+        Default: ``KILI_API_KEY``, else ``api_key`` of ``kili-sdk-config.json`` in the working or home directory.
+    api_endpoint
+        Default: ``KILI_API_ENDPOINT``, else ``api_endpoint`` of that file, else Kili's European cloud.
+    verify
+        Whether certificates are checked, or the path of a CA bundle. Default: ``KILI_VERIFY``, else ``verify_ssl``
+        of that file, else True.
+    timeout
+        Seconds to wait for a connection, and for each sign of life of an answer; one number for both, or a pair.
+    max_calls_per_minute
+        Calls to the endpoint a minute, all clients of this endpoint and key in this process together. Kili allows 500.
+    max_workers
+        Requests that a read or a write makes at the same time.
+
+    Notes
+    -----
+    A pickle never holds the key: it is read again, from the environment or the file, where the pickle is loaded.
+    That holds for a key that was given as an argument too, so set ``KILI_API_KEY`` on the workers of a cluster.
+
+    Examples
+    --------
+    >>> client = Client("my-key", "http://localhost:4000/api/label/v2/graphql")
+    >>> client
+    Client('http://localhost:4000/api/label/v2/graphql')
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        api_endpoint: str | None = None,
+        *,
+        verify: bool | str | os.PathLike[str] | None = None,
+        timeout: float | tuple[float, float] = (10, 60),
+        max_calls_per_minute: int = 500,
+        max_workers: int = 8,
+    ) -> None:
+        settings = read_settings(api_key, api_endpoint, verify=verify)
+        self.api_endpoint = settings.api_endpoint
+        self.timeout = checked_timeout(timeout)
+        self.max_calls_per_minute = checked_count("max_calls_per_minute", max_calls_per_minute)
+        self.max_workers = checked_count("max_workers", max_workers)
+        self._api_key = settings.api_key
+        self._verify = settings.verify
+        self._compresses = True
+        self._limit = shared_rate_limit(self.api_endpoint, self._api_key)
+        self._use_clock(Clock())
+
+    def _use_clock(self, clock: Clock) -> None:
+        self._clock = clock
+        self._retry = Retry(clock=clock)
+        self._transport = Transport(self._api_key, self.api_endpoint, self._verify, clock)
+
+    def __repr__(self) -> str:
+        return f"Client({self.api_endpoint!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "api_endpoint": self.api_endpoint,
+            "verify": self._verify,
+            "timeout": self.timeout,
+            "max_calls_per_minute": self.max_calls_per_minute,
+            "max_workers": self.max_workers,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Close the connections. A later call opens new ones."""
+        self._transport.close()
+
+    def execute(self, document: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Execute a GraphQL document.
+
+        Parameters
+        ----------
+        document
+            A query or a mutation. What was possibly done is sent again if it is a query, never if it is a mutation.
+        variables
+            Values of its variables.
+
+        Returns
+        -------
+        dict
+            The `data` of the answer.
+
+        Raises
+        ------
+        KiliAuthenticationError
+            Where the key is refused.
+        KiliConnectionError
+            Where no answer of Kili came; `outcome_unknown` says whether a mutation may have been done.
+        KiliGraphQLError
+            Where the answer holds errors, be it beside data.
+        KiliValidationError
+            Where the variables cannot be written as JSON.
+
+        Examples
+        --------
+        >>> client.execute("query me { data: viewer { email } }")  # doctest: +SKIP
+        {'data': {'email': 'ada@example.com'}}
+        """
+        data: dict[str, Any] = self._executed(document, variables, build=True).data
+        return data
+
+    def execute_bytes(
+        self, document: str, variables: Mapping[str, Any] | None = None, *, stop: threading.Event | None = None
+    ) -> bytes:
+        """Execute a GraphQL document and return the body of the answer, known to be whole and without errors.
+
+        Parameters
+        ----------
+        document, variables
+            As in `execute`.
+        stop
+            Once set, nothing more is waited for and `concurrent.futures.CancelledError` is raised.
+        """
+        answer = self._executed(document, variables, build=False, stop=stop).answer
+        return answer.body if answer else b""
+
+    def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int = MAX_BODY,
+        stop: threading.Event | None = None,
+    ) -> bytes:
+        """Fetch a small file. The key goes along to the endpoint's own origin only.
+
+        Raises
+        ------
+        KiliConnectionError
+            Where the file cannot be had; `status` says what the server answered.
+        """
+        request = Request("GET", url, headers or {}, timeout=self.timeout, max_bytes=max_bytes)
+        with self._transport.session() as session:
+            answer = self._fetched(session, request, stop=stop).answer
+        return answer.body if answer else b""
+
+    @contextmanager
+    def stream(
+        self, url: str, *, headers: Mapping[str, str] | None = None, stop: threading.Event | None = None
+    ) -> Iterator[requests.Response]:
+        """Fetch a large file: the body of the response is for the caller to read.
+
+        Errors of reading it are `KiliConnectionError`, as all others.
+        """
+        request = Request("GET", url, headers or {}, timeout=self.timeout, streamed=True)
+        failure = None
+        with self._transport.session() as session:
+            answer = self._fetched(session, request, stop=stop).answer
+            if answer is None or answer.response is None:
+                raise KiliConnectionError(f"GET {place(url)}: no body.")
+            with answer.response as response:
+                try:
+                    yield response
+                except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                    failure = failure_of(error)
+        if failure is not None:
+            raise KiliConnectionError(f"GET {place(url)}: {failure}.", attempts=1) from None
+
+    def put(
+        self,
+        url: str,
+        data: bytes | IO[bytes],
+        headers: Mapping[str, str] | None = None,
+        *,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Store a file, from where it stands, at a URL that was signed for it.
+
+        Raises
+        ------
+        KiliConnectionError
+            Where the file was not stored; `status` says what the server answered.
+        """
+        size = _size(data)
+        # An empty file would be sent without its length, which buckets refuse.
+        request = Request("PUT", url, headers or {}, data=data if size else b"", timeout=self.timeout)
+        with self._transport.session() as session:
+            self._fetched(session, request, allowance=_seconds_to_send(size), stop=stop)
+
+    def names(self, type_name: str) -> frozenset[str]:
+        """Return the names of the fields, or of the input fields, of a type of the server's schema.
+
+        The schema is asked for once per endpoint in a process. A type that it does not have has no names.
+
+        Examples
+        --------
+        >>> "addAssetsToReview" in client.names("Mutation")  # doctest: +SKIP
+        True
+        """
+        return schema_names(self.api_endpoint, self.execute).get(type_name, frozenset())
+
+    def _executed(
+        self,
+        document: str,
+        variables: Mapping[str, Any] | None,
+        *,
+        build: bool,
+        stop: threading.Event | None = None,
+    ) -> Verdict:
+        operation = read_operation(document)
+        body = _encoded(document, variables)
+        packed = gzip.compress(body, 5, mtime=0) if self._compresses and len(body) >= _COMPRESSED_FROM else None
+
+        def attempt(until: float) -> Verdict:
+            result = self._posted(operation, body, packed, until, stop)
+            if isinstance(result, Failure):
+                return judge_failure(result)
+            verdict = judge_answer(result, operation, build=build)
+            if verdict.fate is not Fate.DONE and result.mentions(self._api_key):
+                verdict = judge_answer(result.without(self._api_key), operation, build=build)
+            if verdict.status == 429:  # noqa: PLR2004
+                self._limit.pause(verdict.retry_after or 1.0, self._clock)
+            return verdict
+
+        return self._retry.run(
+            attempt,
+            f"{self.api_endpoint} ({operation})",
+            repeatable=operation.repeatable,
+            allowance=_seconds_to_send(len(body)),
+            stop=stop,
+        )
+
+    def _posted(
+        self, operation: Operation, body: bytes, packed: bytes | None, until: float, stop: threading.Event | None
+    ) -> Answer | Failure:
+        if packed is not None and self._compresses:
+            result = self._post(operation, packed, {"Content-Encoding": "gzip"}, until, stop)
+            if isinstance(result, Failure) or not _refuses_compression(result):
+                return result
+            self._compresses = False
+        return self._post(operation, body, {}, until, stop)
+
+    def _post(
+        self,
+        operation: Operation,
+        body: bytes,
+        headers: Mapping[str, str],
+        until: float,
+        stop: threading.Event | None,
+    ) -> Answer | Failure:
+        self._limit.acquire(self.max_calls_per_minute, self._clock, stop)
+        start = self._clock.now()
+        connect, read = self.timeout
+        request = Request(
+            "POST",
+            self.api_endpoint,
+            {**_HEADERS, **headers},
+            body,
+            timeout=(connect, read + _seconds_to_send(len(body))),
+            until=until,
+        )
+        result = self._transport.exchange(request)
+        said = result if isinstance(result, Failure) else f"{result.status}, {len(result.body)} bytes"
+        _LOGGER.debug("%s: %s, %.0f ms", operation, said, 1000 * (self._clock.now() - start))
+        return result
+
+    def _fetched(
+        self,
+        session: requests.Session,
+        request: Request,
+        *,
+        allowance: float = 0.0,
+        stop: threading.Event | None = None,
+    ) -> Verdict:
+        file = None if isinstance(request.data, bytes | None) else request.data
+        position = file.tell() if file else 0
+
+        def attempt(until: float) -> Verdict:
+            if file:
+                file.seek(position)
+            result = self._transport.send(session, replace(request, until=until))
+            return judge_failure(result) if isinstance(result, Failure) else self._judge_file(result)
+
+        subject = f"{request.method} {place(request.url)}"
+        return self._retry.run(attempt, subject, repeatable=True, allowance=allowance, stop=stop)
+
+    def _judge_file(self, answer: Answer) -> Verdict:
+        if 200 <= answer.status < 300:  # noqa: PLR2004
+            return Verdict.done(answer)
+        if answer.status in {401, 403} and origin(answer.url) == origin(self.api_endpoint):
+            text = f"Kili refused the API key for {place(answer.url)} (HTTP status {answer.status})."
+            return Verdict.refused(KiliAuthenticationError(text, status=answer.status))
+        shown = answer.without(self._api_key)
+        return judge_status(shown) or Verdict.failed(shown, f"HTTP status {shown.status}: {shown.first_line}")
+
+
+# 26.x of the official SDK compresses from here on; below, packing costs more than it saves.
+_COMPRESSED_FROM = 1_000_000
+_HEADERS = {
+    "Accept": "application/json",
+    "Content-Type": "application/json",
+    "apollographql-client-name": "pandas-kili",
+    "apollographql-client-version": program_version(),
+    "kili-client-name": "pandas-kili",
+    "kili-client-version": program_version(),
+    "kili-client-language-name": "Python",
+    "kili-client-language-version": platform.python_version(),
+}
+
+
+def _encoded(document: str, variables: Mapping[str, Any] | None) -> bytes:
+    # No operation has an empty set of variables: the key is absent where there are none.
+    content = {"query": document, "variables": dict(variables)} if variables else {"query": document}
+    try:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise KiliValidationError(f"The variables cannot be written as JSON: {error}.") from None
+
+
+def _refuses_compression(answer: Answer) -> bool:
+    return answer.status == 415 or (answer.status == 400 and not is_graphql(answer))  # noqa: PLR2004
+
+
+def _size(data: bytes | IO[bytes]) -> int:
+    if isinstance(data, bytes):
+        return len(data)
+    position = data.tell()
+    size = data.seek(0, os.SEEK_END) - position
+    data.seek(position)
+    return size
+
+
+def _seconds_to_send(size: int) -> float:
+    # A slow line of 100 kB a second, which the official SDK reckons with too.
+    return size / 100_000
+
+
+_DEFAULT: dict[tuple[str | None, ...], Client] = {}
+_DEFAULT_LOCK = threading.Lock()
+
+
+def default_client() -> Client:
+    """Return the client that all functions share which are given none.
+
+    It is made from the environment at first use, and made anew where the environment has changed since.
+    """
+    told = tuple(Secret(value) if value else None for value in environment().values())
+    with _DEFAULT_LOCK:
+        if told not in _DEFAULT:
+            client = Client()
+            _DEFAULT.clear()
+            _DEFAULT[told] = client
+        return _DEFAULT[told]
+
+
+def _forget_locks() -> None:
+    """Leave no lock held by a thread that a fork left behind."""
+    global _DEFAULT_LOCK  # noqa: PLW0603
+    _DEFAULT_LOCK = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_locks)

@@ -1,0 +1,75 @@
+"""Every test starts without configuration, caches and clients of others."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from pandas_kili import ratelimit, schema, session, settings
+from pandas_kili.session import Client
+
+KEY = "key-8b1f-secret"
+
+
+def _scripted():
+    # Tests are files, not a package, so a module beside them is loaded by its path.
+    if "scripted" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))
+        sys.modules["scripted"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["scripted"])
+    return sys.modules["scripted"]
+
+
+scripted = _scripted()
+
+
+class FakeClock(ratelimit.Clock):
+    """Time that passes only by waiting."""
+
+    def __init__(self):
+        self.time = 1000.0
+        self.waits = []
+
+    def now(self):
+        return self.time
+
+    def wait(self, seconds, stop=None):
+        self.waits.append(seconds)
+        self.time += seconds
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path):
+    for name in ("API_KEY", "API_ENDPOINT", "VERIFY", "DISABLE_TQDM"):
+        monkeypatch.delenv(f"KILI_{name}", raising=False)
+    for name in ("NETRC", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    for store in (session._DEFAULT, schema._SCHEMAS, ratelimit._LIMITS, settings._SAID):
+        store.clear()
+    return home
+
+
+@pytest.fixture
+def scripted_server():
+    server = scripted.ScriptedServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def client(scripted_server, clock):
+    """A client of the scripted server, for which time passes only by waiting."""
+    with Client(KEY, scripted_server.endpoint, timeout=(2, 2)) as client:
+        client._use_clock(clock)
+        client._retry.jitter = lambda _, most: most
+        yield client

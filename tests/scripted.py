@@ -1,0 +1,120 @@
+"""A real HTTP server on loopback that answers by a script and remembers what it was asked."""
+
+import gzip
+import json
+import socket
+import struct
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Asked:
+    """A request as it arrived."""
+
+    method: str
+    path: str
+    headers: dict
+    body: bytes
+
+    @property
+    def json(self):
+        packed = self.headers.get("Content-Encoding") == "gzip"
+        return json.loads(gzip.decompress(self.body) if packed else self.body)
+
+
+@dataclass
+class Reply:
+    """An answer to give: whole, or with the fault that `how` names (`reset`, `cut`, `unframed`, `drip`)."""
+
+    body: bytes = b'{"data":{"ok":true}}'
+    status: int = 200
+    headers: dict = field(default_factory=dict)
+    delay: float = 0.0
+    how: str = "whole"
+
+    @classmethod
+    def of(cls, content, status=200, **kwargs):
+        return cls(json.dumps(content).encode(), status, **kwargs)
+
+    @classmethod
+    def errors(cls, *codes, status=200, **beside):
+        errors = [{"message": f"said {code}", "extensions": {"code": code}} for code in codes]
+        return cls.of({"data": None, "errors": errors, **beside}, status)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def _serve(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        reply = self.server.scripted.take(Asked(self.command, self.path, dict(self.headers), body))
+        time.sleep(reply.delay)
+        if reply.how == "reset":
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.close_connection = True
+            # The socket goes with its two files; closing it with no linger is what sends the reset.
+            self.connection.close()
+            return
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        if reply.how == "unframed":
+            self.send_header("Connection", "close")
+        else:
+            self.send_header("Content-Length", str(len(reply.body) + (10 if reply.how == "cut" else 0)))
+        self.end_headers()
+        if reply.how == "drip":
+            return self._drip(reply.body)
+        self.wfile.write(reply.body)
+        if reply.how in {"cut", "unframed"}:
+            self.close_connection = True
+        return None
+
+    def _drip(self, body):
+        try:
+            for byte in body:
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.005)
+        except OSError:
+            self.close_connection = True
+
+    do_GET = do_POST = do_PUT = _serve  # noqa: N815
+
+    def log_message(self, *args):
+        pass
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request, client_address):
+        pass
+
+
+class ScriptedServer:
+    """Gives the scripted replies in turn, then `otherwise` for ever."""
+
+    def __init__(self):
+        self.asked, self.script, self.otherwise = [], [], Reply()
+        self.connections = set()
+        self._lock = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.scripted = self
+        self.origin = f"http://127.0.0.1:{self._server.server_port}"
+        self.endpoint = f"{self.origin}/api/label/v2/graphql"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def take(self, asked):
+        with self._lock:
+            self.asked.append(asked)
+            return self.script.pop(0) if self.script else self.otherwise
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
