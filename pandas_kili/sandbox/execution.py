@@ -1,0 +1,157 @@
+"""Documents to answers: each distinct document is parsed and validated once."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from graphql import (
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLObjectType,
+    OperationDefinitionNode,
+    OperationType,
+    execute_sync,
+    parse,
+    validate,
+)
+
+from pandas_kili.sandbox.coercion import argument_values, variable_values
+from pandas_kili.sandbox.refusals import Refusal
+from pandas_kili.sandbox.selection import Picked, Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from graphql import DocumentNode, GraphQLSchema
+
+__all__ = ["Executor", "Prepared", "error_entry"]
+
+_LOG = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    Resolver = Callable[[dict[str, Any], Selection | None], Any]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A document that the schema allows, or the errors that forbid it."""
+
+    document: DocumentNode | None
+    operation: OperationDefinitionNode | None
+    errors: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The names of the fields asked of Query or Mutation."""
+        if self.operation is None:
+            return ()
+        return tuple(node.name.value for node in self.operation.selection_set.selections if node.kind == "field")  # type: ignore[attr-defined]
+
+    @property
+    def is_introspection(self) -> bool:
+        """Whether the document asks about the schema itself."""
+        return any(name in {"__schema", "__type"} for name in self.roots)
+
+    @property
+    def is_mutation(self) -> bool:
+        """Whether the document may change something."""
+        return self.operation is not None and self.operation.operation is OperationType.MUTATION
+
+    @property
+    def is_key_check(self) -> bool:
+        """Whether this is the bare question who one is, which clients ask before anything else."""
+        if self.operation is None or self.operation.name or len(self.roots) != 1:
+            return False
+        return self.roots[0] in {"me", "viewer"} and not self.operation.selection_set.selections[0].alias  # type: ignore[attr-defined]
+
+
+def error_entry(message: str, code: str, **more: Any) -> dict[str, Any]:
+    """Return an error as the wire has it; `extensions` is always an object."""
+    reason = more.pop("reason", None)
+    context = {"context": {"reason": reason}} if reason else {"context": {}}
+    return {"message": message, "extensions": {"code": code, **context}, **more}
+
+
+class Executor:
+    """Answers documents on one schema.
+
+    Parameters
+    ----------
+    schema : GraphQLSchema
+        What may be asked.
+    resolvers : Mapping
+        A function for each root field, given the arguments and what is asked of the result.
+    """
+
+    def __init__(self, schema: GraphQLSchema, resolvers: Mapping[str, Resolver]) -> None:
+        self._schema = schema
+        self._resolvers = resolvers
+        self.prepare = lru_cache(maxsize=512)(self._prepare)
+        self._introspect = lru_cache(maxsize=16)(self._introspection)
+
+    def _prepare(self, text: str) -> Prepared:
+        try:
+            document = parse(text)
+        except GraphQLError as error:
+            return Prepared(None, None, (_of_graphql(error, "GRAPHQL_PARSE_FAILED"),))
+        errors = validate(self._schema, document)
+        operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+        if not errors and len(operations) != 1:
+            errors = [GraphQLError("Must provide one operation.")]
+        if errors:
+            return Prepared(document, None, tuple(_of_graphql(error, "GRAPHQL_VALIDATION_FAILED") for error in errors))
+        return Prepared(document, operations[0])
+
+    def answer(self, text: str, variables: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Return the HTTP status and the body of the answer to a document."""
+        prepared = self.prepare(text)
+        if prepared.operation is None or prepared.document is None:
+            return 400, {"errors": list(prepared.errors)}
+        if prepared.is_introspection:
+            return 200, self._introspect(text)
+        try:
+            values = variable_values(self._schema, prepared.operation, variables)
+        except Refusal as refusal:
+            return 400, {"errors": [error_entry(str(refusal), refusal.code)]}
+        return 200, self._run(prepared.document, prepared.operation, values)
+
+    def _introspection(self, text: str) -> dict[str, Any]:
+        document = self.prepare(text).document
+        result = execute_sync(self._schema, document)  # type: ignore[arg-type]
+        return {"data": result.data} if not result.errors else {"data": None, "errors": [e.formatted for e in result.errors]}
+
+    def _run(self, document: DocumentNode, operation: OperationDefinitionNode, values: dict[str, Any]) -> dict[str, Any]:
+        root = self._schema.get_root_type(operation.operation)
+        if not isinstance(root, GraphQLObjectType):
+            raise TypeError(f"The schema has no {operation.operation.value}")
+        fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+        data: dict[str, Any] = {}
+        for picked in Selection(root, [operation.selection_set], fragments, values).picked:
+            try:
+                data[picked.key] = self._resolved(root, picked, values)
+            except Refusal as refusal:
+                return {"data": None, "errors": [_at(picked, str(refusal), refusal.code, refusal.reason)]}
+            except Exception as error:
+                _LOG.exception("The sandbox failed at %s", picked.name)
+                return {"data": None, "errors": [_at(picked, f"{type(error).__name__}: {error}", "INTERNAL_SERVER_ERROR")]}
+        return {"data": data}
+
+    def _resolved(self, root: GraphQLObjectType, picked: Picked, values: dict[str, Any]) -> Any:
+        if picked.name == "__typename":
+            return root.name
+        arguments = argument_values(root.fields[picked.name], picked.node, values)
+        source = self._resolvers[picked.name](arguments, picked.selection)
+        return source if picked.selection is None else picked.selection.cut(source)
+
+
+def _of_graphql(error: GraphQLError, code: str) -> dict[str, Any]:
+    return error_entry(error.message, code, locations=[{"line": p.line, "column": p.column} for p in error.locations or ()])
+
+
+def _at(picked: Picked, message: str, code: str, reason: str | None = None) -> dict[str, Any]:
+    start = picked.node.loc.start_token if picked.node.loc else None
+    locations = [{"line": start.line, "column": start.column}] if start else []
+    return error_entry(message, code, reason=reason, locations=locations, path=[picked.key])

@@ -1,0 +1,297 @@
+"""Rows of the store to the objects of the schema, a page at a time: one query for each relation, not one for each row."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from pandas_kili.sandbox.category_search import category_counts
+from pandas_kili.sandbox.store import one_of
+from pandas_kili.sandbox.workflow import steps_of
+from pandas_kili.sandbox.workspace import ADMIN_EMAIL, ORGANIZATION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pandas_kili.sandbox.selection import Selection
+    from pandas_kili.sandbox.store import Row
+    from pandas_kili.sandbox.workspace import Workspace
+
+__all__ = ["Loader"]
+
+_ANSWER_ROUTE = "/api/label/v2/answers"
+_FAR_FUTURE = "2099-01-01T00:00:00.000Z"
+_LINKS = ("content", "jsonContent", "ocrMetadata")
+_ASSET_FLAGS = ("skipped", "isHoneypot", "isUsedForConsensus")
+_LABEL_FLAGS = ("isSentBackToQueue", "isHoneypot", "skipped")
+_SEED_TWINS = ("status", "duration", "latestLabel", "projectId", "metadata", "thumbnail")
+_LATEST_FLAGS = {
+    "isLatestLabelForUser": None,
+    "isLatestDefaultLabelForUser": "DEFAULT",
+    "isLatestReviewLabelForUser": "REVIEW",
+    "isLatestPredictionLabelForUser": "PREDICTION",
+}
+
+
+def _grouped(rows: Iterable[Row], key: str) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row[key]].append(row)
+    return groups
+
+
+class Loader:
+    """Turns rows into objects, as far as a selection asks for them.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Where the rows are.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._store = workspace.store
+
+    def _of(self, table: str, column: str, keys: Iterable[str], order: str = "rank") -> list[Row]:
+        sql = f"SELECT * FROM {table} WHERE {column} IN (SELECT value FROM json_each(?)) ORDER BY {order}"  # noqa: S608
+        return self._store.rows(sql, (one_of(set(keys)),))
+
+    # ------------------------------------------------------------------------------------------------------ assets
+
+    def assets(self, rows: list[Row], selection: Selection) -> list[Row]:
+        """Complete rows of `assets`."""
+        names = selection.names
+        for row in rows:
+            self._complete_asset(row, names)
+        relations: dict[str, Callable[[list[Row], Selection], None]] = {
+            "issues": self._attach_issues,
+            "toBeLabeledBy": self._attach_assignees,
+            "project": self._attach_projects,
+            "currentStep": self._attach_steps,
+        }
+        for name, attach in relations.items():
+            if name in names:
+                attach(rows, selection.of(name))
+        if names & {"labels", "latestLabel", "latestLabels", "latestLabelCompute"}:
+            self._attach_labels(rows, selection)
+        self._attach_counts(rows, names)
+        for name in _SEED_TWINS:
+            if f"{name}Compute" in names:
+                for row in rows:
+                    row[f"{name}Compute"] = row.get(name)
+        return rows
+
+    def _complete_asset(self, row: Row, names: set[str]) -> None:
+        for name in _ASSET_FLAGS:
+            row[name] = bool(row[name])
+        for name in _LINKS:
+            row[name] = row[name] and self._workspace.bucket.link(row[name])
+        row["isToReview"] = row["status"] == "TO_REVIEW"
+        row["isProcessingAuthorized"] = True
+        row["labelVersion"] = row["numberOfValidLocks"] = 0
+        for name in ("locks", "dynamicTilerTokens", "assetProjectModels", "latestLabels", "sentBackTo"):
+            row[name] = []
+        if names & {"metadata", "metadataCompute"}:
+            row["metadata"] = json.loads(row["jsonMetadata"])
+        for name in ("resolution", "pageResolutions"):
+            row[name] = row[name] and json.loads(row[name])
+
+    def _attach_issues(self, rows: list[Row], selection: Selection) -> None:
+        issues = self._of("issues", "assetId", (row["id"] for row in rows))
+        self._attach_authors(issues, selection)
+        for issue in issues:
+            issue.update(comments=[], issueNumber=issue["rank"], hasBeenSeen=False)
+        grouped = _grouped(issues, "assetId")
+        for row in rows:
+            row["issues"] = grouped.get(row["id"], [])
+
+    def _attach_assignees(self, rows: list[Row], selection: Selection) -> None:
+        sql = "SELECT * FROM assignees WHERE assetId IN (SELECT value FROM json_each(?)) ORDER BY rowid"
+        sql = sql.replace(" ORDER BY rowid", "")  # a table WITHOUT ROWID comes in the order of its key
+        assigned = self._store.rows(sql, (one_of(row["id"] for row in rows),))
+        users = self.users_by_id(row["userId"] for row in assigned)
+        grouped = _grouped(assigned, "assetId")
+        for row in rows:
+            row["toBeLabeledBy"] = [
+                project_user(row["projectId"], users[one["userId"]]) for one in grouped.get(row["id"], [])
+            ]
+
+    def _attach_projects(self, rows: list[Row], selection: Selection) -> None:
+        found = self._of("projects", "id", (row["projectId"] for row in rows))
+        projects = {project["id"]: project for project in self.projects(found, selection)}
+        for row in rows:
+            row["project"] = projects[row["projectId"]]
+
+    def _attach_steps(self, rows: list[Row], _: Selection) -> None:
+        projects = self._of("projects", "id", (row["projectId"] for row in rows))
+        names = {step["id"]: step["name"] for project in projects for step in steps_of(project)}
+        for row in rows:
+            step = row["stepId"]
+            row["currentStep"] = step and {"id": step, "name": names.get(step), "status": row["stepStatus"]}
+
+    def _attach_counts(self, rows: list[Row], names: set[str]) -> None:
+        for name in names & {"openIssuesAssigneeIds", "openIssuesObjectMids", "openQuestionsAuthorIds"}:
+            for row in rows:
+                row[name] = []
+        if "isToBeLabeledBy" in names:
+            sql = "SELECT DISTINCT assetId FROM assignees WHERE assetId IN (SELECT value FROM json_each(?))"
+            assigned = {row["assetId"] for row in self._store.rows(sql, (one_of(row["id"] for row in rows),))}
+            for row in rows:
+                row["isToBeLabeledBy"] = row["id"] in assigned
+
+    def _attach_labels(self, rows: list[Row], selection: Selection) -> None:
+        found = self._of("labels", "assetId", (row["id"] for row in rows), "createdAt, rank")
+        for picked in selection.picked:
+            if picked.name in {"labels", "latestLabel", "latestLabels", "latestLabelCompute"} and picked.selection:
+                self.labels(found, picked.selection)
+        grouped = _grouped(found, "assetId")
+        for row in rows:
+            labels = grouped.get(row["id"], [])
+            row["labels"] = labels
+            row["latestLabel"] = labels[-1] if labels else None
+            row["latestLabels"] = list({label["authorId"]: label for label in labels}.values())
+
+    # ------------------------------------------------------------------------------------------------------ labels
+
+    def labels(self, rows: list[Row], selection: Selection) -> list[Row]:
+        """Complete rows of `labels`."""
+        names = selection.names
+        for row in rows:
+            self._complete_label(row, names)
+        self._attach_authors(rows, selection)
+        if names & set(_LATEST_FLAGS):
+            self._attach_latest(rows)
+        if "labelOf" in names:
+            found = self._of("assets", "id", (row["assetId"] for row in rows))
+            assets = {asset["id"]: asset for asset in self.assets(found, selection.of("labelOf"))}
+            for row in rows:
+                row["labelOf"] = assets[row["assetId"]]
+        return rows
+
+    def _complete_label(self, row: Row, names: set[str]) -> None:
+        for name in _LABEL_FLAGS:
+            row[name] = bool(row[name])
+        row.update(isCorrected=False, version=0, annotations=[], search={})
+        row["totalSecondsToLabel"] = int(row["secondsToLabel"] or 0)
+        if "response" in names:
+            row["response"] = json.loads(row["jsonResponse"])
+        if "numberOfAnnotations" in names:
+            row["numberOfAnnotations"] = sum(category_counts(row["jsonResponse"]).values())
+        if self._workspace.json_response_urls:
+            row["jsonResponse"] = ""
+            row["jsonResponseUrl"] = f"{self._workspace.bucket.origin}{_ANSWER_ROUTE}?id={row['id']}"
+
+    def _attach_latest(self, rows: list[Row]) -> None:
+        every = self._of("labels", "assetId", (row["assetId"] for row in rows), "createdAt, rank")
+        for flag, wanted in _LATEST_FLAGS.items():
+            latest = {
+                (label["assetId"], label["authorId"]): label["id"]
+                for label in every
+                if wanted is None or label["labelType"] == wanted
+            }
+            for row in rows:
+                row[flag] = latest.get((row["assetId"], row["authorId"])) == row["id"]
+
+    def _attach_authors(self, rows: list[Row], selection: Selection) -> None:
+        if "author" not in selection.names:
+            return
+        users = self.users_by_id(row["authorId"] for row in rows)
+        for row in rows:
+            row["author"] = users[row["authorId"]]
+
+    # ------------------------------------------------------------------------------------------ people and projects
+
+    def users_by_id(self, ids: Iterable[str]) -> dict[str, Row]:
+        """Return users by id."""
+        return {row["id"]: user(row) for row in self._of("users", "id", ids)}
+
+    def projects(self, rows: list[Row], selection: Selection) -> list[Row]:
+        """Complete rows of `projects`."""
+        for row in rows:
+            steps = [dict(step, order=place) for place, step in enumerate(steps_of(row))]
+            row.update(_PROJECT_DEFAULTS, steps=steps, dataConnections=json.loads(row["dataConnections"]))
+        if selection.names & {"roles", "author"}:
+            self._attach_roles(rows)
+        for row in rows:
+            self._count(row, selection.names)
+        return rows
+
+    def _attach_roles(self, rows: list[Row]) -> None:
+        everyone = [user(row) for row in self._store.rows("SELECT * FROM users ORDER BY rank")]
+        for row in rows:
+            row["roles"] = [project_user(row["id"], person) for person in everyone]
+            row["author"] = everyone[0]
+
+    def _count(self, row: Row, names: set[str]) -> None:
+        for name, (table, condition) in _PROJECT_COUNTS.items():
+            if name in names:
+                sql = f"SELECT count(*) FROM {table} WHERE projectId = ? AND {condition}"  # noqa: S608 -- our own text
+                row[name] = self._store.value(sql, (row["id"],))
+
+
+_PROJECT_DEFAULTS: dict[str, Any] = {
+    "instructions": "",
+    "consensusTotCoverage": 0,
+    "reviewCoverage": 0,
+    "useHoneyPot": False,
+    "canNavigateBetweenAssets": True,
+    "canSkipAsset": True,
+    "readPermissionsForAssetsAndLabels": True,
+    "organizationId": ORGANIZATION["id"],
+    "stepGroups": [],
+}
+_PROJECT_COUNTS = {
+    "numberOfAssets": ("assets", "TRUE"),
+    "numberOfRemainingAssets": ("assets", "status IN ('TODO', 'ONGOING')"),
+    "numberOfReviewedAssets": ("assets", "status = 'REVIEWED'"),
+    "numberOfSkippedAssets": ("assets", "skipped"),
+    "numberOfOpenIssues": ("issues", "type = 'ISSUE' AND status = 'OPEN'"),
+    "numberOfSolvedIssues": ("issues", "type = 'ISSUE' AND status = 'SOLVED'"),
+    "numberOfOpenQuestions": ("issues", "type = 'QUESTION' AND status = 'OPEN'"),
+    "numberOfSolvedQuestions": ("issues", "type = 'QUESTION' AND status = 'SOLVED'"),
+}
+
+
+def user(row: Row) -> Row:
+    """Complete a row of `users`."""
+    return {
+        **row,
+        "activated": True,
+        "updatedAt": row["createdAt"],
+        "organization": ORGANIZATION,
+        "organizationId": ORGANIZATION["id"],
+        "organizations": [ORGANIZATION],
+        "organizationRole": {"id": row["id"], "role": "ADMIN" if row["email"] == ADMIN_EMAIL else "USER"},
+        "projectUsers": [],
+        "apiKeys": [],
+        "isServiceAccount": False,
+    }
+
+
+def project_user(project_id: str, person: Row) -> Row:
+    """Return a user as a member of a project."""
+    return {
+        "id": f"{project_id}-{person['id']}",
+        "activated": True,
+        "role": "ADMIN" if person["email"] == ADMIN_EMAIL else "LABELER",
+        "starred": False,
+        "user": person,
+        "project": {"id": project_id},
+        "status": "ACTIVATED",
+    }
+
+
+def api_key(key: str, owner: Row) -> Row:
+    """Return the served key, of which only the end is shown."""
+    return {
+        "id": "sandbox-key",
+        "name": "sandbox",
+        "key": f"…{key[-4:]}",
+        "createdAt": owner["createdAt"],
+        "expiryDate": _FAR_FUTURE,
+        "revoked": False,
+        "user": owner,
+        "userId": owner["id"],
+    }

@@ -1,0 +1,343 @@
+"""`Sandbox`: a local Kili to start, fill, and look into."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pandas_kili.sandbox.edits import Edits, edit_resolvers
+from pandas_kili.sandbox.execution import Executor
+from pandas_kili.sandbox.faults import Fault, FaultPlan
+from pandas_kili.sandbox.files import Bucket
+from pandas_kili.sandbox.filling import asset_rows, label_rows
+from pandas_kili.sandbox.imports import Imports, import_resolvers
+from pandas_kili.sandbox.labelling import Labelling, labelling_resolvers
+from pandas_kili.sandbox.queries import query_resolvers
+from pandas_kili.sandbox.routes import GRAPHQL_ROUTE, Routes
+from pandas_kili.sandbox.schema import schema_of
+from pandas_kili.sandbox.server import Server
+from pandas_kili.sandbox.stamps import new_id, now
+from pandas_kili.sandbox.store import Store
+from pandas_kili.sandbox.workspace import ADMIN_EMAIL, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from types import TracebackType
+
+    import pandas as pd
+
+    from pandas_kili.sandbox.routes import Request
+    from pandas_kili.sandbox.schema import Generation
+    from pandas_kili.sandbox.store import Row
+    from pandas_kili.session import Client
+
+__all__ = ["Sandbox"]
+
+
+class Sandbox:
+    """A local Kili: serves the GraphQL API on loopback, with rows in a SQLite file and files beside it.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        Folder that keeps the data; without one, all is gone when the sandbox stops.
+    api_key : str, optional
+        The key to serve; by default one is made, and kept with the data.
+    port : int
+        Where to listen; 0 takes a free port.
+    faults : iterable of Fault
+        Failures to befall the requests.
+    generation : {"both", "seed", "today"}
+        Which generation of the API to speak: the one with ``appendManyToDataset``, the one with
+        ``appendManyAssets``, or both side by side.
+    max_calls_per_minute : int, optional
+        How many operations a minute are answered, the rest refused with HTTP 429; None for no limit.
+    signed_url_ttl : float
+        Seconds for which a signed upload URL is good.
+    unique_external_ids : bool
+        Whether an external id can be only once in a project.
+    json_response_urls : bool
+        Whether the answers of labels are served behind URLs instead of inline.
+    import_delay : float
+        Seconds that an asynchronous import takes.
+    seed : int
+        What the chances of faults are drawn from.
+
+    Examples
+    --------
+    >>> with Sandbox() as sandbox:
+    ...     project_id = sandbox.create_project("Digits", "IMAGE")
+    """
+
+    def __init__(  # noqa: PLR0913 -- each is one rule of the sandbox, by keyword
+        self,
+        path: str | Path | None = None,
+        *,
+        api_key: str | None = None,
+        port: int = 0,
+        faults: Iterable[Fault] = (),
+        generation: Generation = "both",
+        max_calls_per_minute: int | None = 500,
+        signed_url_ttl: float = 3600.0,
+        unique_external_ids: bool = True,
+        json_response_urls: bool = False,
+        import_delay: float = 0.05,
+        seed: int = 0,
+    ) -> None:
+        self._path = None if path is None else Path(path).expanduser()
+        self._given_key = api_key
+        self._port = port
+        self._generation: Generation = generation
+        self._max_calls_per_minute = max_calls_per_minute
+        self._signed_url_ttl = signed_url_ttl
+        self._rules: dict[str, Any] = {
+            "unique_external_ids": unique_external_ids,
+            "json_response_urls": json_response_urls,
+            "import_delay": import_delay,
+        }
+        self._plan = FaultPlan(faults, seed)
+        self._server: Server | None = None
+        self._client: Client | None = None
+
+    def __repr__(self) -> str:
+        return f"<Sandbox at {self.api_endpoint}>" if self._server else "<Sandbox, not started>"
+
+    # ------------------------------------------------------------------------------------------------ start and stop
+
+    def start(self) -> Self:
+        """Start to serve, in threads of this process."""
+        if self._server is not None:
+            raise RuntimeError("The sandbox is started already")
+        self._folder = self._path or Path(tempfile.mkdtemp(prefix="kili-sandbox-"))
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._store = Store(self._folder / "sandbox.sqlite")
+        self._workspace = self._opened()
+        self._imports, self._labelling = Imports(self._workspace), Labelling(self._workspace)
+        executor = Executor(schema_of(self._generation), self._resolvers())
+        routes = Routes(self._workspace, executor, self._imports.settle, self._max_calls_per_minute)
+        self._server = Server(self._port, routes, self._store, self._plan)
+        self._workspace.bucket.origin = self._server.origin
+        self._server.start()
+        return self
+
+    def _opened(self) -> Workspace:
+        key = self._given_key or self._store.setting("api_key", secrets.token_hex(20))
+        self._store.replicas.longest_lag = self._plan.longest_lag()
+        bucket = Bucket(self._store, self._folder / "files", self._signed_url_ttl)
+        workspace = Workspace(self._store, bucket, key, self._generation, **self._rules)
+        workspace.admin_id()  # the administrator is the first user
+        return workspace
+
+    def _resolvers(self) -> dict[str, Any]:
+        return {
+            **query_resolvers(self._workspace),
+            **import_resolvers(self._imports),
+            **edit_resolvers(Edits(self._workspace, self._imports)),
+            **labelling_resolvers(self._labelling),
+        }
+
+    def stop(self) -> None:
+        """Stop serving; without a `path`, the data is removed."""
+        if self._server is None:
+            return
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        self._server.stop()
+        self._server = None
+        self._store.close()
+        if self._path is None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self.start() if self._server is None else self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _running(self) -> Server:
+        if self._server is None:
+            raise RuntimeError("The sandbox is not started: use `with Sandbox() as sandbox`, or `start()`")
+        return self._server
+
+    # ------------------------------------------------------------------------------------------------ how to reach it
+
+    @property
+    def api_endpoint(self) -> str:
+        """The URL of the GraphQL API."""
+        return self._running().origin + GRAPHQL_ROUTE
+
+    @property
+    def api_key(self) -> str:
+        """The key that is served."""
+        self._running()
+        return self._workspace.api_key
+
+    @property
+    def client(self) -> Client:
+        """A client of this sandbox, closed with it."""
+        if self._client is None:
+            from pandas_kili.session import Client  # noqa: PLC0415 -- a server that needs no client until asked for one
+
+            self._client = Client(api_key=self.api_key, api_endpoint=self.api_endpoint)
+        return self._client
+
+    # ------------------------------------------------------------------------------------------------------ filling it
+
+    def create_project(
+        self,
+        title: str,
+        input_type: str,
+        json_interface: Mapping[str, Any] | str | None = None,
+        *,
+        workflow_version: str = "V1",
+        steps: Sequence[Mapping[str, Any]] = (),
+        min_consensus_size: int = 1,
+    ) -> str:
+        """Create a project and return its id.
+
+        Parameters
+        ----------
+        title, input_type : str
+            As Kili has them: ``"IMAGE"``, ``"TEXT"``, ``"PDF"``, ``"VIDEO"``, …
+        json_interface : Mapping or str, optional
+            The jobs to annotate.
+        workflow_version : {"V1", "V2", "V3"}
+            From V2 on, assets move through `steps`.
+        steps : sequence of Mapping
+            The steps, each with a ``name``.
+        min_consensus_size : int
+            How many labels an asset used for consensus needs.
+        """
+        interface = json_interface if isinstance(json_interface, str) else json.dumps(json_interface or {"jobs": {}})
+        instant, project_id = now(), new_id()
+        project = {
+            "id": project_id,
+            "title": title,
+            "inputType": input_type,
+            "jsonInterface": interface,
+            "minConsensusSize": min_consensus_size,
+            "workflowVersion": workflow_version,
+            "steps": json.dumps([{"id": new_id(), "type": "DEFAULT", **step} for step in steps]),
+            "createdAt": instant,
+            "updatedAt": instant,
+        }
+        self._running()
+        self._store.insert("projects", [project])
+        return project_id
+
+    def add_assets(self, project_id: str, rows: pd.DataFrame | Iterable[Mapping[str, Any]]) -> list[str]:
+        """Add assets by the thousand without the wire, and return their ids.
+
+        Parameters
+        ----------
+        project_id : str
+            Where they go.
+        rows : DataFrame or iterable of Mapping
+            Columns as Kili names them: ``externalId``, ``content``, ``jsonMetadata``, ``status``, ``createdAt``, …
+        """
+        self._running()
+        created = self._imports.append(self._workspace.project(project_id), asset_rows(rows))
+        return [row["id"] for row in created]
+
+    def add_labels(self, frame: pd.DataFrame, *, project_id: str | None = None) -> list[str]:
+        """Add labels, as if labelers had made them, and return their ids; the statuses of the assets follow.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            ``assetId``, or ``externalId`` with ``projectId``; ``jsonResponse`` (object or JSON text); ``author`` or
+            ``author.email`` (an email, whose user is made where there is none); and optionally ``labelType``,
+            ``createdAt``, ``secondsToLabel``, ``modelName`` and the marks.
+        project_id : str, optional
+            The project of the external ids, instead of a column.
+        """
+        self._running()
+        with self._store.transaction():
+            return [label["id"] for label in self._labelling.add(label_rows(self._workspace, frame, project_id))]
+
+    def add_issue(self, asset_id: str, type: str = "ISSUE", status: str = "OPEN") -> str:  # noqa: A002 -- Kili's name
+        """Raise an issue or a question on an asset, and return its id."""
+        self._running()
+        project_id = self._store.value("SELECT projectId FROM assets WHERE id = ?", (asset_id,))
+        issue = {"id": new_id(), "assetId": asset_id, "projectId": project_id, "authorId": self._workspace.admin_id()}
+        instant = now()
+        self._store.insert(
+            "issues", [{**issue, "type": type, "status": status, "createdAt": instant, "updatedAt": instant}]
+        )
+        return str(issue["id"])
+
+    def set_asset(self, asset_id: str, **columns: Any) -> None:
+        """Set stored columns of one asset, whatever the API would say: ``status="REVIEWED"``, ``consensusMark=0.5``."""
+        self._running()
+        assignments = ", ".join(f'"{name}" = ?' for name in columns)
+        self._store.change(f"UPDATE assets SET {assignments} WHERE id = ?", (*columns.values(), asset_id))  # noqa: S608
+
+    def delete_assets(self, asset_ids: Iterable[str]) -> None:
+        """Delete assets without the wire."""
+        self._running()
+        Edits(self._workspace, self._imports).delete([{"id": asset_id} for asset_id in asset_ids])
+
+    def user_id(self, email: str = ADMIN_EMAIL) -> str:
+        """Return the id of a user, made where there is none."""
+        self._running()
+        return self._workspace.user_ids([email])[email]
+
+    # ------------------------------------------------------------------------------------------------- looking into it
+
+    def assets(self, project_id: str) -> list[Row]:
+        """Return the assets of a project as stored, in the order of creation."""
+        self._running()
+        return self._store.rows("SELECT * FROM assets WHERE projectId = ? ORDER BY createdAt, rank", (project_id,))
+
+    def labels(self, project_id: str) -> list[Row]:
+        """Return the labels of a project as stored, in the order of creation."""
+        self._running()
+        return self._store.rows("SELECT * FROM labels WHERE projectId = ? ORDER BY createdAt, rank", (project_id,))
+
+    def assignees(self, asset_id: str) -> list[str]:
+        """Return the emails of those who are to label an asset."""
+        self._running()
+        sql = "SELECT email FROM assignees JOIN users ON users.id = userId WHERE assetId = ? ORDER BY email"
+        return [row["email"] for row in self._store.rows(sql, (asset_id,))]
+
+    @property
+    def requests(self) -> list[Request]:
+        """The requests that arrived, oldest first, some thousands of them at most."""
+        return list(self._running().requests)
+
+    def clear_requests(self) -> None:
+        """Forget the requests that arrived."""
+        self._running().requests.clear()
+
+    # ------------------------------------------------------------------------------------------------------ disturbing it
+
+    def inject(self, *faults: Fault) -> None:
+        """Let more faults befall the requests from now on."""
+        for fault in faults:
+            self._plan.add(fault)
+        if self._server is not None:
+            self._store.replicas.longest_lag = self._plan.longest_lag()
+
+    def clear_faults(self) -> None:
+        """Fail no more."""
+        self._plan.clear()
+
+    def before_request(self, hook: Callable[[Request], None]) -> None:
+        """Call `hook` with each request before its work, in the thread that serves it."""
+        self._running().before.append(hook)
+
+    def after_request(self, hook: Callable[[Request], None]) -> None:
+        """Call `hook` with each request after its work, before the answer leaves."""
+        self._running().after.append(hook)
+
+    def clear_hooks(self) -> None:
+        """Call no hooks any more."""
+        self._running().before.clear()
+        self._running().after.clear()

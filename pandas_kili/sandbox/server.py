@@ -1,0 +1,284 @@
+"""HTTP on loopback: reads requests, lets faults befall them, sends replies."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import os
+import socket
+import struct
+import threading
+import zlib
+from collections import deque
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from pandas_kili.sandbox.routes import GRAPHQL_ROUTE, Reply, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pandas_kili.sandbox.faults import Fault, FaultPlan
+    from pandas_kili.sandbox.routes import Routes
+    from pandas_kili.sandbox.store import Store
+
+__all__ = ["Server"]
+
+_LOOPBACK = "127.0.0.1"
+_REMEMBERED = 20_000
+_WORTH_PACKING = 1400
+_PIECE = 1 << 20
+_DRIPS = 20
+_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
+_LONGEST_BODY = 100_000_000
+
+if TYPE_CHECKING:
+    Hook = Callable[[Request], None]
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one sandbox.
+
+    Parameters
+    ----------
+    port : int
+        Where to listen, 0 for any free port.
+    routes : Routes
+        Who answers.
+    store : Store
+        Whose past can be read.
+    plan : FaultPlan
+        What befalls the requests.
+    """
+
+    daemon_threads = True
+    request_queue_size = 128
+    allow_reuse_address = True
+
+    def __init__(self, port: int, routes: Routes, store: Store, plan: FaultPlan) -> None:
+        super().__init__((_LOOPBACK, port), _Handler)
+        self.routes = routes
+        self.store = store
+        self.plan = plan
+        self.requests: deque[Request] = deque(maxlen=_REMEMBERED)
+        self.before: list[Hook] = []
+        self.after: list[Hook] = []
+        self.stopping = threading.Event()
+        self._live: dict[threading.Thread, socket.socket] = {}
+        self._loop = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True, name="kili-sandbox")
+
+    @property
+    def origin(self) -> str:
+        """The URL of the server without a path."""
+        return f"http://{_LOOPBACK}:{self.server_port}"
+
+    def start(self) -> None:
+        """Serve from now on, in threads."""
+        self._loop.start()
+
+    def stop(self) -> None:
+        """Close all connections, wait for the work in hand, and free the port."""
+        self.stopping.set()
+        self.shutdown()
+        for connection in list(self._live.values()):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in list(self._live):
+            thread.join(10)
+        self._loop.join()
+        self.server_close()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Handle a connection in a thread that `stop` knows of."""
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
+        self._live[thread] = request
+        thread.start()
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Handle a connection to its end."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._live.pop(threading.current_thread(), None)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that go away, nor of connections that faults have closed."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server_version = "kili-sandbox"
+    sys_version = ""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the name is the parent's
+        """Keep the terminal quiet: the requests are remembered instead."""
+
+    # ---------------------------------------------------------------------------------------------------- methods
+
+    def do_POST(self) -> None:  # noqa: N802 -- named by http.server
+        body = b"".join(self._pieces())
+        if self.path != GRAPHQL_ROUTE:
+            self._send(Reply.of_page(404, "Not Found"))
+            return
+        try:
+            document, variables = self._parsed(body)
+        except (ValueError, zlib.error, OSError, EOFError, RecursionError) as error:
+            self._send(Reply.of_error(400, f"The body is not a GraphQL request: {error}", "BAD_REQUEST"))
+            return
+        operations = self.server.routes.operations_of(document)
+        request = Request("POST", self.path, self.headers, document, variables, operations)
+        self._serve(request, lambda: self.server.routes.graphql(request))
+
+    def do_GET(self) -> None:  # noqa: N802 -- named by http.server
+        request = Request(self.command, self.path, self.headers, operations=(self.command,))
+        self._serve(request, lambda: self.server.routes.get(request))
+
+    do_HEAD = do_GET  # noqa: N815 -- named by http.server
+
+    def do_PUT(self) -> None:  # noqa: N802 -- named by http.server
+        request = Request("PUT", self.path, self.headers, operations=("PUT",))
+        body = self._pieces()
+        self._serve(request, lambda: self.server.routes.put(request, body), unread=body)
+
+    # ---------------------------------------------------------------------------------------------------- requests
+
+    def _pieces(self) -> Iterator[bytes]:
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            yield from self._chunks()
+            return
+        left = int(self.headers.get("Content-Length", 0))
+        while left > 0:
+            piece = self.rfile.read(min(_PIECE, left))
+            if not piece:
+                raise ConnectionResetError("The client went away in the middle of a body")
+            left -= len(piece)
+            yield piece
+
+    def _chunks(self) -> Iterator[bytes]:
+        while size := int(self.rfile.readline(20).split(b";")[0], 16):
+            yield self.rfile.read(size)
+            self.rfile.readline(4)
+        self.rfile.readline(4)
+
+    def _parsed(self, body: bytes) -> tuple[str, dict[str, Any]]:
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, _LONGEST_BODY)
+        call = json.loads(body)
+        if not isinstance(call, dict) or not isinstance(call.get("query"), str):
+            raise ValueError("no query in it")
+        variables = call.get("variables") or {}
+        if not isinstance(variables, dict):
+            raise ValueError("variables are an object")
+        return call["query"], variables
+
+    # ------------------------------------------------------------------------------------------------------ faults
+
+    def _serve(self, request: Request, work: Callable[[], Reply], unread: Iterator[bytes] = iter(())) -> None:
+        self.server.requests.append(request)
+        for hook in self.server.before:
+            hook(request)
+        faults = self.server.plan.meet(request.operations)
+        for fault in faults:
+            if fault.kind == "latency":
+                self._wait(fault)
+        failure = next((fault for fault in faults if fault.is_failure), None)
+        if failure is not None and not failure.comes_after:
+            deque(unread, maxlen=0)
+            self._fail(failure, None)
+            return
+        reply = self._worked(work, next((fault for fault in faults if fault.kind == "replica_lag"), None))
+        deque(unread, maxlen=0)
+        for hook in self.server.after:
+            hook(request)
+        if failure is None:
+            self._send(reply)
+        else:
+            self._fail(failure, reply)
+
+    def _worked(self, work: Callable[[], Reply], lag: Fault | None) -> Reply:
+        if lag is None:
+            return work()
+        with self.server.store.lagging(lag.duration(self.server.plan.chance)):
+            return work()
+
+    def _wait(self, fault: Fault) -> None:
+        self.server.stopping.wait(fault.duration(self.server.plan.chance))
+
+    def _fail(self, fault: Fault, reply: Reply | None) -> None:
+        if fault.kind in {"reset_before", "reset_after"}:
+            self._reset()
+        elif fault.kind in {"refuse", "timeout_after"}:
+            self._wait(fault)
+            self.close_connection = True
+        elif reply is not None and fault.kind in {"cut", "drip"}:
+            self._send_badly(fault, reply)
+        else:
+            self._send(_failed(fault, reply))
+
+    def _reset(self) -> None:
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+        os.close(self.connection.detach())
+
+    # ----------------------------------------------------------------------------------------------------- replies
+
+    def _send(self, reply: Reply) -> None:
+        if reply.file is None and len(reply.body) >= _WORTH_PACKING and self._takes_gzip():
+            reply.body = gzip.compress(reply.body, compresslevel=1)
+            reply.headers["Content-Encoding"] = "gzip"
+        self._begin(reply)
+        if self.command == "HEAD":
+            self.end_headers()
+        elif reply.file is None:
+            self._headers_buffer: list[bytes]
+            self._headers_buffer.append(b"\r\n" + reply.body)  # one segment: headers and body leave together
+            self.flush_headers()
+        else:
+            self.end_headers()
+            for piece in reply.pieces():
+                self.wfile.write(piece)
+
+    def _takes_gzip(self) -> bool:
+        return "gzip" in self.headers.get("Accept-Encoding", "")
+
+    def _begin(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        self.send_header("Content-Type", reply.content_type)
+        self.send_header("Content-Length", str(reply.length))
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+
+    def _send_badly(self, fault: Fault, reply: Reply) -> None:
+        self._begin(reply)
+        self.end_headers()
+        body = b"".join(reply.pieces())
+        if fault.kind == "cut":
+            self.wfile.write(body[: len(body) // 2])
+            self.close_connection = True
+            return
+        step = max(len(body) // _DRIPS, 1)
+        pause = fault.duration(self.server.plan.chance) / _DRIPS
+        for start in range(0, len(body), step):
+            self.wfile.write(body[start : start + step])
+            self.server.stopping.wait(pause)
+
+
+def _failed(fault: Fault, reply: Reply | None) -> Reply:
+    if fault.kind == "status":
+        page = Reply.of_page(fault.status, f"{fault.status} from the sandbox")
+        if fault.retry_after is not None:
+            page.headers["Retry-After"] = f"{fault.retry_after:g}"
+        return page
+    if fault.kind == "html":
+        return Reply.of_page(200, "Please log in")
+    if fault.kind == "expired_signature":
+        return Reply(403, "application/xml", b"<?xml version='1.0'?><Error><Code>ExpiredToken</Code></Error>")
+    if fault.kind == "disk_full":
+        return Reply.of_page(507, "Insufficient Storage")
+    error = Reply.of_error(200, fault.message, fault.code)
+    if fault.kind == "partial_data" and reply is not None:
+        return Reply.of_json(200, {**json.loads(reply.body), "errors": json.loads(error.body)["errors"]})
+    return error

@@ -1,0 +1,117 @@
+"""The state of a sandbox, in one SQLite file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from contextlib import contextmanager
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from pandas_kili.sandbox.category_search import label_matches
+from pandas_kili.sandbox.replica import Replicas
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+__all__ = ["Row", "Store", "one_of"]
+
+Row = dict[str, Any]
+
+
+def one_of(values: Iterable[Any]) -> str:
+    """Return the parameter of ``IN (SELECT value FROM json_each(?))``, which takes lists of any length."""
+    return json.dumps(list(values))
+
+
+class Store:
+    """Rows of a SQLite file, shared by the threads of a server.
+
+    Parameters
+    ----------
+    path : Path
+        The file, made where it does not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        self._view = threading.local()
+        self._connection = self._connect()
+        self._connection.executescript(resources.files("pandas_kili.sandbox").joinpath("tables.sql").read_text())
+        self.replicas = Replicas(self._connect)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+        connection.create_function("label_matches", 2, label_matches, deterministic=True)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")  # what is committed outlives the process, if not the machine
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Return the rows of a query as dicts."""
+        with self._lock:
+            connection: sqlite3.Connection = getattr(self._view, "connection", None) or self._connection
+            cursor = connection.execute(sql, parameters)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def value(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """Return the only value of a query, None where it has no row."""
+        rows = self.rows(sql, parameters)
+        return next(iter(rows[0].values())) if rows else None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Store]:
+        """Do all of it or nothing; a transaction within another is part of it."""
+        with self._lock:
+            if self._connection.in_transaction:
+                yield self
+                return
+            self.replicas.before_write()
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def change(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run one statement that writes, and return how many rows it touched."""
+        with self.transaction():
+            return self._connection.execute(sql, parameters).rowcount
+
+    def insert(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert `rows`, which all have the keys of the first."""
+        if not rows:
+            return
+        names = list(rows[0])
+        places = ", ".join("?" * len(names))
+        sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({places})"  # noqa: S608 -- names of our own columns
+        with self.transaction():
+            self._connection.executemany(sql, [[row[name] for name in names] for row in rows])
+
+    def setting(self, name: str, default: str) -> str:
+        """Return the stored setting `name`, having stored `default` where there was none."""
+        self.change("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, default))
+        return str(self.value("SELECT value FROM settings WHERE name = ?", (name,)))
+
+    @contextmanager
+    def lagging(self, seconds: float) -> Iterator[None]:
+        """Let this thread read the state of `seconds` ago."""
+        with self._lock:
+            self._view.connection = self.replicas.as_of(seconds) if seconds else None
+            try:
+                yield
+            finally:
+                self._view.connection = None
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self.replicas.close()
+            self._connection.close()
