@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pandas_kili.operation import Operation
     from pandas_kili.transport import Answer
 
-__all__ = ["is_graphql", "judge_answer"]
+__all__ = ["judge_answer", "refuses_compression"]
 
 _REFUSAL_STATUSES = frozenset({401, 403})
 # The codes that Apollo, the server's library, gives to refusals and to what went wrong inside.
@@ -39,10 +39,12 @@ def judge_answer(answer: Answer, operation: Operation, *, build: bool) -> Verdic
     return _judge_content(answer, _parsed(answer.body), operation)
 
 
-def is_graphql(answer: Answer) -> bool:
-    """Whether the answer comes from a GraphQL server, and not from something before it."""
-    content = _parsed(answer.body)
-    return isinstance(content, dict) and ("data" in content or bool(_errors(content)))
+def refuses_compression(answer: Answer) -> bool:
+    """Whether a compressed request was not understood: 415, or a 400 from something before the GraphQL server."""
+    if answer.status == 400:  # noqa: PLR2004
+        content = _parsed(answer.body)
+        return not (isinstance(content, dict) and ("data" in content or "errors" in content))
+    return answer.status == 415  # noqa: PLR2004
 
 
 def _is_plain(body: bytes) -> bool:

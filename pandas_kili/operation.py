@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pandas_kili.errors import KiliGraphQLError
+from pandas_kili.errors import KiliGraphQLError, KiliValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["Operation", "read_operation"]
+__all__ = ["Operation", "encoded", "read_operation"]
 
 # Lexical tokens of the GraphQL specification, section 2.1, as far as brackets and names need telling from text.
 _TOKEN = re.compile(
@@ -68,3 +69,19 @@ def _definitions(document: str) -> Iterator[tuple[str, str | None]]:
                 head = []
         elif token["name"] is not None and depth == 0:
             head.append(token["name"])
+
+
+def encoded(document: str, variables: Mapping[str, Any] | None = None) -> bytes:
+    """Write the body of a request.
+
+    Raises
+    ------
+    KiliValidationError
+        Where the variables hold what JSON has no word for, such as NaN.
+    """
+    # The key of the variables is absent where there are none, as in the official SDK's requests.
+    content = {"query": document, "variables": dict(variables)} if variables else {"query": document}
+    try:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise KiliValidationError(f"The variables cannot be written as JSON: {error}.") from None

@@ -157,6 +157,7 @@ class Retry:
         subject: str,
         *,
         repeatable: bool,
+        admit: Callable[[], None] = lambda: None,
         allowance: float = 0.0,
         stop: threading.Event | None = None,
     ) -> Verdict:
@@ -170,6 +171,8 @@ class Retry:
             What the error is about.
         repeatable
             Whether the request may be sent again where it may have been processed.
+        admit
+            Called before each attempt, to wait for its turn: the deadline does not count that.
         allowance
             Seconds that this request may take longer than others.
         stop
@@ -177,6 +180,9 @@ class Retry:
         """
         start, sent, spent = self.clock.now(), 0, 0
         while True:
+            arrived = self.clock.now()
+            admit()
+            start += self.clock.now() - arrived
             verdict = attempt(start + self.deadline + allowance)
             sent += 1
             self.reached = self.reached or not verdict.unreachable
@@ -190,19 +196,17 @@ class Retry:
             self.clock.wait(delay, stop)
 
     def _delay(self, verdict: Verdict, sent: int) -> float:
-        """Full jitter over a doubling bound, of 30 seconds at most; or as long as the server asks for."""
-        if verdict.retry_after is not None:
-            return verdict.retry_after
-        return self.jitter(0.0, min(30.0, 0.25 * 2.0 ** min(sent, 10)))
+        """Full jitter over a doubling bound, of 30 seconds at most; but no less than the server asks for."""
+        return max(verdict.retry_after or 0.0, self.jitter(0.0, min(30.0, 0.25 * 2.0 ** min(sent, 10))))
 
 
-def _may_resend(verdict: Verdict, spent: int, repeatable: bool) -> bool:  # noqa: FBT001
+def _may_resend(verdict: Verdict, spent: int, repeatable: bool) -> bool:
     if verdict.fate is Fate.NOT_PROCESSED:
         return True
     return verdict.fate in {Fate.UNKNOWN, Fate.TRANSIENT} and repeatable and spent < verdict.attempts
 
 
-def _error(verdict: Verdict, subject: str, sent: int, repeatable: bool) -> KiliError:  # noqa: FBT001
+def _error(verdict: Verdict, subject: str, sent: int, repeatable: bool) -> KiliError:
     if verdict.error is not None:
         return verdict.error
     unknown = not repeatable and (verdict.fate is Fate.UNKNOWN or verdict.doubtful)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import logging
 import os
 import platform
@@ -15,9 +14,9 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import requests
 import urllib3
 
-from pandas_kili.answer import is_graphql, judge_answer
-from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliValidationError
-from pandas_kili.operation import Operation, read_operation
+from pandas_kili.answer import judge_answer, refuses_compression
+from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError
+from pandas_kili.operation import Operation, encoded, read_operation
 from pandas_kili.ratelimit import Clock, shared_rate_limit
 from pandas_kili.retry import Fate, Retry, Verdict, judge_failure, judge_status
 from pandas_kili.schema import schema_names
@@ -252,61 +251,50 @@ class Client:
         stop: threading.Event | None = None,
     ) -> Verdict:
         operation = read_operation(document)
-        body = _encoded(document, variables)
-        packed = gzip.compress(body, 5, mtime=0) if self._compresses and len(body) >= _COMPRESSED_FROM else None
+        body = encoded(document, variables)
+        allowance = _seconds_to_send(len(body))
+        connect, read = self.timeout
+        request = Request("POST", self.api_endpoint, _HEADERS, body, timeout=(connect, read + allowance))
+        packed = self._packed(request)
 
         def attempt(until: float) -> Verdict:
-            result = self._posted(operation, body, packed, until, stop)
-            if isinstance(result, Failure):
-                return judge_failure(result)
-            verdict = judge_answer(result, operation, build=build)
-            if verdict.fate is not Fate.DONE and result.mentions(self._api_key):
-                verdict = judge_answer(result.without(self._api_key), operation, build=build)
-            if verdict.status == 429:  # noqa: PLR2004
-                self._limit.pause(verdict.retry_after or 1.0, self._clock)
-            return verdict
+            chosen = packed if self._compresses else request
+            return self._posted(replace(chosen, until=until), operation, build=build)
 
         return self._retry.run(
             attempt,
             f"{self.api_endpoint} ({operation})",
             repeatable=operation.repeatable,
-            allowance=_seconds_to_send(len(body)),
+            admit=lambda: self._limit.acquire(self.max_calls_per_minute, self._clock, stop),
+            allowance=allowance,
             stop=stop,
         )
 
-    def _posted(
-        self, operation: Operation, body: bytes, packed: bytes | None, until: float, stop: threading.Event | None
-    ) -> Answer | Failure:
-        if packed is not None and self._compresses:
-            result = self._post(operation, packed, {"Content-Encoding": "gzip"}, until, stop)
-            if isinstance(result, Failure) or not _refuses_compression(result):
-                return result
-            self._compresses = False
-        return self._post(operation, body, {}, until, stop)
+    def _packed(self, request: Request) -> Request:
+        if not self._compresses or not isinstance(request.data, bytes) or len(request.data) < _COMPRESSED_FROM:
+            return request
+        headers = {**request.headers, "Content-Encoding": "gzip"}
+        return replace(request, headers=headers, data=gzip.compress(request.data, 5, mtime=0))
 
-    def _post(
-        self,
-        operation: Operation,
-        body: bytes,
-        headers: Mapping[str, str],
-        until: float,
-        stop: threading.Event | None,
-    ) -> Answer | Failure:
-        self._limit.acquire(self.max_calls_per_minute, self._clock, stop)
+    def _posted(self, request: Request, operation: Operation, *, build: bool) -> Verdict:
         start = self._clock.now()
-        connect, read = self.timeout
-        request = Request(
-            "POST",
-            self.api_endpoint,
-            {**_HEADERS, **headers},
-            body,
-            timeout=(connect, read + _seconds_to_send(len(body))),
-            until=until,
-        )
         result = self._transport.exchange(request)
         said = result if isinstance(result, Failure) else f"{result.status}, {len(result.body)} bytes"
         _LOGGER.debug("%s: %s, %.0f ms", operation, said, 1000 * (self._clock.now() - start))
-        return result
+        if isinstance(result, Failure):
+            return judge_failure(result)
+        if "Content-Encoding" in request.headers and refuses_compression(result):
+            self._compresses = False
+            return Verdict(Fate.NOT_PROCESSED, "compressed requests are not taken", status=result.status)
+        return self._judged(result, operation, build=build)
+
+    def _judged(self, answer: Answer, operation: Operation, *, build: bool) -> Verdict:
+        verdict = judge_answer(answer, operation, build=build)
+        if verdict.status == 429:  # noqa: PLR2004
+            self._limit.pause(verdict.retry_after or 1.0, self._clock)
+        if verdict.fate is not Fate.DONE and answer.mentions(self._api_key):
+            return judge_answer(answer.without(self._api_key), operation, build=build)
+        return verdict
 
     def _fetched(
         self,
@@ -350,19 +338,6 @@ _HEADERS = {
     "kili-client-language-name": "Python",
     "kili-client-language-version": platform.python_version(),
 }
-
-
-def _encoded(document: str, variables: Mapping[str, Any] | None) -> bytes:
-    # No operation has an empty set of variables: the key is absent where there are none.
-    content = {"query": document, "variables": dict(variables)} if variables else {"query": document}
-    try:
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise KiliValidationError(f"The variables cannot be written as JSON: {error}.") from None
-
-
-def _refuses_compression(answer: Answer) -> bool:
-    return answer.status == 415 or (answer.status == 400 and not is_graphql(answer))  # noqa: PLR2004
 
 
 def _size(data: bytes | IO[bytes]) -> int:

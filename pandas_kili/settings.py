@@ -79,7 +79,7 @@ def read_settings(
     """
     told = environment()
     endpoint = _first(api_endpoint, told["KILI_API_ENDPOINT"], _configured("api_endpoint", str), DEFAULT_ENDPOINT)
-    trust = _first(verify, told["KILI_VERIFY"], _configured("verify_ssl", (bool, str)), True)  # noqa: FBT003
+    trust = _first(verify, told["KILI_VERIFY"], _configured("verify_ssl", (bool, str)), True)
     key = _first(api_key, told["KILI_API_KEY"], _configured("api_key", str))
     return Settings(_checked_key(key), _checked_endpoint(endpoint), _checked_trust(trust))
 
@@ -190,7 +190,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _checked_trust(verify: bool | str | os.PathLike[str]) -> bool | str:  # noqa: FBT001
+def _checked_trust(verify: bool | str | os.PathLike[str]) -> bool | str:
     if isinstance(verify, bool):
         return _warned(verify)
     text = os.fspath(verify).strip()
@@ -206,7 +206,7 @@ def _checked_trust(verify: bool | str | os.PathLike[str]) -> bool | str:  # noqa
 _SAID: set[str] = set()
 
 
-def _warned(verify: bool) -> bool:  # noqa: FBT001
+def _warned(verify: bool) -> bool:
     """Say once in a process that certificates are not checked; urllib3 would say it at every request."""
     if not verify:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)

@@ -122,7 +122,7 @@ class Transport:
     MAX_IDLE = 30.0
     MAX_REDIRECTS = 10
 
-    def __init__(self, api_key: Secret, api_endpoint: str, verify: bool | str, clock: Clock) -> None:  # noqa: FBT001
+    def __init__(self, api_key: Secret, api_endpoint: str, verify: bool | str, clock: Clock) -> None:
         self._credential = _Credential(api_key, api_endpoint)
         self._verify = verify
         self._clock = clock

@@ -1,0 +1,49 @@
+"""The package reads from top to bottom: each module imports only what comes before it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import pandas_kili
+
+ROOT = Path(pandas_kili.__file__).parent
+ORDER = """
+errors
+catalog.terms catalog.users catalog.projects catalog.labels catalog.issues catalog.assets catalog
+selection category_search filters
+settings ratelimit operation transport retry answer schema session
+frame exact label_answers parallel pages progress read media annotations write preview plot accessor dask
+sandbox __main__ .
+""".split()
+PRESENT = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__").replace("__init__", ".")
+    for path in ROOT.rglob("*.py")
+)
+
+
+def imported(module):
+    path = ROOT.joinpath(*module.strip(".").split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        pairs = [(each.name, None) for each in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            pairs = [(node.module, each.name) for each in node.names]
+        for package, name in pairs:
+            head, _, tail = package.partition(".")
+            if head == "pandas_kili":
+                inner = f"{tail}.{name}".strip(".")
+                yield inner if inner in PRESENT else tail or "."
+
+
+@pytest.mark.parametrize("module", [name for name in PRESENT if not name.startswith("sandbox")])
+def test_a_module_imports_only_earlier_ones(module):
+    assert module in ORDER, f"{module} has no place in the reading order"
+    earlier = ORDER[: ORDER.index(module)]
+    assert [name for name in imported(module) if name not in [*earlier, module]] == []
+
+
+@pytest.mark.parametrize("module", [name for name in PRESENT if name.startswith("sandbox")])
+def test_the_sandbox_knows_errors_and_the_client_and_never_the_catalog(module):
+    assert {name for name in imported(module) if not name.startswith("sandbox")} <= {"errors", "session"}
