@@ -80,8 +80,6 @@ class Edits:
         _refuse_large(len(rows))
         return rows
 
-    # ------------------------------------------------------------------------------------------------------- verbs
-
     def with_outcomes(self, verb: Verb) -> Resolver:
         """Let `verb` answer for each asset what became of it."""
 
@@ -135,8 +133,6 @@ class Edits:
         move_to_queue(self._store, [row["id"] for row in moving], now())
         return moving
 
-    # -------------------------------------------------------------------------------------------------- properties
-
     def update_many(self, arguments: Arguments, _: Selection | None) -> list[Row]:
         """Change properties of assets one by one, all or none."""
         wheres, changes = arguments["where"], arguments["data"]
@@ -169,7 +165,7 @@ class Edits:
             columns["status"] = change["status"]
         name = columns.get("externalId", asset["externalId"])
         if name != asset["externalId"] and self._workspace.unique_external_ids:
-            self._imports.refuse_taken_names(asset["projectId"], [name])
+            self._imports.refuse_taken_names(asset["projectId"], [str(name)])
         return columns
 
     def _set(self, asset_id: str, columns: Row) -> None:
@@ -177,8 +173,6 @@ class Edits:
         assignments = ", ".join(f"{name} = ?" for name in named)
         sql = f"UPDATE assets SET {assignments} WHERE id = ?"  # noqa: S608 -- names of our own columns
         self._store.change(sql, (*named.values(), asset_id))
-
-    # -------------------------------------------------------------------------------------------------- assignment
 
     def _assign(self, asset_id: str, users: Iterable[str]) -> None:
         self._store.change("DELETE FROM assignees WHERE assetId = ?", (asset_id,))
@@ -207,8 +201,6 @@ class Edits:
         """Assign assets to users, and answer with the assets."""
         with self._store.transaction():
             return self._assigning(arguments["userIds"])(self._matching(arguments["where"]))
-
-    # ------------------------------------------------------------------------------------------------- single marks
 
     def prioritize(self, arguments: Arguments, selection: Selection | None) -> Row:
         """Give assets a priority."""

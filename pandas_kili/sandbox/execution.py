@@ -121,9 +121,15 @@ class Executor:
     def _introspection(self, text: str) -> dict[str, Any]:
         document = self.prepare(text).document
         result = execute_sync(self._schema, document)  # type: ignore[arg-type]
-        return {"data": result.data} if not result.errors else {"data": None, "errors": [e.formatted for e in result.errors]}
+        return (
+            {"data": result.data}
+            if not result.errors
+            else {"data": None, "errors": [e.formatted for e in result.errors]}
+        )
 
-    def _run(self, document: DocumentNode, operation: OperationDefinitionNode, values: dict[str, Any]) -> dict[str, Any]:
+    def _run(
+        self, document: DocumentNode, operation: OperationDefinitionNode, values: dict[str, Any]
+    ) -> dict[str, Any]:
         root = self._schema.get_root_type(operation.operation)
         if not isinstance(root, GraphQLObjectType):
             raise TypeError(f"The schema has no {operation.operation.value}")
@@ -134,9 +140,12 @@ class Executor:
                 data[picked.key] = self._resolved(root, picked, values)
             except Refusal as refusal:
                 return {"data": None, "errors": [_at(picked, str(refusal), refusal.code, refusal.reason)]}
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 -- whatever it is, the caller gets an answer of the API's form
                 _LOG.exception("The sandbox failed at %s", picked.name)
-                return {"data": None, "errors": [_at(picked, f"{type(error).__name__}: {error}", "INTERNAL_SERVER_ERROR")]}
+                return {
+                    "data": None,
+                    "errors": [_at(picked, f"{type(error).__name__}: {error}", "INTERNAL_SERVER_ERROR")],
+                }
         return {"data": data}
 
     def _resolved(self, root: GraphQLObjectType, picked: Picked, values: dict[str, Any]) -> Any:
@@ -148,7 +157,9 @@ class Executor:
 
 
 def _of_graphql(error: GraphQLError, code: str) -> dict[str, Any]:
-    return error_entry(error.message, code, locations=[{"line": p.line, "column": p.column} for p in error.locations or ()])
+    return error_entry(
+        error.message, code, locations=[{"line": p.line, "column": p.column} for p in error.locations or ()]
+    )
 
 
 def _at(picked: Picked, message: str, code: str, reason: str | None = None) -> dict[str, Any]:

@@ -114,8 +114,6 @@ class Imports:
         if taken or len(set(names)) < len(names):
             raise Refusal(f"External ids already exist: {taken or 'twice in one call'}")
 
-    # -------------------------------------------------------------------------------------------------- asynchronous
-
     def append_later(self, arguments: Arguments, _: Selection | None) -> Row:
         """Answer with a notification that will tell how the import ended."""
         project = self._workspace.project(arguments["where"].get("id"))

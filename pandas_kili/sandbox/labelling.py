@@ -88,8 +88,6 @@ class Labelling:
             raise Refusal(f"[unexpectedRetrieving] No assets with ids {sorted(unknown)[:10]}")
         return projects
 
-    # --------------------------------------------------------------------------------------------------- mutations
-
     def append_many(self, arguments: Arguments, _: Selection | None) -> list[Row]:
         """Append up to a hundred labels of one type."""
         data = arguments["data"]

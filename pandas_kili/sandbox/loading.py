@@ -1,4 +1,4 @@
-"""Rows of the store to the objects of the schema, a page at a time: one query for each relation, not one for each row."""
+"""Rows of the store to the objects of the schema, a page at a time: one query a relation, not one a row."""
 
 from __future__ import annotations
 
@@ -58,8 +58,6 @@ class Loader:
         sql = f"SELECT * FROM {table} WHERE {column} IN (SELECT value FROM json_each(?)) ORDER BY {order}"  # noqa: S608
         return self._store.rows(sql, (one_of(set(keys)),))
 
-    # ------------------------------------------------------------------------------------------------------ assets
-
     def assets(self, rows: list[Row], selection: Selection) -> list[Row]:
         """Complete rows of `assets`."""
         names = selection.names
@@ -107,9 +105,8 @@ class Loader:
         for row in rows:
             row["issues"] = grouped.get(row["id"], [])
 
-    def _attach_assignees(self, rows: list[Row], selection: Selection) -> None:
-        sql = "SELECT * FROM assignees WHERE assetId IN (SELECT value FROM json_each(?)) ORDER BY rowid"
-        sql = sql.replace(" ORDER BY rowid", "")  # a table WITHOUT ROWID comes in the order of its key
+    def _attach_assignees(self, rows: list[Row], _: Selection) -> None:
+        sql = "SELECT * FROM assignees WHERE assetId IN (SELECT value FROM json_each(?)) ORDER BY assetId, userId"
         assigned = self._store.rows(sql, (one_of(row["id"] for row in rows),))
         users = self.users_by_id(row["userId"] for row in assigned)
         grouped = _grouped(assigned, "assetId")
@@ -152,8 +149,6 @@ class Loader:
             row["labels"] = labels
             row["latestLabel"] = labels[-1] if labels else None
             row["latestLabels"] = list({label["authorId"]: label for label in labels}.values())
-
-    # ------------------------------------------------------------------------------------------------------ labels
 
     def labels(self, rows: list[Row], selection: Selection) -> list[Row]:
         """Complete rows of `labels`."""
@@ -200,8 +195,6 @@ class Loader:
         users = self.users_by_id(row["authorId"] for row in rows)
         for row in rows:
             row["author"] = users[row["authorId"]]
-
-    # ------------------------------------------------------------------------------------------ people and projects
 
     def users_by_id(self, ids: Iterable[str]) -> dict[str, Row]:
         """Return users by id."""

@@ -106,8 +106,6 @@ class Sandbox:
     def __repr__(self) -> str:
         return f"<Sandbox at {self.api_endpoint}>" if self._server else "<Sandbox, not started>"
 
-    # ------------------------------------------------------------------------------------------------ start and stop
-
     def start(self) -> Self:
         """Start to serve, in threads of this process."""
         if self._server is not None:
@@ -166,8 +164,6 @@ class Sandbox:
             raise RuntimeError("The sandbox is not started: use `with Sandbox() as sandbox`, or `start()`")
         return self._server
 
-    # ------------------------------------------------------------------------------------------------ how to reach it
-
     @property
     def api_endpoint(self) -> str:
         """The URL of the GraphQL API."""
@@ -187,8 +183,6 @@ class Sandbox:
 
             self._client = Client(api_key=self.api_key, api_endpoint=self.api_endpoint)
         return self._client
-
-    # ------------------------------------------------------------------------------------------------------ filling it
 
     def create_project(
         self,
@@ -289,8 +283,6 @@ class Sandbox:
         self._running()
         return self._workspace.user_ids([email])[email]
 
-    # ------------------------------------------------------------------------------------------------- looking into it
-
     def assets(self, project_id: str) -> list[Row]:
         """Return the assets of a project as stored, in the order of creation."""
         self._running()
@@ -316,8 +308,6 @@ class Sandbox:
         """Forget the requests that arrived."""
         self._running().requests.clear()
 
-    # ------------------------------------------------------------------------------------------------------ disturbing it
-
     def inject(self, *faults: Fault) -> None:
         """Let more faults befall the requests from now on."""
         for fault in faults:
@@ -328,6 +318,8 @@ class Sandbox:
     def clear_faults(self) -> None:
         """Fail no more."""
         self._plan.clear()
+        if self._server is not None:
+            self._store.replicas.longest_lag = 0.0
 
     def before_request(self, hook: Callable[[Request], None]) -> None:
         """Call `hook` with each request before its work, in the thread that serves it."""

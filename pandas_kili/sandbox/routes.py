@@ -124,8 +124,6 @@ class Routes:
         self._calls: deque[float] = deque()
         self._lock = threading.Lock()
 
-    # ----------------------------------------------------------------------------------------------------- GraphQL
-
     def operations_of(self, document: str) -> tuple[str, ...]:
         """Return the root fields that `document` asks for."""
         return self._executor.prepare(document).roots
@@ -156,8 +154,6 @@ class Routes:
                 self._calls.append(present)
                 return 0.0
             return self._calls[0] + _MINUTE - present if self._calls else _MINUTE
-
-    # ------------------------------------------------------------------------------------------------------- files
 
     def get(self, request: Request) -> Reply:
         """Answer a GET or HEAD."""

@@ -67,7 +67,8 @@ class Selection:
                 yield from self._fields([node.selection_set])  # type: ignore[attr-defined]
 
     def _wants(self, directive: DirectiveNode) -> bool:
-        given = value_from_ast_untyped(directive.arguments[0].value, dict(self._variables))
+        condition = (directive.arguments or ())[0].value
+        given = value_from_ast_untyped(condition, dict(self._variables))
         return bool(given) == (directive.name.value == "include")
 
     def _pick(self, key: str, nodes: list[FieldNode]) -> Picked:

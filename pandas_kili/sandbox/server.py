@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pandas_kili.sandbox.routes import GRAPHQL_ROUTE, Reply, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pandas_kili.sandbox.faults import Fault, FaultPlan
     from pandas_kili.sandbox.routes import Routes
@@ -116,9 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the name is the parent's
         """Keep the terminal quiet: the requests are remembered instead."""
 
-    # ---------------------------------------------------------------------------------------------------- methods
-
-    def do_POST(self) -> None:  # noqa: N802 -- named by http.server
+    def do_POST(self) -> None:
         body = b"".join(self._pieces())
         if self.path != GRAPHQL_ROUTE:
             self._send(Reply.of_page(404, "Not Found"))
@@ -132,18 +130,16 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request("POST", self.path, self.headers, document, variables, operations)
         self._serve(request, lambda: self.server.routes.graphql(request))
 
-    def do_GET(self) -> None:  # noqa: N802 -- named by http.server
+    def do_GET(self) -> None:
         request = Request(self.command, self.path, self.headers, operations=(self.command,))
         self._serve(request, lambda: self.server.routes.get(request))
 
     do_HEAD = do_GET  # noqa: N815 -- named by http.server
 
-    def do_PUT(self) -> None:  # noqa: N802 -- named by http.server
+    def do_PUT(self) -> None:
         request = Request("PUT", self.path, self.headers, operations=("PUT",))
         body = self._pieces()
         self._serve(request, lambda: self.server.routes.put(request, body), unread=body)
-
-    # ---------------------------------------------------------------------------------------------------- requests
 
     def _pieces(self) -> Iterator[bytes]:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
@@ -168,15 +164,13 @@ class _Handler(BaseHTTPRequestHandler):
             body = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, _LONGEST_BODY)
         call = json.loads(body)
         if not isinstance(call, dict) or not isinstance(call.get("query"), str):
-            raise ValueError("no query in it")
+            raise ValueError("no query in it")  # noqa: TRY004 -- one kind of error for any malformed body
         variables = call.get("variables") or {}
         if not isinstance(variables, dict):
-            raise ValueError("variables are an object")
+            raise ValueError("variables are an object")  # noqa: TRY004 -- as above
         return call["query"], variables
 
-    # ------------------------------------------------------------------------------------------------------ faults
-
-    def _serve(self, request: Request, work: Callable[[], Reply], unread: Iterator[bytes] = iter(())) -> None:
+    def _serve(self, request: Request, work: Callable[[], Reply], unread: Iterable[bytes] = ()) -> None:
         self.server.requests.append(request)
         for hook in self.server.before:
             hook(request)
@@ -222,8 +216,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
         os.close(self.connection.detach())
-
-    # ----------------------------------------------------------------------------------------------------- replies
 
     def _send(self, reply: Reply) -> None:
         if reply.file is None and len(reply.body) >= _WORTH_PACKING and self._takes_gzip():

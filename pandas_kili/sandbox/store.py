@@ -54,10 +54,14 @@ class Store:
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Return the rows of a query as dicts."""
         with self._lock:
-            connection: sqlite3.Connection = getattr(self._view, "connection", None) or self._connection
-            cursor = connection.execute(sql, parameters)
+            cursor = self._readable().execute(sql, parameters)
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def _readable(self) -> sqlite3.Connection:
+        past: sqlite3.Connection | None = getattr(self._view, "connection", None)
+        # What is about to write looks at the primary, however far the replicas lag behind.
+        return self._connection if past is None or self._connection.in_transaction else past
 
     def value(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """Return the only value of a query, None where it has no row."""

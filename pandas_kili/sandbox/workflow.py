@@ -52,7 +52,8 @@ def move_to_queue(store: Store, asset_ids: Collection[str], instant: str) -> Non
     """Send assets back to the queue, which marks their labels too."""
     store.change(_TO_STATUS, ("ONGOING", instant, one_of(asset_ids)))
     store.change(
-        "UPDATE labels SET isSentBackToQueue = 1 WHERE assetId IN (SELECT value FROM json_each(?))", (one_of(asset_ids),)
+        "UPDATE labels SET isSentBackToQueue = 1 WHERE assetId IN (SELECT value FROM json_each(?))",
+        (one_of(asset_ids),),
     )
     for project in _projects_with_steps(store, asset_ids):
         _put(store, project, asset_ids, steps_of(project)[0]["id"], "REDO")

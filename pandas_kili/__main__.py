@@ -1,0 +1,56 @@
+"""The command line: ``python -m pandas_kili sandbox`` runs a local Kili in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that `arguments` spell, by default those of the process, and return its exit status."""
+    chosen = _parser().parse_args(arguments)
+    return _serve_sandbox(chosen)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pandas-kili", description="Kili projects as pandas frames.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    sandbox = commands.add_parser("sandbox", help="serve a local Kili on loopback until interrupted")
+    sandbox.add_argument("--path", metavar="DIR", help="folder that keeps the data; without it, it is gone at the end")
+    sandbox.add_argument("--port", type=int, default=0, metavar="N", help="port to listen on; any free one by default")
+    sandbox.add_argument("--api-key", metavar="KEY", help="key to serve; one is made by default")
+    return parser
+
+
+def _serve_sandbox(chosen: argparse.Namespace) -> int:
+    try:
+        from pandas_kili.sandbox import Sandbox  # noqa: PLC0415 -- an optional dependency, needed by this command only
+    except ImportError as error:
+        print(error, file=sys.stderr)
+        return 1
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        sandbox = Sandbox(chosen.path, port=chosen.port, api_key=chosen.api_key).start()
+    except OSError as error:
+        print(f"The sandbox cannot start: {error}", file=sys.stderr)
+        return 1
+    print(f"A local Kili is serving at {sandbox.api_endpoint} with the key {sandbox.api_key}\n")
+    print(f"export KILI_API_ENDPOINT={sandbox.api_endpoint}")
+    print(f"export KILI_API_KEY={sandbox.api_key}\n", flush=True)
+    stopping.wait()
+    sandbox.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
