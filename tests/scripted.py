@@ -27,7 +27,7 @@ class Asked:
 
 @dataclass
 class Reply:
-    """An answer to give: whole, or with the fault that `how` names (`reset`, `cut`, `unframed`, `drip`)."""
+    """An answer to give; `how`: whole, chunked, unframed, drip, or with a fault: reset, cut, cut chunks."""
 
     body: bytes = b'{"data":{"ok":true}}'
     status: int = 200
@@ -59,19 +59,27 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             # The socket goes with its two files; closing it with no linger is what sends the reset.
             self.connection.close()
-            return
+            return None
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
         if reply.how == "unframed":
             self.send_header("Connection", "close")
+        elif "chunk" in reply.how:
+            self.send_header("Transfer-Encoding", "chunked")
         else:
             self.send_header("Content-Length", str(len(reply.body) + (10 if reply.how == "cut" else 0)))
         self.end_headers()
         if reply.how == "drip":
             return self._drip(reply.body)
-        self.wfile.write(reply.body)
-        if reply.how in {"cut", "unframed"}:
+        if "chunk" in reply.how:
+            for start in range(0, len(reply.body), 1000):
+                piece = reply.body[start : start + 1000]
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.wfile.write(b"" if reply.how == "cut chunks" else b"0\r\n\r\n")
+        else:
+            self.wfile.write(reply.body)
+        if reply.how in {"cut", "unframed", "cut chunks"}:
             self.close_connection = True
         return None
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pandas_kili import ratelimit
 from pandas_kili.ratelimit import Clock, RateLimit, shared_rate_limit
 
 
@@ -98,8 +99,6 @@ def test_threads_share_what_is_allowed():
 
 
 def test_endpoint_and_key_share_one_limit_that_is_not_known_by_the_key():
-    from pandas_kili import ratelimit
-
     assert shared_rate_limit("e", "hidden") is shared_rate_limit("e", "hidden")
     assert shared_rate_limit("e", "hidden") is not shared_rate_limit("e", "other")
     assert "hidden" not in repr(ratelimit._LIMITS)

@@ -114,9 +114,8 @@ def test_verify_takes_the_path_of_a_ca_bundle(monkeypatch, elsewhere):
 def test_verify_false_warns_once_in_a_process():
     with pytest.warns(UserWarning, match="verify=False") as caught:
         Client("k", verify=False)
-        Client("k", verify=False)
-    assert len(caught) == 1
     assert caught[0].filename == __file__
+    Client("k", verify=False)  # a second warning would fail the test
 
 
 @pytest.mark.parametrize("content", ['{"api_key": "hidden"', "[]", '"hidden"', '{"api_key": ["hidden"]}', "\x00"])
