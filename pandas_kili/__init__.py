@@ -1,3 +1,29 @@
-"""Kili projects as pandas frames."""
+"""Kili projects as pandas frames.
+
+Importing the package gives pandas the function ``pd.read_kili``. Nothing networked happens, nothing else is patched.
+"""
+
+import pandas as pd
+
+from pandas_kili import errors
+from pandas_kili.catalog.assets import DEFAULT_FIELDS
+from pandas_kili.errors import *  # noqa: F403 - the tree of errors is public as a whole
+from pandas_kili.filters import AssetFilters
+from pandas_kili.frame import asset_schema
+from pandas_kili.read import count_assets, read_kili
+from pandas_kili.session import Client
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "DEFAULT_FIELDS",
+    "AssetFilters",
+    "Client",
+    "asset_schema",
+    "count_assets",
+    "read_kili",
+    *errors.__all__,
+]
+
+if not hasattr(pd, "read_kili"):
+    pd.read_kili = read_kili  # type: ignore[attr-defined]

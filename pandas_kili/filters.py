@@ -104,9 +104,14 @@ class Query:
         """Whether an ``_in`` list is empty, so that no asset can match."""
         return any(values == [] for path, values in self.conditions.items() if _is_any_of(path))
 
+    @property
+    def long_lists(self) -> set[str]:
+        """Places of the ``_in`` lists that are longer than the server takes."""
+        return {path for path, value in self.conditions.items() if _is_any_of(path) and len(value) > IN_LIMIT}
+
     def wheres(self) -> Iterator[Where]:
         """Yield the ``where`` of each request: several where a list is longer than the server takes."""
-        long = [path for path, value in self.conditions.items() if _is_any_of(path) and len(value) > IN_LIMIT]
+        long = self.long_lists
         for combination in itertools.product(
             *([(path, part) for part in _parts(self.conditions[path])] for path in long)
         ):
@@ -145,7 +150,7 @@ def asset_query(project_id: str, filters: Mapping[str, Any]) -> Query:
             taken[item.path] = keyword
             try:
                 checked = CHECKS[item.kind](value)
-                _check_choices(item, checked)
+                _check_fits(item, checked)
             except (TypeError, ValueError) as error:
                 problems[keyword] = str(error)
             else:
@@ -181,7 +186,10 @@ def _unknown(keyword: str, known: Iterable[str]) -> str:
     return "no such filter" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 
-def _check_choices(item: Filter, value: Any) -> None:
+def _check_fits(item: Filter, value: Any) -> None:
+    """Check what the kind of a filter does not say: its choices, and how much the server takes at once."""
+    if item.path.endswith("NotIn") and len(value) > IN_LIMIT:
+        raise ValueError(f"takes at most {IN_LIMIT} entries, got {len(value)}: read, then leave them out of the frame")
     if not item.choices:
         return
     wrong = [text for text in (value if isinstance(value, list) else [value]) if text not in item.choices]

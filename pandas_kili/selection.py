@@ -97,7 +97,7 @@ def select(fields: Fields, *, also: Iterable[str] = (), root: Entity | None = No
         _grow(asked, root, path, given)
     for path in also:
         _grow(asked, root, path, None)
-    return Selection(asked.text(), asked.arrow(), tuple(_columns(wanted)))
+    return Selection(asked.text(), asked.arrow(), tuple(_columns(wanted, types)))
 
 
 def leaf_paths(root: Entity, *, depth: int = 3) -> Iterable[str]:
@@ -189,12 +189,25 @@ def _unknown(path: str, root: Entity) -> KiliFieldError:
     )
 
 
-def _columns(tree: Branch, prefix: str = "") -> Iterable[Column]:
-    for name, node in tree.nodes.items():
-        if isinstance(node, Branch) and not node.many:
-            yield from _columns(node, f"{prefix}{name}.")
-        else:
-            yield Column(f"{prefix}{name}", _arrow(node), isinstance(node, Branch))
+def _columns(tree: Branch, paths: Iterable[str]) -> Iterable[Column]:
+    """Yield a column for each leaf, and one for each list of entities at the place of its first leaf."""
+    seen = set()
+    for path in paths:
+        column = _column(tree, path)
+        if column.name not in seen:
+            seen.add(column.name)
+            yield column
+
+
+def _column(tree: Branch, path: str) -> Column:
+    node: Branch | pa.DataType = tree
+    way: list[str] = []
+    for name in path.split("."):
+        if not isinstance(node, Branch) or (node.many and way):
+            break
+        way.append(name)
+        node = node.nodes[name]
+    return Column(".".join(way), _arrow(node), isinstance(node, Branch))
 
 
 def _arrow(node: Branch | pa.DataType) -> pa.DataType:

@@ -1,0 +1,277 @@
+"""Assets of a project, as frames: `read_kili` and `count_assets`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import numbers
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import Any, Literal, Unpack, overload
+
+import pandas as pd
+import pyarrow as pa
+
+from pandas_kili.catalog.assets import DEFAULT_FIELDS
+from pandas_kili.errors import KiliFilterError
+from pandas_kili.filters import AssetFilters, Query, asset_query
+from pandas_kili.frame import asset_schema, concatenate, to_pandas, validate_frame
+from pandas_kili.label_answers import BEHIND, INLINE
+from pandas_kili.pages import Crawl, count_matching, find_project, merged
+from pandas_kili.progress import progress_bar
+from pandas_kili.selection import Fields, Selection, select
+from pandas_kili.session import Client, default_client
+
+_DISJOINT = {"idIn", "externalIdStrictlyIn"}  # an asset has one of each, so parts of such a list share no asset
+
+
+@overload
+def read_kili(
+    project_id: str,
+    *,
+    fields: Fields = ...,
+    first: int | None = ...,
+    skip: int = ...,
+    chunksize: None = ...,
+    validate: bool | Literal["warn"] = ...,
+    disable_tqdm: bool | None = ...,
+    client: Client | None = ...,
+    **filters: Unpack[AssetFilters],
+) -> pd.DataFrame: ...
+@overload
+def read_kili(
+    project_id: str,
+    *,
+    fields: Fields = ...,
+    first: int | None = ...,
+    skip: int = ...,
+    chunksize: int,
+    validate: bool | Literal["warn"] = ...,
+    disable_tqdm: bool | None = ...,
+    client: Client | None = ...,
+    **filters: Unpack[AssetFilters],
+) -> Iterator[pd.DataFrame]: ...
+def read_kili(
+    project_id: str,
+    *,
+    fields: Fields = DEFAULT_FIELDS,
+    first: int | None = None,
+    skip: int = 0,
+    chunksize: int | None = None,
+    validate: bool | Literal["warn"] = True,
+    disable_tqdm: bool | None = None,
+    client: Client | None = None,
+    **filters: Unpack[AssetFilters],
+) -> pd.DataFrame | Iterator[pd.DataFrame]:
+    """Read the assets of a project into a frame of Arrow-backed columns.
+
+    Parameters
+    ----------
+    project_id : str
+        Identifier of the project, as in its URL.
+    fields : iterable of str, or mapping of str to pyarrow.DataType
+        Kili field paths, dots for nested ones; columns come in this order. A to-one nest gives a column per leaf
+        (``currentStep.name``), a to-many nest one column of ``list<struct>`` named by its root (``labels``). A mapping
+        gives the Arrow type of fields that this package does not know yet (None for those that it does).
+    first : int, optional
+        Read at most so many assets, at least 1.
+    skip : int
+        Leave out so many assets at the start; they are in the order of their creation.
+    chunksize : int, optional
+        Give an iterator of frames of so many rows (the last may be shorter), all of one schema, the memory bounded by
+        the chunk. A project without matching assets gives one empty frame.
+    validate : bool or "warn"
+        Whether to hold the frame to `asset_schema`: raise all failures at once, or warn of them, or not look.
+    disable_tqdm : bool, optional
+        Switch the progress bar off or on; by default it is shown in notebooks and terminals.
+    client : Client, optional
+        Connection to use; by default one that the environment describes.
+    **filters
+        Which assets, see `AssetFilters`; all of them must hold. Lists may be any list-like of strings, dates may be
+        ``YYYY-MM-DD``, ISO date-times (without a zone: UTC), `date`, `datetime` or `Timestamp`. An empty ``_in`` list
+        matches nothing. Lists of more than 1,000 entries are read in several queries, as the server takes no more.
+
+    Returns
+    -------
+    pandas.DataFrame or iterator of pandas.DataFrame
+        All columns are `pandas.ArrowDtype`: text ``string``, dates ``timestamp[ms, tz=UTC]``, marks ``double``, counts
+        ``int64``, flags ``bool``; fields that carry JSON stay JSON text, as served. The index is a `RangeIndex`.
+        ``attrs["kili"]`` holds ``project_id`` and ``api_endpoint``.
+
+    Raises
+    ------
+    KiliFieldError, KiliFilterError
+        For an unknown field or filter, or a value that it cannot take; before any request.
+    KiliNotFoundError
+        Where there is no such project, or the key may not see it.
+    KiliValidationError
+        Where the data does not fit the schema.
+    KiliDownloadError
+        Where a label's answer lies behind a URL and could not be fetched.
+    KiliAuthenticationError, KiliConnectionError, KiliGraphQLError
+        Where the server cannot be asked.
+
+    Warns
+    -----
+    KiliConsistencyWarning
+        Where the project moved under the read in a way that could not be settled.
+
+    Notes
+    -----
+    A read is exact: an asset that matched throughout is in the frame once, whatever others write meanwhile; one that
+    came or went in between is there at most once. Pages hold 100 assets, which is the most that the server gives.
+
+    Examples
+    --------
+    >>> import pandas as pd, pandas_kili
+    >>> df = pd.read_kili(project_id, fields=["externalId", "status"], status_in=["LABELED"], first=2)
+    >>> df.dtypes["status"]
+    string[pyarrow]
+    >>> sum(len(chunk) for chunk in pd.read_kili(project_id, fields=["id"], chunksize=100))
+    250
+    """
+    _check_range(first, skip, chunksize)
+    if validate not in (True, False, "warn"):
+        raise KiliFilterError(f"validate is True, False or 'warn'; got {validate!r}.", problems={"validate": "unknown"})
+    fields = fields if isinstance(fields, (Mapping, str)) else tuple(fields)
+    select(fields)
+    query = asset_query(project_id, filters)
+    read = _Read(client or default_client(), query, fields, skip=skip, first=first, disable_tqdm=disable_tqdm)
+    return read.frame(validate) if chunksize is None else read.frames(chunksize, validate)
+
+
+def count_assets(project_id: str, *, client: Client | None = None, **filters: Unpack[AssetFilters]) -> int:
+    """Count the assets of a project that match all filters.
+
+    Parameters
+    ----------
+    project_id : str
+        Identifier of the project.
+    client : Client, optional
+        Connection to use; by default one that the environment describes.
+    **filters
+        As for `read_kili`.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    KiliFilterError
+        For an unknown filter or a value that it cannot take; before any request.
+    KiliNotFoundError
+        Where there is no such project, or the key may not see it.
+
+    Examples
+    --------
+    >>> import pandas_kili as pk
+    >>> pk.count_assets(project_id)
+    250
+    """
+    query = asset_query(project_id, filters)
+    client = client or default_client()
+    if query.matches_nothing:
+        return 0
+    query = _with_step_ids(client, query)
+    if query.long_lists <= _DISJOINT:
+        return sum(count_matching(client, project_id, where) for where in query.wheres())
+    read = _Read(client, query, ("id",), skip=0, first=None, disable_tqdm=True)
+    return sum(len(table) for table in read.tables())
+
+
+def _check_range(first: Any, skip: Any, chunksize: Any) -> None:
+    limits = {"first": (first, 1), "skip": (skip, 0), "chunksize": (chunksize, 1)}
+    problems = {
+        name: f"must be a whole number of at least {least}; got {value!r}"
+        for name, (value, least) in limits.items()
+        if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least)
+    }
+    if problems:
+        raise KiliFilterError("; ".join(f"{name} {text}" for name, text in problems.items()) + ".", problems=problems)
+
+
+class _Read:
+    """One read: what is asked, and its faces: tables, a frame, frames."""
+
+    def __init__(
+        self, client: Client, query: Query, fields: Fields, *, skip: int, first: int | None, disable_tqdm: bool | None
+    ) -> None:
+        self.client, self.query = client, query
+        self.skip, self.first, self.disable_tqdm = skip, first, disable_tqdm
+        self.fields = fields
+        self.schema = select(fields).schema
+        self.attrs = {"project_id": query.project_id, "api_endpoint": client.api_endpoint}
+
+    def frame(self, mode: bool | Literal["warn"]) -> pd.DataFrame:
+        """Return all rows."""
+        frame = to_pandas(concatenate(list(self.tables()), self.schema), self.attrs)
+        if mode:
+            validate_frame(frame, asset_schema(self.fields), mode)
+        return frame
+
+    def frames(self, rows: int, mode: bool | Literal["warn"]) -> Iterator[pd.DataFrame]:
+        """Yield frames of so many rows, whose indexes go on from one another."""
+        schema = asset_schema(self.fields) if mode else None
+        start = 0
+        with contextlib.closing(self.tables()) as tables:
+            for table in _rechunk(tables, rows, self.schema):
+                frame = to_pandas(table, dict(self.attrs))
+                frame.index = pd.RangeIndex(start, start + len(frame))
+                start += len(frame)
+                if schema is not None:
+                    validate_frame(frame, schema, mode)
+                yield frame
+
+    def tables(self) -> Generator[pa.Table]:
+        """Yield the rows in tables of the wanted columns."""
+        if self.query.matches_nothing:
+            return
+        query = _with_step_ids(self.client, self.query)
+        selection = self._selection()
+        crawls = [Crawl(self.client, query.project_id, where, selection) for where in query.wheres()]
+        with progress_bar("assets", total=None, unit="asset", disable=self.disable_tqdm) as bar:
+            rows = merged(crawls, self.skip, self.first) if crawls[1:] else crawls[0].rows(self.skip, self.first, bar)
+            with contextlib.closing(rows):
+                for table in rows:
+                    bar.update(len(table))
+                    yield table.select(self.schema.names)
+
+    def _selection(self) -> Selection:
+        """Return what is asked: the fields, what exact reads need, and where long answers lie."""
+        also = ["id", "createdAt"]
+        for path in self.fields:
+            parent, _, leaf = path.rpartition(".")
+            if leaf == INLINE and "jsonResponseUrl" in self.client.names("Label"):
+                also += [f"{parent}.{BEHIND}", f"{parent}.id"]
+        return select(self.fields, also=also)
+
+
+def _rechunk(tables: Iterable[pa.Table], rows: int, schema: pa.Schema) -> Iterator[pa.Table]:
+    waiting: list[pa.Table] = []
+    held, given = 0, False
+    for table in tables:
+        waiting.append(table)
+        held += len(table)
+        while held >= rows:
+            whole = pa.concat_tables(waiting)
+            yield concatenate([whole.slice(0, rows)], schema)
+            waiting, held, given = [whole.slice(rows)], held - rows, True
+    if held or not given:
+        yield concatenate(waiting, schema)
+
+
+def _with_step_ids(client: Client, query: Query) -> Query:
+    """Put ids in the place of the names of workflow steps."""
+    if not query.step_names:
+        return query
+    steps = find_project(client, query.project_id, "steps { id name }")["steps"] or []
+    ids = {step["name"]: step["id"] for step in steps}
+    unknown = sorted({name for names in query.step_names.values() for name in names} - set(ids))
+    if unknown:
+        known = f"the steps are {', '.join(map(repr, ids))}" if ids else "it has no workflow steps"
+        raise KiliFilterError(
+            f"Project {query.project_id!r} has no step {', '.join(map(repr, unknown))}: {known}.",
+            problems={"step_name": f"unknown: {', '.join(unknown)}"},
+        )
+    conditions = {path: [ids[name] for name in names] for path, names in query.step_names.items()}
+    return dataclasses.replace(query, conditions={**query.conditions, **conditions}, step_names={})

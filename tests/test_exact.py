@@ -1,0 +1,82 @@
+"""Reads are exact: seams between windows hold however the list moves under them."""
+
+import random
+
+import pyarrow as pa
+import pytest
+
+from pandas_kili import exact
+from pandas_kili.exact import Page, Seams, Window, windows
+
+
+class Project:
+    """A model of the server: assets in the order of creation, each matching or not, and a past that tests can ask."""
+
+    def __init__(self, rows, chance, *, ties=1):
+        self.chance = chance
+        self.created = 0
+        self.ties = ties
+        self.matching = {}
+        self.creation = {}
+        for _ in range(rows):
+            self.append(matching=chance.random() < 0.9)
+        self.throughout = {name for name, matching in self.matching.items() if matching}
+
+    def append(self, *, matching=True):
+        name = f"a{self.created}"
+        self.creation[name] = self.created // self.ties
+        self.matching[name] = matching
+        self.created += 1
+
+    def move(self, activity):
+        """Let others write: assets leave the filter, enter it, are deleted, are added."""
+        for _ in range(int(self.chance.expovariate(1 / activity)) if activity else 0):
+            name = self.chance.choice(list(self.matching))
+            kind = self.chance.random()
+            if kind < 0.6:
+                self.matching[name] = False
+            elif kind < 0.8:
+                self.matching[name] = True
+            elif kind < 0.9 and len(self.matching) > 1:
+                del self.matching[name]
+            else:
+                self.append()
+            self.throughout -= {name} if not self.matching.get(name) else set()
+
+    def fetch(self, window):
+        shown = [name for name, matching in self.matching.items() if matching][window.skip :][: window.first]
+        return Page(
+            window, shown, [self.creation[name] for name in shown], pa.table({"id": pa.array(shown, pa.string())})
+        )
+
+
+def read(project, activity, *, ahead=16):
+    """Read as the engine does: windows in flight together, answered in any order, joined in theirs."""
+
+    def fetch(window):
+        project.move(activity)
+        return project.fetch(window)
+
+    seams = Seams(fetch, 0)
+    count = sum(project.matching.values())
+    planned = list(windows(0, max(count, 1)))
+    ids = []
+    for start in range(0, len(planned), ahead):
+        flight = planned[start : start + ahead]
+        answered = {window: fetch(window) for window in project.chance.sample(flight, len(flight))}
+        for window in flight:
+            ids += [name for table in seams.join(answered[window]) for name in table["id"].to_pylist()]
+    ids += [name for table in seams.extend() for name in table["id"].to_pylist()]
+    return ids, seams
+
+
+@pytest.mark.parametrize("ties", [1, 7, 100, 1000])
+@pytest.mark.parametrize("activity", [0, 0.5, 5, 40, 150])
+def test_what_matched_throughout_is_read_exactly_once(activity, ties):
+    for seed in range(30):
+        chance = random.Random(f"{seed} {activity} {ties}")
+        project = Project(chance.choice([0, 1, 99, 100, 101, 199, 700, 3000]) or 1, chance, ties=ties)
+        ids, seams = read(project, activity)
+        assert len(ids) == len(set(ids)), seed
+        if not seams.in_doubt:
+            assert project.throughout <= set(ids), (seed, sorted(project.throughout - set(ids)))
