@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import urllib3
-
 from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliValidationError
 
 __all__ = [
@@ -207,10 +205,8 @@ _SAID: set[str] = set()
 
 
 def _warned(verify: bool) -> bool:
-    """Say once in a process that certificates are not checked; urllib3 would say it at every request."""
-    if not verify:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        if not _SAID:
-            _SAID.add("unverified")
-            warnings.warn("verify=False: whoever sits on the line can read the API key.", UserWarning, stacklevel=5)
+    """Say once in a process that certificates are not checked."""
+    if not verify and not _SAID:
+        _SAID.add("unverified")
+        warnings.warn("verify=False: whoever sits on the line can read the API key.", UserWarning, stacklevel=5)
     return verify

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import urljoin
 
 import requests
-import urllib3.exceptions
+import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
@@ -174,6 +174,9 @@ class Transport:
         return self._new_session()
 
     def _new_session(self) -> requests.Session:
+        if self._verify is False:
+            # The settings warned once; urllib3 would warn at every request.
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         session = requests.Session()
         session.auth = self._credential
         session.headers["User-Agent"] = f"pandas-kili/{program_version()}"

@@ -108,13 +108,14 @@ class _Server(ThreadingHTTPServer):
 class ScriptedServer:
     """Gives the scripted replies in turn, then `otherwise` for ever."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
         self.asked, self.script, self.otherwise = [], [], Reply()
-        self.connections = set()
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.scripted = self
-        self.origin = f"http://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.origin = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
         self.endpoint = f"{self.origin}/api/label/v2/graphql"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
