@@ -105,21 +105,27 @@ class Loader:
         for row in rows:
             row["issues"] = grouped.get(row["id"], [])
 
-    def _attach_assignees(self, rows: list[Row], _: Selection) -> None:
+    def _attach_assignees(self, rows: list[Row], selection: Selection) -> None:
         sql = "SELECT * FROM assignees WHERE assetId IN (SELECT value FROM json_each(?)) ORDER BY assetId, userId"
         assigned = self._store.rows(sql, (one_of(row["id"] for row in rows),))
         users = self.users_by_id(row["userId"] for row in assigned)
+        projects = self._projects_by_id(rows, selection)
         grouped = _grouped(assigned, "assetId")
         for row in rows:
             row["toBeLabeledBy"] = [
-                project_user(row["projectId"], users[one["userId"]]) for one in grouped.get(row["id"], [])
+                project_user(projects[row["projectId"]], users[one["userId"]]) for one in grouped.get(row["id"], [])
             ]
 
     def _attach_projects(self, rows: list[Row], selection: Selection) -> None:
-        found = self._of("projects", "id", (row["projectId"] for row in rows))
-        projects = {project["id"]: project for project in self.projects(found, selection)}
+        projects = self._projects_by_id(rows, selection)
         for row in rows:
             row["project"] = projects[row["projectId"]]
+
+    def _projects_by_id(self, rows: list[Row], selection: Selection) -> dict[str, Row]:
+        found = self._of("projects", "id", (row["projectId"] for row in rows))
+        if "project" in selection.names:
+            selection = selection.of("project")
+        return {project["id"]: project for project in self.projects(found, selection)}
 
     def _attach_steps(self, rows: list[Row], _: Selection) -> None:
         projects = self._of("projects", "id", (row["projectId"] for row in rows))
@@ -207,14 +213,17 @@ class Loader:
             row.update(_PROJECT_DEFAULTS, steps=steps, dataConnections=json.loads(row["dataConnections"]))
         if selection.names & {"roles", "author"}:
             self._attach_roles(rows)
+        names = selection.names
+        if "roles" in names and "project" in selection.of("roles").names:
+            names = names | selection.of("roles").of("project").names
         for row in rows:
-            self._count(row, selection.names)
+            self._count(row, names)
         return rows
 
     def _attach_roles(self, rows: list[Row]) -> None:
         everyone = [user(row) for row in self._store.rows("SELECT * FROM users ORDER BY rank")]
         for row in rows:
-            row["roles"] = [project_user(row["id"], person) for person in everyone]
+            row["roles"] = [project_user(row, person) for person in everyone]
             row["author"] = everyone[0]
 
     def _count(self, row: Row, names: set[str]) -> None:
@@ -263,15 +272,15 @@ def user(row: Row) -> Row:
     }
 
 
-def project_user(project_id: str, person: Row) -> Row:
+def project_user(project: Row, person: Row) -> Row:
     """Return a user as a member of a project."""
     return {
-        "id": f"{project_id}-{person['id']}",
+        "id": f"{project['id']}-{person['id']}",
         "activated": True,
         "role": "ADMIN" if person["email"] == ADMIN_EMAIL else "LABELER",
         "starred": False,
         "user": person,
-        "project": {"id": project_id},
+        "project": project,
         "status": "ACTIVATED",
     }
 

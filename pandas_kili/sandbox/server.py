@@ -165,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
         call = json.loads(body)
         if not isinstance(call, dict) or not isinstance(call.get("query"), str):
             raise ValueError("no query in it")  # noqa: TRY004 -- one kind of error for any malformed body
-        variables = call.get("variables") or {}
+        variables = {} if call.get("variables") is None else call["variables"]
         if not isinstance(variables, dict):
             raise ValueError("variables are an object")  # noqa: TRY004 -- as above
         return call["query"], variables
@@ -178,6 +178,9 @@ class _Handler(BaseHTTPRequestHandler):
         for fault in faults:
             if fault.kind == "latency":
                 self._wait(fault)
+        if self.server.stopping.is_set():
+            self.close_connection = True
+            return
         failure = next((fault for fault in faults if fault.is_failure), None)
         if failure is not None and not failure.comes_after:
             deque(unread, maxlen=0)

@@ -1,0 +1,79 @@
+"""The sandbox as a command: what it acknowledged outlives kill -9, and it stops cleanly when asked."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+import requests
+
+from pandas_kili.__main__ import main
+from pandas_kili.sandbox import Sandbox
+
+APPEND = (
+    "mutation($data: AppendManyAssetsData!, $where: ProjectWhere!) "
+    "{ data: appendManyAssets(data: $data, where: $where) { id } }"
+)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def served(path, port):
+    command = [sys.executable, "-m", "pandas_kili", "sandbox", "--path", path, "--port", str(port), "--api-key", "k1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process, process.stdout.readline()
+        finally:
+            process.kill()
+
+
+def ask(port, document, variables=None):
+    endpoint = f"http://127.0.0.1:{port}/api/label/v2/graphql"
+    body = {"query": document, "variables": variables}
+    answer = requests.post(endpoint, json=body, headers={"Authorization": "X-API-Key: k1"}, timeout=10).json()
+    assert "errors" not in answer, answer
+    return answer["data"]["data"]
+
+
+def test_kill_9_between_two_requests_loses_nothing(tmp_path):
+    with Sandbox(tmp_path) as sandbox:
+        project = sandbox.create_project("Kept", "IMAGE")
+    port, expected = free_port(), []
+    for turn in range(3):
+        with served(tmp_path, port) as (process, _):
+            for one in range(3):
+                expected.append(f"{turn}-{one}")
+                ask(port, APPEND, {"data": {"externalIDArray": expected[-1:]}, "where": {"id": project}})
+            os.kill(process.pid, signal.SIGKILL)
+    with served(tmp_path, port):
+        document = "query($w: AssetWhere!) { data: assets(where: $w, first: 100, skip: 0) { externalId } }"
+        rows = ask(port, document, {"w": {"project": {"id": project}}})
+    assert [row["externalId"] for row in rows] == expected
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_how_to_reach_it_and_stops_when_asked(tmp_path, sign):
+    port = free_port()
+    with served(tmp_path, port) as (process, first):
+        assert f"http://127.0.0.1:{port}/api/label/v2/graphql" in first
+        process.stdout.readline()
+        assert process.stdout.readline().startswith("export KILI_API_ENDPOINT=http://127.0.0.1:")
+        assert process.stdout.readline() == "export KILI_API_KEY=k1\n"
+        process.send_signal(sign)
+        assert process.wait(10) == 0
+
+
+def test_a_port_that_is_taken_is_one_clear_line(capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert main(["sandbox", "--port", str(taken.getsockname()[1])]) == 1
+    assert "cannot start" in capsys.readouterr().err
