@@ -90,7 +90,7 @@ class Imports:
                 "stepId": step,
                 "stepStatus": step_status,
                 "createdAt": one.get("createdAt") or instant,
-                "updatedAt": one.get("updatedAt") or instant,
+                "updatedAt": one.get("updatedAt") or one.get("createdAt") or instant,
             }
             for one in given
         ]
