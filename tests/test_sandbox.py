@@ -393,6 +393,16 @@ def test_frames_of_labels_are_added_quickly_and_move_their_assets(sandbox, proje
     assert len(sandbox.add_labels(frame.assign(projectId=project).head(1))) == 1
 
 
+def test_null_cells_of_a_frame_of_labels_take_their_defaults(sandbox, project):
+    (asset,) = append(sandbox, project, ["a"])
+    frame = pd.DataFrame({"assetId": [asset] * 2, "jsonResponse": "{}", "modelName": ["m", None]})
+    sandbox.add_labels(frame.assign(labelType=["PREDICTION", None], createdAt=["2020-01-01", None]))
+    first, second = sandbox.labels(project)
+    assert (first["labelType"], first["modelName"], first["createdAt"][:4]) == ("PREDICTION", "m", "2020")
+    assert (second["labelType"], second["modelName"]) == ("DEFAULT", None)
+    assert status(sandbox, project) == {"a": "LABELED"}
+
+
 @pytest.mark.parametrize(
     "frame",
     [

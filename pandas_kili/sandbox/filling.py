@@ -51,21 +51,17 @@ def label_rows(workspace: Workspace, frame: pd.DataFrame, project_id: str | None
         record["assetId"] = asset_id
     emails = [str(record.get("author") or record.get("author.email") or ADMIN_EMAIL) for record in records]
     users = workspace.user_ids(emails)
-    columns = [name for name in _OPTIONAL if name in frame.columns and frame[name].notna().all()]
+    columns = [name for name in _OPTIONAL if name in frame.columns]
     return [
         {
             "assetId": record["assetId"],
             "authorId": users[email],
             "jsonResponse": answer_text(record["jsonResponse"]),
             **{name: record[name] for name in columns},
-            **_created(record),
+            "createdAt": None if record.get("createdAt") is None else _instant(record["createdAt"]),
         }
         for record, email in zip(records, emails, strict=True)
     ]
-
-
-def _created(record: Mapping[str, Any]) -> Row:
-    return {"createdAt": _instant(record["createdAt"])} if record.get("createdAt") is not None else {}
 
 
 def _asset_ids(workspace: Workspace, frame: pd.DataFrame, project_id: str | None) -> list[str]:

@@ -133,7 +133,7 @@ class Imports:
         if time.time() < self._next_due:
             return
         with self._store.transaction() as store:
-            for job in store.rows("SELECT * FROM imports WHERE due <= ?", (time.time(),)):
+            for job in store.rows("SELECT * FROM imports WHERE due <= ? ORDER BY due", (time.time(),)):
                 self._carry_out(job["notificationId"], json.loads(job["rows"]))
             left = store.value("SELECT min(due) FROM imports")
         self._next_due = float("inf") if left is None else left

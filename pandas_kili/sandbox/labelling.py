@@ -69,7 +69,7 @@ class Labelling:
         if not rows:
             return []
         instant = now()
-        labels = [{"id": new_id(), "createdAt": instant, **_DEFAULTS, **row} for row in rows]
+        labels = [{"id": new_id(), "createdAt": instant, **_DEFAULTS, **_known(row)} for row in rows]
         with self._store.transaction() as store:
             projects = self._projects_of({label["assetId"] for label in labels})
             for label in labels:
@@ -100,11 +100,8 @@ class Labelling:
             return self.add([self._label(one, one["assetID"], data["labelType"]) for one in given])
 
     def _label(self, given: Mapping[str, Any], asset_id: str, label_type: str) -> Row:
-        label = {name: given[name] for name in _GIVEN_BY_NAME if given.get(name) is not None}
-        label["jsonResponse"] = json_text(given["jsonResponse"])
-        label.setdefault("modelName", None)
-        for name in _GIVEN_BY_NAME:
-            label.setdefault(name, _DEFAULTS.get(name))
+        label = {name: given.get(name) for name in _GIVEN_BY_NAME}
+        json_text(given["jsonResponse"])
         author = given.get("authorID") or self._workspace.admin_id()
         return {**label, "assetId": asset_id, "labelType": label_type, "authorId": self._known_user(author)}
 
@@ -162,6 +159,10 @@ class Labelling:
             found = store.rows("SELECT id FROM labels WHERE id IN (SELECT value FROM json_each(?))", parameter)
             store.change("DELETE FROM labels WHERE id IN (SELECT value FROM json_each(?))", parameter)
         return [row["id"] for row in found]
+
+
+def _known(row: Mapping[str, Any]) -> Row:
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def answer_text(answer: Any) -> str:
