@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -14,6 +15,8 @@ from pandas_kili.catalog.terms import Entity, Field
 from pandas_kili.errors import KiliFieldError
 
 Fields: TypeAlias = Iterable[str] | Mapping[str, pa.DataType]
+
+_PATH = re.compile(r"[_A-Za-z]\w*(\.[_A-Za-z]\w*)*", re.ASCII)  # names as GraphQL has them
 
 
 @dataclass(slots=True)
@@ -88,7 +91,7 @@ def select(fields: Fields, *, also: Iterable[str] = (), root: Entity | None = No
         raise KiliFieldError(
             f"fields is a list of paths, such as [{fields!r}]; got the string {fields!r}.", field=fields
         )
-    types = fields if isinstance(fields, Mapping) else dict.fromkeys(fields)
+    types = fields if isinstance(fields, Mapping) else dict.fromkeys(_paths(fields))
     if not types:
         raise KiliFieldError("fields is empty; name at least one, such as ['id'].")
     wanted, asked = Branch(), Branch()
@@ -97,6 +100,7 @@ def select(fields: Fields, *, also: Iterable[str] = (), root: Entity | None = No
         _grow(asked, root, path, given)
     for path in also:
         _grow(asked, root, path, None)
+        _keep_type(asked, root, path)
     return Selection(asked.text(), asked.arrow(), tuple(_columns(wanted, types)))
 
 
@@ -122,9 +126,34 @@ def known_fields(path: str, *, root: Entity | None = None) -> list[Field]:
     return found
 
 
-def _grow(tree: Branch, root: Entity, path: str, given: pa.DataType | None) -> None:
+def _paths(fields: Any) -> list[str]:
+    if not isinstance(fields, Iterable) or isinstance(fields, bytes):
+        raise KiliFieldError(f"fields is a list of paths, such as ['id']; got {fields!r}.")
+    paths = list(fields)
+    for path in paths:
+        _check_path(path)
+    return paths
+
+
+def _check_path(path: Any) -> None:
     if not isinstance(path, str):
         raise KiliFieldError(f"a field is a string such as 'externalId'; got {path!r}.")
+    if not _PATH.fullmatch(path):
+        raise KiliFieldError(f"{path!r} is no path: write names with dots between, 'labels.author.email'.", field=path)
+
+
+def _keep_type(tree: Branch, root: Entity, path: str) -> None:
+    """Refuse another type for what the package itself has to read."""
+    node: Branch | pa.DataType = tree
+    for name in path.split("."):
+        node = node.nodes[name] if isinstance(node, Branch) else node
+    known = known_fields(path, root=root)[-1].type
+    if node != known:
+        raise KiliFieldError(f"{path!r} is always read as {known}; got the type {node}.", field=path)
+
+
+def _grow(tree: Branch, root: Entity, path: str, given: pa.DataType | None) -> None:
+    _check_path(path)
     *way, leaf = path.split(".")
     known = known_fields(path, root=root)
     type_ = _leaf_type(path, known, given, root)
@@ -142,7 +171,7 @@ def _leaf_type(path: str, known: list[Field], given: pa.DataType | None, root: E
     complete = len(known) == path.count(".") + 1
     if complete and known[-1].type is not None:
         return known[-1].type if given is None else _readable(path, given)
-    if complete and known[-1].to in ENTITIES and given is None:
+    if complete and known[-1].to in ENTITIES:
         inner = [f"{path}.{item.name}" for item in ENTITIES[known[-1].to].fields if item.type is not None]
         raise KiliFieldError(
             f"{path!r} is not a value: name what is wanted of it, such as {inner[0]!r}.",
