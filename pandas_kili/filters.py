@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import itertools
-import math
 import numbers
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -102,7 +102,7 @@ class Query:
     @property
     def matches_nothing(self) -> bool:
         """Whether an ``_in`` list is empty, so that no asset can match."""
-        return any(values == [] for path, values in self.conditions.items() if _is_any_of(path))
+        return any(values == [] for path, values in [*self.conditions.items(), *self.step_names.items()])
 
     @property
     def long_lists(self) -> set[str]:
@@ -151,9 +151,11 @@ def asset_query(project_id: str, filters: Mapping[str, Any]) -> Query:
             try:
                 checked = CHECKS[item.kind](value)
                 _check_fits(item, checked)
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, OverflowError) as error:
                 problems[keyword] = str(error)
             else:
+                if checked == [] and not _is_any_of(item.path):
+                    continue  # to leave out none of them is no condition
                 (query.step_names if item.kind == "step names" else query.conditions)[item.path] = checked
     if problems:
         raise KiliFilterError(
@@ -214,12 +216,12 @@ def _id(value: Any) -> str:
 def _texts(value: Any) -> list[str]:
     if isinstance(value, (str, bytes)):
         raise TypeError(f"takes a list; write [{value!r}]")
-    if isinstance(value, Mapping) or not isinstance(value, (Iterable, pa.Array, pa.ChunkedArray)):
+    if isinstance(value, (Mapping, pd.DataFrame)) or not isinstance(value, (Iterable, pa.Array, pa.ChunkedArray)):
         raise TypeError(f"takes a list of strings; got {value!r}")
     if isinstance(value, (pa.Array, pa.ChunkedArray)):
         items = value.to_pylist()
     else:
-        items = sorted(value, key=str) if isinstance(value, AbstractSet) else list(value)
+        items = sorted(value, key=str) if isinstance(value, (set, frozenset)) else list(value)
     wrong = [f"{item!r} at position {position}" for position, item in enumerate(items) if not isinstance(item, str)]
     if wrong:
         raise TypeError(f"takes strings; got {', '.join(wrong[:5])}" + (", ..." if wrong[5:] else ""))
@@ -236,7 +238,7 @@ def _number(value: Any) -> int | float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.number)):
         raise TypeError(f"must be a number; got {value!r}")
     number = int(value) if isinstance(value, (numbers.Integral, np.integer)) else float(value)
-    if not math.isfinite(number):
+    if not abs(number) <= sys.float_info.max:
         raise ValueError(f"must be finite; got {value!r}")
     return number
 
@@ -259,10 +261,10 @@ def _date(value: Any) -> str:
 
 
 def _day(value: Any) -> str:
-    text = _date(value)
-    if len(text) > len("YYYY-MM-DD"):
-        raise ValueError(f"takes a day, YYYY-MM-DD; got {value!r}")
-    return text
+    day, _, time = _date(value).partition("T")
+    if time.strip("0:.Z"):
+        raise ValueError(f"takes a day, YYYY-MM-DD, or its first instant in UTC; got {value!r}")
+    return day
 
 
 def _moment(value: Any) -> dt.date | dt.datetime:
