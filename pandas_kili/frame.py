@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -60,10 +61,10 @@ def read_pages(bodies: Sequence[bytes], wire: pa.StructType) -> list[pa.StructAr
 
 
 def _read_json(bodies: Sequence[bytes], wire: pa.StructType) -> pa.ChunkedArray:
-    # JSON strings hold no raw line breaks: those of a pretty-printed page are layout.
-    lines = [body.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in body.strip() else body for body in bodies]
-    text = b"\n".join(lines)
-    longest = max(map(len, lines))
+    if not all(map(_is_object, bodies)):
+        raise pa.ArrowInvalid("an answer is no object")  # a bare null crashes the parser
+    text = b"\n".join(bodies)
+    longest = max(map(len, bodies))
     table = pj.read_json(
         pa.BufferReader(text),
         # A block is parsed by one thread and must hold a whole page.
@@ -71,6 +72,7 @@ def _read_json(bodies: Sequence[bytes], wire: pa.StructType) -> pa.ChunkedArray:
         parse_options=pj.ParseOptions(
             explicit_schema=pa.schema([("data", pa.struct([("data", pa.list_(wire))]))]),
             unexpected_field_behavior="ignore",
+            newlines_in_values=any(map(_has_line_breaks, bodies)),
         ),
     )
     table.validate(full=True)  # invalid UTF-8 is taken in silence otherwise
@@ -80,14 +82,27 @@ def _read_json(bodies: Sequence[bytes], wire: pa.StructType) -> pa.ChunkedArray:
     return lists
 
 
+def _is_object(body: bytes) -> bool:
+    return body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{" and body[-64:].rstrip()[-1:] == b"}"
+
+
+def _has_line_breaks(body: bytes) -> bool:
+    return (b"\n" in body or b"\r" in body) and re.search(rb"[\r\n]", body.strip()) is not None
+
+
 def _read_leniently(body: bytes, wire: pa.StructType) -> pa.ListArray:
     """Read one page value by value, where its JSON is odd but its meaning is plain."""
     text = body.decode("utf-8-sig", errors="replace")
     if _REPLACEMENT in text and _REPLACEMENT.encode() not in body:
         _warn("The server sent bytes that are not UTF-8; they were replaced by U+FFFD.")
-    objects = json.loads(text)["data"]["data"]
+    try:
+        objects = json.loads(text, strict=False)["data"]["data"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        raise KiliGraphQLError(f"The server answered with what is no list of objects: {text[:200]!r}.") from None
     if objects is None:
         return pa.array([None], pa.list_(wire))
+    if not isinstance(objects, list):
+        raise KiliGraphQLError(f"The server answered {repr(objects)[:200]} where it promises a list of objects.")
     values = [_struct(item, wire, _Place(position, item)) for position, item in enumerate(objects)]
     return pa.array([values], pa.list_(wire))
 
@@ -169,9 +184,9 @@ def _moment(value: Any, type_: pa.TimestampType, place: _Place) -> dt.datetime |
         return None
     try:
         moment = dt.datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        utc = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    except (TypeError, ValueError, OverflowError):
         raise _unfit(value, type_, place) from None
-    utc = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
     return utc.replace(microsecond=utc.microsecond // 1000 * 1000) if type_.unit == "ms" else utc
 
 
@@ -207,8 +222,8 @@ def _fit(array: pa.Array, wanted: pa.DataType) -> pa.Array:
         children = [_fit(pc.struct_field(array, child.name), child.type) for child in wanted]
         return pa.StructArray.from_arrays(children, fields=list(wanted), mask=array.is_null())
     values = _fit(array.values, wanted.value_type)
-    mask = array.is_null() if array.null_count else None
-    return pa.ListArray.from_arrays(array.offsets, values, type=wanted, mask=mask)
+    # By buffers, since `from_arrays` takes no mask beside the offsets of a slice.
+    return pa.Array.from_buffers(wanted, len(array), array.buffers()[:2], offset=array.offset, children=[values])
 
 
 def concatenate(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
