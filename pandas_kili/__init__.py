@@ -1,11 +1,13 @@
 """Kili projects as pandas frames.
 
-Importing the package gives pandas the function ``pd.read_kili``. Nothing networked happens, nothing else is patched.
+Importing the package gives pandas the function ``pd.read_kili``, and frames the accessor ``.kili``. Nothing networked
+happens, nothing else is patched.
 """
 
 import pandas as pd
 
 from pandas_kili import errors
+from pandas_kili.accessor import KiliAccessor, KiliFrame, MutationOptions, kili
 from pandas_kili.catalog.assets import DEFAULT_FIELDS
 from pandas_kili.errors import *  # noqa: F403 - the tree of errors is public as a whole
 from pandas_kili.filters import AssetFilters
@@ -19,8 +21,12 @@ __all__ = [
     "DEFAULT_FIELDS",
     "AssetFilters",
     "Client",
+    "KiliAccessor",
+    "KiliFrame",
+    "MutationOptions",
     "asset_schema",
     "count_assets",
+    "kili",
     "read_kili",
     *errors.__all__,
 ]

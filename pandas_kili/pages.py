@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from pandas_kili.catalog.assets import PAGE_SIZE
+from pandas_kili.catalog.assets import COUNT_ASSETS, LIST_ASSETS, PAGE_SIZE
+from pandas_kili.catalog.projects import LIST_PROJECTS
 from pandas_kili.errors import KiliConsistencyWarning, KiliGraphQLError, KiliNotFoundError, KiliValidationError
 from pandas_kili.exact import Page, Seams, Window, windows
 from pandas_kili.filters import Where
@@ -27,14 +28,6 @@ from pandas_kili.session import Client
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-_COUNT = "query countAssets($where: AssetWhere!) { data: countAssets(where: $where) }"
-_ASSETS = """query assets($where: AssetWhere!, $first: PageSize!, $skip: Int!) {
-  data: assets(where: $where, skip: $skip, first: $first) { %s }
-}"""
-_PROJECT = """query projects($where: ProjectWhere!, $first: PageSize!, $skip: Int!) {
-  data: projects(where: $where, first: $first, skip: $skip) { %s }
-}"""
-
 _BLOCK_PAGES = 16  # pages parsed by one call: more make it no faster
 _BLOCK_BYTES = 64 * 2**20  # or as many as are this heavy, which bounds what waits to be parsed
 _ID, _CREATED = "\0id", "\0createdAt"  # columns of our own beside the user's, which no field can be called
@@ -45,7 +38,7 @@ class Crawl:
 
     def __init__(self, client: Client, project_id: str, where: Where, selection: Selection) -> None:
         self.client, self.project_id, self.where, self.selection = client, project_id, where, selection
-        self.document = _ASSETS % selection.text
+        self.document = LIST_ASSETS % selection.text
         self.behind_urls = wants_answers(selection.wire)
         self.stop = threading.Event()
 
@@ -176,7 +169,7 @@ def merged(crawls: Iterable[Crawl], skip: int, first: int | None) -> Generator[p
 def count_matching(client: Client, project_id: str, where: Where) -> int:
     """Count what matches, and tell a project without assets from one that does not exist."""
     try:
-        count = int(client.execute(_COUNT, {"where": where})["data"])
+        count = int(client.execute(COUNT_ASSETS, {"where": where})["data"])
     except KiliGraphQLError as error:
         with contextlib.suppress(KiliGraphQLError):
             find_project(client, project_id, "id")
@@ -188,7 +181,7 @@ def count_matching(client: Client, project_id: str, where: Where) -> int:
 
 def find_project(client: Client, project_id: str, fields: str) -> dict[str, Any]:
     """Return fields of a project, or raise `KiliNotFoundError`."""
-    found = client.execute(_PROJECT % fields, {"where": {"id": project_id}, "first": 1, "skip": 0})["data"]
+    found = client.execute(LIST_PROJECTS % fields, {"where": {"id": project_id}, "first": 1, "skip": 0})["data"]
     if not found:
         raise KiliNotFoundError(
             f"There is no project {project_id!r} at {client.api_endpoint}, or this API key may not see it."

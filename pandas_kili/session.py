@@ -118,7 +118,9 @@ class Client:
         """Close the connections. A later call opens new ones."""
         self._transport.close()
 
-    def execute(self, document: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def execute(
+        self, document: str, variables: Mapping[str, Any] | None = None, *, stop: threading.Event | None = None
+    ) -> dict[str, Any]:
         """Execute a GraphQL document.
 
         Parameters
@@ -127,6 +129,8 @@ class Client:
             A query or a mutation. What was possibly done is sent again if it is a query, never if it is a mutation.
         variables
             Values of its variables.
+        stop
+            Once set, nothing more is waited for and `concurrent.futures.CancelledError` is raised.
 
         Returns
         -------
@@ -149,7 +153,7 @@ class Client:
         >>> client.execute("query me { data: viewer { email } }")  # doctest: +SKIP
         {'data': {'email': 'ada@example.com'}}
         """
-        data: dict[str, Any] = self._executed(document, variables, build=True).data
+        data: dict[str, Any] = self._executed(document, variables, build=True, stop=stop).data
         return data
 
     def execute_bytes(
@@ -159,10 +163,8 @@ class Client:
 
         Parameters
         ----------
-        document, variables
+        document, variables, stop
             As in `execute`.
-        stop
-            Once set, nothing more is waited for and `concurrent.futures.CancelledError` is raised.
         """
         answer = self._executed(document, variables, build=False, stop=stop).answer
         return answer.body if answer else b""

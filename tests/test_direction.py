@@ -13,7 +13,10 @@ ROWS = (
     "catalog.terms catalog.users catalog.projects catalog.labels catalog.issues catalog.assets catalog",
     "selection category_search filters",
     "settings ratelimit operation transport retry answer schema session",
-    "frame exact label_answers parallel pages progress read media annotations write preview plot accessor dask",
+    "frame exact label_answers parallel pages progress read",
+    "media.kinds media.inspection media.plan media.upload media.imports",
+    "media.names media.ledger media.fetch media.download media",
+    "annotations write preview plot accessor dask",
     "sandbox __main__ .",
 )
 ORDER = " ".join(ROWS).split()

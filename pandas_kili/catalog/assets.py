@@ -2,11 +2,13 @@
 
 from pandas_kili.catalog.labels import LABEL_TYPES
 from pandas_kili.catalog.projects import ISSUE_STATUSES, ISSUE_TYPES, STEP_STATUSES
-from pandas_kili.catalog.terms import DATE, FLAG, REAL, TEXT, TEXTS, WHOLE, Entity, Field, Filter
+from pandas_kili.catalog.terms import DATE, FLAG, REAL, TEXT, TEXTS, WHOLE, Entity, Field, Filter, Mutation
 
 STATUSES = ("TODO", "ONGOING", "LABELED", "TO_REVIEW", "REVIEWED")
 
 PAGE_SIZE = 100  # the server refuses `first` above it (scalar PageSize)
+BATCH_SIZE = 100  # the server takes no more rows in one mutation
+BATCH_BYTES = 2_000_000  # where the official SDK begins to cut; a row that is larger goes alone
 IN_LIMIT = 1000  # ids in one filter; with more the query is known to fail, and the official SDK cuts there
 
 ASSET = Entity(
@@ -65,6 +67,15 @@ ASSET = Entity(
         Field("thumbnailCompute", TEXT, "servers of the 2.13x era"),
     ),
 )
+
+COUNT_ASSETS = "query countAssets($where: AssetWhere!) { data: countAssets(where: $where) }"
+LIST_ASSETS = """query assets($where: AssetWhere!, $first: PageSize!, $skip: Int!) {
+  data: assets(where: $where, skip: $skip, first: $first) { %s }
+}"""
+
+FILTER_EXISTING = """query FilterExistingAssets($projectID: ID!, $externalIDs: [String!]!) {
+  external_ids: filterExistingAssets(projectID: $projectID, externalIDs: $externalIDs)
+}"""
 
 # What the official SDK asks by default, in its order.
 DEFAULT_FIELDS = (
@@ -135,4 +146,73 @@ FILTERS = (
     Filter("label_honeypot_mark_gt", "label.honeypotMarkGte", "mark", "old name: inclusive"),
     Filter("label_honeypot_mark_lt", "label.honeypotMarkLte", "mark", "old name: inclusive"),
     Filter("label_category_search", "label.search", "category search", "a label with so many of a category"),
+)
+
+# What `updatePropertiesInAssets` changes, by the keyword of `df.kili.update_properties_in_assets`.
+PROPERTIES = {
+    "priority": "priority",
+    "json_metadata": "jsonMetadata",
+    "consensus_mark": "consensusMark",
+    "honeypot_mark": "honeypotMark",
+    "to_be_labeled_by": "toBeLabeledBy",
+    "content": "content",
+    "json_content": "jsonContent",
+    "status": "status",
+    "is_used_for_consensus": "isUsedForConsensus",
+    "is_honeypot": "isHoneypot",
+}
+
+_OUTCOME = "succeeded { assetId externalId } declined { assetId externalId } failed { assetId externalId details }"
+_SELECTED = "mutation %s($where: AssetWhere!) { data: %s(where: $where) { %s } }"
+
+
+# Each verb in the spellings of the API, today's first.
+UPDATE = (
+    Mutation(
+        "updatePropertiesInAssets",
+        "mutation updatePropertiesInAssets($whereArray: [AssetWhere!]!, $dataArray: [AssetData!]!)"
+        " { data: updatePropertiesInAssets(where: $whereArray, data: $dataArray) { id } }",
+    ),
+)
+_APPENDED = "mutation %s($data: %s!, $where: ProjectWhere!) { data: %s(data: $data, where: $where) { id } }"
+APPEND = (
+    Mutation("appendManyAssets", _APPENDED % ("appendManyAssets", "AppendManyAssetsData", "appendManyAssets")),
+    Mutation(
+        "appendManyToDataset", _APPENDED % ("appendManyToDataset", "AppendManyToDatasetData", "appendManyToDataset")
+    ),
+)
+APPEND_LATER = (
+    Mutation(
+        "appendManyAssetsAsynchronously",
+        _APPENDED
+        % (
+            "appendManyAssetsAsynchronously",
+            "AppendManyAssetsAsynchronouslyData",
+            "appendManyAssetsAsynchronously",
+        ),
+    ),
+    Mutation(
+        "appendManyFramesToDatasetAsynchronously",
+        _APPENDED
+        % (
+            "appendManyFramesToDatasetAsynchronously",
+            "AppendManyFramesToDatasetAsynchronouslyData",
+            "appendManyFramesToDatasetAsynchronously",
+        ),
+    ),
+)
+DELETE = (
+    Mutation("deleteAssets", _SELECTED % ("deleteAssets", "deleteAssets", _OUTCOME)),
+    Mutation("deleteManyFromDataset", _SELECTED % ("deleteManyFromDataset", "deleteManyFromDataset", "id")),
+)
+REVIEW = (
+    Mutation("addAssetsToReview", _SELECTED % ("addAssetsToReview", "addAssetsToReview", _OUTCOME)),
+    Mutation(
+        "addAllLabeledAssetsToReview",
+        _SELECTED % ("addAllLabeledAssetsToReview", "addAllLabeledAssetsToReview", "id"),
+    ),
+)
+QUEUE = (
+    Mutation("sendAssetsBackToQueue", _SELECTED % ("sendAssetsBackToQueue", "sendAssetsBackToQueue", _OUTCOME)),
+    Mutation("sendBackAssetsToQueue", _SELECTED % ("sendBackAssetsToQueue", "sendBackAssetsToQueue", "id")),
 )

@@ -58,6 +58,10 @@ PROJECT = Entity(
     ),
 )
 
+LIST_PROJECTS = """query projects($where: ProjectWhere!, $first: PageSize!, $skip: Int!) {
+  data: projects(where: $where, first: $first, skip: $skip) { %s }
+}"""
+
 STEP = Entity("Step", (Field("id", TEXT), Field("name", TEXT), Field("type", TEXT)))
 
 CURRENT_STEP = Entity(

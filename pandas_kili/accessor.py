@@ -1,0 +1,338 @@
+"""`DataFrame.kili`: a documented method per verb."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, cast
+
+import pandas as pd
+
+from pandas_kili.append import append_rows
+from pandas_kili.changes import AWAY, TO_QUEUE, TO_REVIEW
+from pandas_kili.session import Client
+from pandas_kili.write import Options, change_external_ids, move, report_of, update_properties
+
+
+class MutationOptions(TypedDict, total=False):
+    """Keywords that all mutations take.
+
+    Attributes
+    ----------
+    client : Client
+        Connection to use; by default one that the environment describes.
+    disable_tqdm : bool
+        Switch the progress bar off or on; by default it is shown in notebooks and terminals.
+    dry_run : bool
+        Check everything, and send nothing that changes the server; the report says ``not_sent``.
+    errors : {"raise", "report"}
+        What to do where rows ``failed`` or were ``not_sent``: raise `KiliMutationError` once every row has its outcome,
+        or return the frame, whose report tells.
+    """
+
+    client: Client | None
+    disable_tqdm: bool | None
+    dry_run: bool
+    errors: Literal["raise", "report"]
+
+
+@pd.api.extensions.register_dataframe_accessor("kili")
+class KiliAccessor:
+    """Rows become mutations of a Kili project; the frame comes back, so that calls chain.
+
+    Every method maps each row to one asset, checks all rows before anything is sent, and returns a new frame: same
+    index, same order, the columns that are known to have changed brought up to date. Rows are identified by the column
+    ``id``, else by ``externalId`` within a project.
+
+    All take a ``project_id``, by default that of the project which the frame was read from (``attrs["kili"]``), and the
+    keywords of `MutationOptions`: ``client``, ``disable_tqdm``, ``dry_run``, ``errors``.
+
+    Raises
+    ------
+    KiliValidationError
+        For columns that do not exist, cells that do not fit, assets that are unknown, ambiguous or given twice: all
+        failures at once, before anything is sent.
+    KiliMutationError
+        With ``errors="raise"``, where rows ``failed`` or were ``not_sent``; its ``.report`` and ``.frame`` tell which.
+        ``err.frame[err.report.outcome != "applied"]`` is what is left to do, and calling again with it is safe.
+
+    Warns
+    -----
+    KiliDeclinedWarning
+        Where the server declined rows, such as a review of assets without labels.
+    """
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame  # pandas builds an accessor at every access: it holds no more than this
+
+    @property
+    def report(self) -> pd.DataFrame:
+        """What became of each row in the mutation that returned this very frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            On the index of the frame, all columns ``string``: ``id``, ``externalId``, ``outcome`` (``applied``,
+            ``declined``, ``failed``, ``not_sent``) and ``message``.
+
+        Raises
+        ------
+        AttributeError
+            Where this frame did not come from a mutation: reports do not travel to derived frames.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, fields=["id", "priority"], first=2)
+        >>> df.assign(priority=7).kili.update_properties_in_assets("priority").kili.report["outcome"].tolist()
+        ['applied', 'applied']
+        """
+        return report_of(self._frame)
+
+    def append_many_to_dataset(  # noqa: PLR0913 - Kili's properties
+        self,
+        project_id: str | None = None,
+        *,
+        content: Hashable | None = None,
+        external_id: Hashable | None = None,
+        id: Hashable | None = None,  # noqa: A002 - Kili's name of the field
+        json_content: Hashable | None = None,
+        json_metadata: Hashable | None = None,
+        is_honeypot: Hashable | None = None,
+        status: Hashable | None = None,
+        if_exists: Literal["fail", "skip"] = "fail",
+        **options: Unpack[MutationOptions],
+    ) -> KiliFrame:
+        """Make a new asset of each row; the project's order is that of the rows.
+
+        Parameters
+        ----------
+        project_id : str, optional
+            Where the assets go; by default the project that the frame was read from.
+        content, external_id, id, json_content, json_metadata, is_honeypot, status : label, optional
+            Column of each property; by default the one that bears its Kili name (``content``, ``externalId``, ``id``,
+            ``jsonContent``, ``jsonMetadata``, ``isHoneypot``, ``status``), where there is one. ``content`` holds
+            http(s) URLs, local files, or raw text in TEXT projects; ``json_content`` rich text, or the frames of a
+            video; ``json_metadata`` dicts, lists or JSON text. Null cells take Kili's defaults.
+        if_exists : {"fail", "skip"}
+            What to do with external ids that the project has, or that stand twice in the frame: refuse all, or decline
+            those rows.
+        **options
+            See `MutationOptions`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With the columns ``id`` and ``externalId`` of the new assets; of declined rows, the asset that is there.
+
+        Notes
+        -----
+        Ids are made here and sent along, so an answer that is lost costs nothing: what exists is not sent again, also
+        by a later call with the frame of a `KiliMutationError`. After a crash, ``if_exists="skip"`` completes the work.
+
+        Examples
+        --------
+        >>> texts = pd.DataFrame({"externalId": ["a", "b"], "content": ["First text.", "Second text."]})
+        >>> texts.kili.append_many_to_dataset(project_id).kili.report["outcome"].tolist()
+        ['applied', 'applied']
+        """
+        named = {
+            "content": content,
+            "external_id": external_id,
+            "id": id,
+            "json_content": json_content,
+            "json_metadata": json_metadata,
+            "is_honeypot": is_honeypot,
+            "status": status,
+        }
+        return cast("KiliFrame", append_rows(self._frame, named, if_exists, Options(project_id, **options)))
+
+    def update_properties_in_assets(  # noqa: PLR0913 - Kili's properties
+        self,
+        *columns: Hashable,
+        priority: Hashable | None = None,
+        json_metadata: Hashable | None = None,
+        consensus_mark: Hashable | None = None,
+        honeypot_mark: Hashable | None = None,
+        to_be_labeled_by: Hashable | None = None,
+        content: Hashable | None = None,
+        json_content: Hashable | None = None,
+        status: Hashable | None = None,
+        is_used_for_consensus: Hashable | None = None,
+        is_honeypot: Hashable | None = None,
+        project_id: str | None = None,
+        **options: Unpack[MutationOptions],
+    ) -> KiliFrame:
+        """Set properties of assets to the cells of columns; a null cell leaves that property as it is.
+
+        Parameters
+        ----------
+        *columns : label
+            Columns that bear Kili field names: ``priority``, ``jsonMetadata``, ``consensusMark``, ``honeypotMark``,
+            ``toBeLabeledBy``, ``content``, ``jsonContent``, ``status``, ``isUsedForConsensus``, ``isHoneypot``.
+        priority, json_metadata, consensus_mark, honeypot_mark, to_be_labeled_by, content, json_content, status, \
+is_used_for_consensus, is_honeypot : label, optional
+            Column of that property, whatever its name. Priorities are whole numbers of 32 bits, marks lie within 0 and
+            1, metadata are dicts, lists or JSON text and replace what was there, assignments are lists of e-mail
+            addresses, an empty one of which removes the assignment. Today's servers compute the status themselves.
+        project_id : str, optional
+            Project of the assets; needed where rows have no ``id``, and the frame does not know it.
+        **options
+            See `MutationOptions`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With the columns of these properties, where it has them, as they are now on the server.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, fields=["id", "jsonMetadata", "priority"], first=3)
+        >>> df["meta"] = [{"batch": 1}, {"batch": 2}, None]
+        >>> df.kili.update_properties_in_assets(json_metadata="meta")["jsonMetadata"].tolist()[:2]
+        ['{"batch": 1}', '{"batch": 2}']
+        """
+        named = {
+            "priority": priority,
+            "json_metadata": json_metadata,
+            "consensus_mark": consensus_mark,
+            "honeypot_mark": honeypot_mark,
+            "to_be_labeled_by": to_be_labeled_by,
+            "content": content,
+            "json_content": json_content,
+            "status": status,
+            "is_used_for_consensus": is_used_for_consensus,
+            "is_honeypot": is_honeypot,
+        }
+        return cast("KiliFrame", update_properties(self._frame, columns, named, Options(project_id, **options)))
+
+    def change_asset_external_ids(
+        self, new_external_ids: Hashable, *, project_id: str | None = None, **options: Unpack[MutationOptions]
+    ) -> KiliFrame:
+        """Give assets new external ids.
+
+        Parameters
+        ----------
+        new_external_ids : label
+            Column of the new external ids: text, none missing, none twice, none that another asset keeps.
+        project_id : str, optional
+            Project of the assets; needed where rows have no ``id``, and the frame does not know it.
+        **options
+            See `MutationOptions`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With ``externalId``, where it has that column, as it is now on the server.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, fields=["id", "externalId"], first=2)
+        >>> df["new"] = "renamed-" + df["externalId"]
+        >>> df.kili.change_asset_external_ids("new")["externalId"].str.startswith("renamed-").all()
+        True
+        """
+        return cast("KiliFrame", change_external_ids(self._frame, new_external_ids, Options(project_id, **options)))
+
+    def delete_many_from_dataset(
+        self, *, project_id: str | None = None, **options: Unpack[MutationOptions]
+    ) -> KiliFrame:
+        """Delete assets; one that is not there any more counts as applied.
+
+        Parameters
+        ----------
+        project_id : str, optional
+            Project of the assets; needed where rows have no ``id``, and the frame does not know it.
+        **options
+            See `MutationOptions`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The rows as they were.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, fields=["id"], skip=240, first=3)
+        >>> df.kili.delete_many_from_dataset().kili.report["outcome"].unique().tolist()
+        ['applied']
+        """
+        return cast("KiliFrame", move(self._frame, AWAY, Options(project_id, **options)))
+
+    def add_to_review(self, *, project_id: str | None = None, **options: Unpack[MutationOptions]) -> KiliFrame:
+        """Send labeled assets to review; assets without a label are declined.
+
+        Parameters
+        ----------
+        project_id : str, optional
+            Project of the assets; needed where rows have no ``id``, and the frame does not know it.
+        **options
+            See `MutationOptions`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With ``status``, where it has that column, ``TO_REVIEW`` in the rows that were applied.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, fields=["id", "status"], status_in=["LABELED"], first=2)
+        >>> df.kili.add_to_review()["status"].tolist()
+        ['TO_REVIEW', 'TO_REVIEW']
+        """
+        return cast("KiliFrame", move(self._frame, TO_REVIEW, Options(project_id, **options)))
+
+    def send_back_to_queue(self, *, project_id: str | None = None, **options: Unpack[MutationOptions]) -> KiliFrame:
+        """Send assets back to the queue of those to be labeled; assets that were never labeled are declined.
+
+        Parameters
+        ----------
+        project_id : str, optional
+            Project of the assets; needed where rows have no ``id``, and the frame does not know it.
+        **options
+            See `MutationOptions`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With ``status``, where it has that column, ``ONGOING`` in the rows that were applied.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, fields=["id", "status"], status_in=["LABELED"], first=2)
+        >>> df.kili.send_back_to_queue()["status"].tolist()
+        ['ONGOING', 'ONGOING']
+        """
+        return cast("KiliFrame", move(self._frame, TO_QUEUE, Options(project_id, **options)))
+
+
+if TYPE_CHECKING:
+
+    class KiliFrame(pd.DataFrame):
+        """A frame whose `kili` type checkers know."""
+
+        @property
+        def kili(self) -> KiliAccessor:
+            """Rows become mutations."""
+
+else:
+    KiliFrame = pd.DataFrame
+
+
+def kili(frame: pd.DataFrame) -> KiliAccessor:
+    """Return ``frame.kili``, spelled so that type checkers know what it is.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+
+    Returns
+    -------
+    KiliAccessor
+
+    Examples
+    --------
+    >>> import pandas_kili as pk
+    >>> df = pk.read_kili(project_id, fields=["id"], first=1)
+    >>> pk.kili(df).delete_many_from_dataset(dry_run=True).kili.report["outcome"].tolist()
+    ['not_sent']
+    """
+    return KiliAccessor(frame)

@@ -1,0 +1,326 @@
+"""New assets from the rows of a frame."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+import warnings
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import pandas as pd
+
+from pandas_kili.catalog.assets import APPEND, APPEND_LATER, FILTER_EXISTING, IN_LIMIT
+from pandas_kili.changes import APPLIED, spelling
+from pandas_kili.delivery import Account, Target, Verdict
+from pandas_kili.errors import KiliError, KiliValidationError
+from pandas_kili.identity import Identity, existing, find_external_ids, read_back
+from pandas_kili.media import Medium, Stored, check_licence, plan_media, store_media, wait_for_import
+from pandas_kili.pages import find_project
+from pandas_kili.parallel import in_order
+from pandas_kili.properties import Columns, require_column
+from pandas_kili.session import Client
+from pandas_kili.write import Options, Work, repeated_values
+
+_PATIENCE = (0.0, 0.2, 0.5, 1.0, 2.0)  # seconds between looks: what was written shows on all replicas after some
+_LATER = (*_PATIENCE, *(2.0 for _ in range(60)))  # the seed's servers say nothing of imports that end later
+_COLUMNS = {
+    "content": "content",
+    "external_id": "externalId",
+    "id": "id",
+    "json_content": "jsonContent",
+    "json_metadata": "jsonMetadata",
+    "is_honeypot": "isHoneypot",
+    "status": "status",
+}
+
+
+def append_rows(
+    frame: pd.DataFrame, named: Mapping[str, Hashable | None], if_exists: Literal["fail", "skip"], options: Options
+) -> pd.DataFrame:
+    """Make an asset of each row."""
+    if if_exists not in {"fail", "skip"}:
+        raise KiliValidationError(f"if_exists is 'fail' or 'skip'; got {if_exists!r}.")
+    work = Work(frame, options)
+    labels = _labels(work.columns, named)
+    if frame.empty:
+        return work.unchanged()
+    project_id = work.need_project_id("to say where the assets are to go")
+    _refuse_foreign_ids(work, named, labels, project_id)
+    rows = _Rows(work.columns, labels)
+    project = find_project(work.client, project_id, "inputType")
+    change = Append(work.client, project_id)
+    media = rows.plan(project["inputType"], seed=not change.is_todays)
+    rows.refuse_repeated(if_exists)
+    work.columns.check()
+    account = Account(len(frame))
+    identity = Identity(list(rows.ids), list(rows.external_ids))
+    open_rows = _Presence(work, project_id, rows, if_exists).settle(account, identity)
+    if any(media[row].is_local for row in open_rows):
+        check_licence(work.client)
+    _warn_of_losses(change, rows, media)
+    if options.dry_run:
+        return work.finish(account, identity, {})
+    targets = [rows.target(row, media[row], identity) for row in open_rows]
+    return work.deliver(change, identity, targets, {}, account=account, adopts_ids=True)
+
+
+class Append:
+    """New assets, whose ids are of our making; the project's order is the order in which they are sent."""
+
+    in_order = True
+    name = "append_many_to_dataset"
+
+    def __init__(self, client: Client, project_id: str) -> None:
+        self.client, self.project_id = client, project_id
+        self.mutation = spelling(client, APPEND)
+        self.is_todays = self.mutation == APPEND[0]
+
+    def send(self, targets: Sequence[Target], stop: threading.Event) -> Mapping[str, Verdict]:
+        """Store the files of one batch, then register what was stored."""
+        media = [target.payload["medium"] for target in targets]
+        ids = [target.asset_id for target in targets]
+        verdicts: dict[str, Verdict] = {}
+        routes: dict[str | None, list[tuple[Target, Stored]]] = defaultdict(list)
+        stored = store_media(self.client, self.project_id, ids, media, stop=stop)
+        for target, medium, result in zip(targets, media, stored, strict=True):
+            if isinstance(result, KiliError):
+                verdicts[target.asset_id] = Verdict("failed", str(result))
+            else:
+                routes[medium.upload_type].append((target, result))
+        for upload_type, assets in routes.items():
+            verdicts |= self._register(upload_type, assets, stop)
+        return verdicts
+
+    def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:
+        """Return the assets that exist."""
+        shown = read_back(self.client, [target.asset_id for target in targets], "id", self.project_id)
+        return dict.fromkeys(shown, APPLIED)
+
+    def _register(
+        self, upload_type: str | None, assets: Sequence[tuple[Target, Stored]], stop: threading.Event
+    ) -> Mapping[str, Verdict]:
+        targets = [target for target, _ in assets]
+        mutation = self.mutation if upload_type is None else spelling(self.client, APPEND_LATER)
+        data = self._data(assets) if upload_type is None else _data_later(upload_type, assets)
+        variables = {"data": data, "where": {"id": self.project_id}}
+        answer = self.client.execute(mutation.document, variables, stop=stop)["data"]
+        if upload_type is None and self.is_todays:
+            return {asset["id"]: APPLIED for asset in answer or ()}
+        if self.is_todays:
+            wait_for_import(self.client, answer["id"], stop=stop)
+        return self._seen(targets, stop, _PATIENCE if self.is_todays or upload_type is None else _LATER)
+
+    def _data(self, assets: Sequence[tuple[Target, Stored]]) -> dict[str, Any]:
+        data = _shared(assets) | {
+            "contentArray": [stored.content for _, stored in assets],
+            "jsonContentArray": [stored.json_content for _, stored in assets],
+            "isHoneypotArray": [target.payload["isHoneypot"] for target, _ in assets],
+        }
+        return data if self.is_todays else data | {"statusArray": [target.payload["status"] for target, _ in assets]}
+
+    def _seen(
+        self, targets: Sequence[Target], stop: threading.Event, patience: Iterable[float]
+    ) -> Mapping[str, Verdict]:
+        verdicts: Mapping[str, Verdict] = {}
+        for pause in patience:
+            stop.wait(pause)
+            verdicts = self.settle(targets)
+            if len(verdicts) == len(targets):
+                break
+        missing = Verdict("failed", "outcome unknown: the server took the batch, but does not show the asset")
+        return {target.asset_id: verdicts.get(target.asset_id, missing) for target in targets}
+
+
+def _shared(assets: Sequence[tuple[Target, Stored]]) -> dict[str, Any]:
+    return {
+        "idArray": [target.asset_id for target, _ in assets],
+        "externalIDArray": [target.payload["externalId"] for target, _ in assets],
+        "jsonMetadataArray": [target.payload["jsonMetadata"] for target, _ in assets],
+    }
+
+
+def _data_later(upload_type: str, assets: Sequence[tuple[Target, Stored]]) -> dict[str, Any]:
+    data = _shared(assets) | {"uploadType": upload_type}
+    if any(stored.layers for _, stored in assets):
+        return data | {
+            "multiLayerContentArray": [stored.layers for _, stored in assets],
+            "jsonContentArray": [stored.json_content for _, stored in assets],
+        }
+    return data | {"contentArray": [stored.content for _, stored in assets]}
+
+
+class _Rows:
+    """What the columns of a frame say of new assets, by position."""
+
+    def __init__(self, columns: Columns, labels: Mapping[str, Hashable]) -> None:
+        self.columns, self.labels = columns, labels
+        self.ids: list[str | None] = self._read("id")
+        self.external_ids: list[str | None] = self._read("externalId")
+        self.metadata: list[str | None] = self._read("jsonMetadata")
+        self.honeypots: list[bool | None] = self._read("isHoneypot")
+        self.statuses: list[str | None] = self._read("status")
+
+    def plan(self, input_type: str, *, seed: bool) -> list[Medium]:
+        """Decide what each row's content becomes; what cannot be sent is noted."""
+        metadata = [json.loads(text) if text else None for text in self.metadata]
+        media, problems = plan_media(
+            input_type,
+            self._cells("content"),
+            self._cells("jsonContent"),
+            [value if isinstance(value, dict) else None for value in metadata],
+            generation="seed" if seed else "today",
+        )
+        for problem in problems:
+            label = self.labels.get(problem.column, problem.column)
+            self.columns.problem([problem.row], label, [problem.value], problem.message)
+        return [medium or Medium() for medium in media]
+
+    def refuse_repeated(self, if_exists: Literal["fail", "skip"]) -> None:
+        """Note ids that stand twice, and external ids unless later ones are to be left out."""
+        for name, values in (("id", self.ids), ("externalId", self.external_ids)):
+            if name in self.labels and not (name == "externalId" and if_exists == "skip"):
+                self.columns.problem(*repeated_values(values, self.labels[name]), "stands twice in the frame")
+
+    def target(self, row: int, medium: Medium, identity: Identity) -> Target:
+        """Return the new asset of a row, under the id that it was given or a new one."""
+        identity.ids[row] = asset_id = self.ids[row] or f"c{uuid.uuid4().hex[:24]}"  # the length of Kili's own
+        identity.external_ids[row] = external_id = self.external_ids[row] or uuid.uuid4().hex
+        payload = {
+            "externalId": external_id,
+            "jsonMetadata": _with_entries(self.metadata[row] or "{}", medium.metadata),
+            "isHoneypot": bool(self.honeypots[row]),
+            "status": self.statuses[row] or "TODO",
+            "medium": medium,
+        }
+        weight = len(str(payload["jsonMetadata"])) + len(medium.content) + len(medium.json_content) + 100
+        return Target(asset_id, [row], payload, weight)
+
+    def _read(self, name: str) -> list[Any]:
+        label = self.labels.get(name)
+        return [None] * len(self.columns.frame) if label is None else self.columns.read(name, label)
+
+    def _cells(self, name: str) -> list[Any]:
+        if name not in self.labels:
+            return [None] * len(self.columns.frame)
+        series = self.columns.frame[self.labels[name]]
+        return [None if null else cell for cell, null in zip(series.tolist(), series.isna(), strict=True)]
+
+
+class _Presence:
+    """Which rows the project has already."""
+
+    def __init__(self, work: Work, project_id: str, rows: _Rows, if_exists: Literal["fail", "skip"]) -> None:
+        self.work, self.project_id, self.rows, self.if_exists = work, project_id, rows, if_exists
+
+    def settle(self, account: Account, identity: Identity) -> list[int]:
+        """Give rows that are there their outcome, refuse those that must not be, and return the others."""
+        there = self._by_id(account)
+        there |= self._by_external_id(account, identity, there)
+        self.work.columns.check()
+        return [row for row in range(len(self.rows.ids)) if row not in there]
+
+    def _by_id(self, account: Account) -> set[int]:
+        """Tell the rows that an earlier call has made: assets of their id and external id."""
+        client = self.work.client
+        known = existing(client, self.project_id, [asset_id for asset_id in self.rows.ids if asset_id is not None])
+        there = [row for row, asset_id in enumerate(self.rows.ids) if asset_id in known]
+        parts = [there[start : start + 100] for start in range(0, len(there), 100)]
+        for part in parts:
+            ids = [str(self.rows.ids[row]) for row in part]
+            shown = read_back(client, ids, "id externalId", self.project_id)
+            others = []
+            for row, asset_id in zip(part, ids, strict=True):
+                if self.rows.external_ids[row] in {None, shown[asset_id]["externalId"]}:
+                    account.note(Target(asset_id, [row]), Verdict("applied", "it was there already"))
+                else:
+                    others.append(row)
+            expected = "the project has another asset of this id; without a column of ids new ones are made"
+            self.work.columns.problem(others, self.rows.labels["id"], [self.rows.ids[row] for row in others], expected)
+        return set(there)
+
+    def _by_external_id(self, account: Account, identity: Identity, there: set[int]) -> set[int]:
+        asked = {row: name for row, name in enumerate(self.rows.external_ids) if name is not None and row not in there}
+        taken = _taken(self.work.client, self.project_id, dict.fromkeys(asked.values()))
+        declined = {row: "the project has an asset of this external id" for row, name in asked.items() if name in taken}
+        if self.if_exists == "fail":
+            rows = list(declined)
+            self.work.columns.problem(
+                rows,
+                self.rows.labels["externalId"],
+                [asked[row] for row in rows],
+                "the project has an asset of this external id; if_exists='skip' leaves such rows out",
+            )
+            return set(rows)
+        for row in repeated_values(self.rows.external_ids, None)[0]:
+            declined.setdefault(row, "an earlier row has this external id")
+        holders = find_external_ids(
+            self.work.client, self.project_id, sorted({asked[row] for row in declined if row in asked} & taken)
+        )
+        for row, reason in declined.items():
+            account.note(Target("", [row]), Verdict("declined", reason))
+            if len(found := holders.get(str(self.rows.external_ids[row]), [])) == 1:
+                identity.ids[row] = found[0]
+        return set(declined)
+
+
+def _taken(client: Client, project_id: str, external_ids: Iterable[str]) -> set[str]:
+    """Return which external ids the project has."""
+    names = list(external_ids)
+    if "filterExistingAssets" not in client.names("Query"):
+        return set(find_external_ids(client, project_id, names)) & set(names)
+    parts = [names[start : start + IN_LIMIT] for start in range(0, len(names), IN_LIMIT)]
+
+    def taken_of(part: list[str]) -> list[str]:
+        variables = {"projectID": project_id, "externalIDs": part}
+        return list(client.execute(FILTER_EXISTING, variables)["external_ids"])
+
+    answers = in_order(taken_of, parts, workers=client.max_workers)
+    return {name for _, found in answers for name in found} & set(names)
+
+
+def _labels(columns: Columns, named: Mapping[str, Hashable | None]) -> dict[str, Hashable]:
+    """Return the column of each property: the one named, else the one that bears the property's name."""
+    labels: dict[str, Hashable] = {}
+    for keyword, name in _COLUMNS.items():
+        label = named.get(keyword)
+        if label is not None:
+            require_column(columns.frame, label)
+            labels[name] = label
+        elif columns.has(name):
+            labels[name] = name
+    if not {"content", "jsonContent"} & set(labels) and not columns.frame.empty:
+        require_column(columns.frame, "content")
+    return labels
+
+
+def _refuse_foreign_ids(
+    work: Work, named: Mapping[str, Hashable | None], labels: Mapping[str, Hashable], project_id: str
+) -> None:
+    if named.get("id") is None and "id" in labels and work.origin not in {None, project_id}:
+        raise KiliValidationError(
+            f"The column 'id' holds ids of project {work.origin!r}; assets of project {project_id!r} need ids of their"
+            " own: .drop(columns='id') has them made."
+        )
+
+
+def _warn_of_losses(change: Append, rows: _Rows, media: Sequence[Medium]) -> None:
+    """Say what the server cannot be told, rather than drop it."""
+    if change.is_todays and any(status not in {None, "TODO"} for status in rows.statuses):
+        warnings.warn(
+            "This server computes the status of assets itself: the column for 'status' is not sent.",
+            UserWarning,
+            stacklevel=4,
+        )
+    if any(medium.upload_type and honeypot for medium, honeypot in zip(media, rows.honeypots, strict=True)):
+        warnings.warn(
+            "Assets that are imported later cannot be made honeypots at once: update 'isHoneypot' when they are there.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _with_entries(metadata: str, entries: Mapping[str, Any] | None) -> str:
+    return metadata if not entries else json.dumps({**json.loads(metadata), **entries}, ensure_ascii=False)

@@ -1,0 +1,171 @@
+"""The changes that rows can become, in both generations of the API: how each is sent, and how it is read back."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pandas_kili.catalog.assets import DELETE, QUEUE, REVIEW, UPDATE
+from pandas_kili.catalog.terms import Mutation
+from pandas_kili.delivery import Target, Verdict
+from pandas_kili.errors import KiliGraphQLError
+from pandas_kili.identity import read_back
+from pandas_kili.session import Client
+
+APPLIED = Verdict("applied")
+_PATIENCE = (0.0, 0.2, 0.5, 1.0, 2.0)  # seconds between looks: what was written shows on all replicas after some
+
+
+def spelling(client: Client, mutations: Sequence[Mutation]) -> Mutation:
+    """Return the first of several spellings of a mutation that the server knows.
+
+    Raises
+    ------
+    KiliGraphQLError
+        Where it knows none.
+    """
+    known = client.names("Mutation")
+    for mutation in mutations:
+        if mutation.name in known:
+            return mutation
+    names = " nor ".join(mutation.name for mutation in mutations)
+    raise KiliGraphQLError(f"The server at {client.api_endpoint} has no mutation {names}.", operation=mutations[0].name)
+
+
+class Update:
+    """Properties set to values: `payload` is what the server calls AssetData."""
+
+    in_order = False
+
+    def __init__(self, client: Client, name: str = "update_properties_in_assets") -> None:
+        self.client, self.name = client, name
+        self.mutation = spelling(client, UPDATE)
+
+    def send(self, targets: Sequence[Target], stop: threading.Event) -> Mapping[str, Verdict]:
+        """Send one batch."""
+        variables = {
+            "whereArray": [{"id": target.asset_id} for target in targets],
+            "dataArray": [target.payload for target in targets],
+        }
+        answer = self.client.execute(self.mutation.document, variables, stop=stop)["data"]
+        return {asset["id"]: APPLIED for asset in answer or ()}
+
+    def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:
+        """Return the assets whose properties have the values asked for."""
+        names = dict.fromkeys(name for target in targets for name in target.payload if name != _RESET)
+        fields = " ".join("toBeLabeledBy { user { email } }" if name == "toBeLabeledBy" else name for name in names)
+        shown = read_back(self.client, [target.asset_id for target in targets], f"id {fields}")
+        return {
+            target.asset_id: APPLIED
+            for target in targets
+            if target.asset_id in shown and _holds(shown[target.asset_id], target.payload)
+        }
+
+
+_RESET = "shouldResetToBeLabeledBy"
+
+
+def _holds(asset: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:
+    return all(_equal(name, asset.get(name), value) for name, value in payload.items() if name != _RESET)
+
+
+def _equal(name: str, shown: Any, wanted: Any) -> bool:
+    if name == "toBeLabeledBy":
+        return {user["user"]["email"] for user in shown or ()} == set(wanted)
+    if name in {"jsonMetadata", "jsonContent"}:
+        return bool(_parsed(shown) == _parsed(wanted))
+    return bool(shown == wanted)
+
+
+def _parsed(text: Any) -> Any:
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where assets can be sent, and how one tells that they are there."""
+
+    name: str
+    mutations: tuple[Mutation, ...]
+    fields: str
+    judge: Callable[[Mapping[str, Any] | None], Verdict | None]  # of an asset as shown; None where that does not tell
+
+
+def _judge_deleted(asset: Mapping[str, Any] | None) -> Verdict | None:
+    return APPLIED if asset is None else None
+
+
+def _judge_reviewed(asset: Mapping[str, Any] | None) -> Verdict | None:
+    if asset is not None and asset["status"] == "TO_REVIEW":
+        return APPLIED
+    return None if asset is None or asset["latestLabel"] else Verdict("declined", "it has no label to review")
+
+
+def _judge_queued(asset: Mapping[str, Any] | None) -> Verdict | None:
+    if asset is not None and asset["status"] == "ONGOING":
+        return APPLIED
+    if asset is None or asset["latestLabel"]:
+        return None
+    return Verdict("declined", "it has no label, so it is in the queue already")
+
+
+AWAY = Destination("delete_many_from_dataset", DELETE, "id", _judge_deleted)
+TO_REVIEW = Destination("add_to_review", REVIEW, "id status latestLabel { id }", _judge_reviewed)
+TO_QUEUE = Destination("send_back_to_queue", QUEUE, "id status latestLabel { id }", _judge_queued)
+
+
+class Move:
+    """Assets sent somewhere else: to review, back to the queue, or away."""
+
+    in_order = False
+
+    def __init__(self, client: Client, destination: Destination) -> None:
+        self.client, self.destination, self.name = client, destination, destination.name
+        self.mutation = spelling(client, destination.mutations)
+        self.tells_outcomes = self.mutation == destination.mutations[0]
+
+    def send(self, targets: Sequence[Target], stop: threading.Event) -> Mapping[str, Verdict]:
+        """Send one batch; the seed's servers say nothing of single assets, so there it is read back."""
+        variables = {"where": {"idIn": [target.asset_id for target in targets]}}
+        answer = self.client.execute(self.mutation.document, variables, stop=stop)["data"]
+        if self.tells_outcomes:
+            return self._told(targets, answer or {})
+        return self._seen(targets, stop)
+
+    def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:
+        """Return the assets that are where they were to go, or that cannot go there."""
+        shown = read_back(self.client, [target.asset_id for target in targets], self.destination.fields)
+        verdicts = {target.asset_id: self.destination.judge(shown.get(target.asset_id)) for target in targets}
+        return {asset_id: verdict for asset_id, verdict in verdicts.items() if verdict is not None}
+
+    def _told(self, targets: Sequence[Target], answer: Mapping[str, Any]) -> dict[str, Verdict]:
+        """Take the outcomes of today's servers; what they refuse may be where it was to go already."""
+        verdicts = {asset["assetId"]: APPLIED for asset in answer.get("succeeded") or ()}
+        refused: dict[str, Verdict] = {}
+        for asset in answer.get("declined") or ():
+            refused[asset["assetId"]] = Verdict("declined", "the server declined it")
+        for asset in answer.get("failed") or ():
+            refused[asset["assetId"]] = Verdict("failed", str(asset.get("details") or "the server gave no reason"))
+        if refused:
+            shown = self.settle([target for target in targets if target.asset_id in refused])
+            verdicts |= {asset_id: shown.get(asset_id, verdict) for asset_id, verdict in refused.items()}
+        return verdicts
+
+    def _seen(self, targets: Sequence[Target], stop: threading.Event) -> dict[str, Verdict]:
+        """Look until every asset is accounted for, or patience ends."""
+        verdicts: dict[str, Verdict] = {}
+        waiting = list(targets)
+        for pause in _PATIENCE:
+            stop.wait(pause)
+            verdicts |= self.settle(waiting)
+            waiting = [target for target in waiting if target.asset_id not in verdicts]
+            if not waiting:
+                return verdicts
+        left = Verdict("failed", "the server took the request, and shows the asset where it was")
+        return verdicts | {target.asset_id: left for target in waiting}

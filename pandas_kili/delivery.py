@@ -1,0 +1,223 @@
+"""Changes brought to the server in batches, each once, and what became of every row.
+
+A batch whose answer is lost is settled by reading back: what the server shows as done is done, the rest is sent again.
+That is safe for every change here: setting, deleting and moving twice is as good as once, and a new asset has an id of
+our making, which the server takes only once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError as Cancelled
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pandas_kili.catalog.assets import BATCH_BYTES, BATCH_SIZE
+from pandas_kili.errors import KiliConnectionError, KiliError, KiliGraphQLError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+Outcome = Literal["applied", "declined", "failed", "not_sent"]
+OUTCOMES: tuple[Outcome, ...] = ("applied", "declined", "failed", "not_sent")
+
+_logger = logging.getLogger("pandas_kili")
+_MOST_SENDS = 5  # of the same rows, where each answer was lost
+_MOST_CUTS = 24  # requests spent on finding the rows that make the server refuse a batch
+_PAUSE = 0.2  # seconds before the first reading back; doubles
+_PASSING = {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE"}  # codes of refusals that say nothing about the rows
+
+
+class Verdict(NamedTuple):
+    """What became of one asset."""
+
+    outcome: Outcome
+    message: str = ""
+
+
+@dataclass(slots=True)
+class Target:
+    """One asset to change: the rows that ask for it, and what is to be sent for it."""
+
+    asset_id: str
+    rows: list[int]
+    payload: dict[str, Any] = field(default_factory=dict)
+    weight: int = 0
+
+
+class Change(Protocol):
+    """One kind of mutation, as the engine sees it."""
+
+    name: str
+    in_order: bool
+
+    def send(self, targets: Sequence[Target], stop: threading.Event) -> Mapping[str, Verdict]:
+        """Send one batch, and say what the server said of each asset."""
+
+    def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:
+        """Read back, and return the assets whose fate is plain."""
+
+
+class Account:
+    """What became of each row."""
+
+    def __init__(self, rows: int) -> None:
+        self.outcomes: np.ndarray = np.full(rows, "not_sent", dtype=object)
+        self.messages: np.ndarray = np.full(rows, "", dtype=object)
+
+    def note(self, target: Target, verdict: Verdict) -> None:
+        """Give the rows of an asset their outcome."""
+        self.outcomes[target.rows] = verdict.outcome
+        self.messages[target.rows] = verdict.message
+
+    def applied(self) -> np.ndarray:
+        """Return which rows were applied."""
+        return np.asarray(self.outcomes == "applied", dtype=bool)
+
+    def counts(self) -> dict[Outcome, int]:
+        """Return how many rows came to each outcome."""
+        found = Counter(self.outcomes.tolist())
+        return {outcome: found[outcome] for outcome in OUTCOMES}
+
+    def summary(self) -> str:
+        """Return the counts in words."""
+        return ", ".join(f"{count:,} {outcome.replace('_', ' ')}" for outcome, count in self.counts().items())
+
+    def report(self, index: pd.Index, ids: Sequence[str | None], external_ids: Sequence[str | None]) -> pd.DataFrame:
+        """Return the account as a frame on an index."""
+        columns = {"id": ids, "externalId": external_ids, "outcome": self.outcomes, "message": self.messages}
+        table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+        report: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+        return report.set_axis(index, axis=0)
+
+
+def batches(targets: Iterable[Target]) -> Iterator[list[Target]]:
+    """Cut by number and by bytes; a target heavier than a batch goes alone."""
+    batch: list[Target] = []
+    weight = 0
+    for target in targets:
+        if batch and (len(batch) == BATCH_SIZE or weight + target.weight > BATCH_BYTES):
+            yield batch
+            batch, weight = [], 0
+        batch.append(target)
+        weight += target.weight
+    if batch:
+        yield batch
+
+
+def deliver(change: Change, targets: Sequence[Target], account: Account, *, workers: int, bar: tqdm[Any]) -> None:
+    """Bring a change to all targets, noting what becomes of each.
+
+    Raises whatever interrupted it (Ctrl-C, no memory), once what is under way has its outcome.
+    """
+    courier = _Courier(change, account)
+    started = time.monotonic()
+    under_way: dict[Future[None], int] = {}
+    with ThreadPoolExecutor(1 if change.in_order else workers, thread_name_prefix="pandas_kili") as executor:
+        try:
+            under_way.update({executor.submit(courier.bring, batch): len(batch) for batch in batches(targets)})
+            for done in as_completed(under_way):
+                done.result()
+                bar.update(under_way[done])
+        except BaseException as interruption:
+            courier.halt(f"the call was interrupted ({type(interruption).__name__})")
+            raise
+    _logger.info("%s: %s in %.1f s", change.name, account.summary(), time.monotonic() - started)
+
+
+class _Courier:
+    """Brings batches; where one finds that there is no way on, all stop."""
+
+    def __init__(self, change: Change, account: Account) -> None:
+        self.change, self.account = change, account
+        self.halted = threading.Event()
+        self.reason = ""
+
+    def halt(self, reason: str) -> None:
+        """Send nothing more."""
+        self.reason = self.reason or reason
+        self.halted.set()
+
+    def bring(self, batch: list[Target]) -> None:
+        """Bring one batch, whatever it takes."""
+        self._bring({target.asset_id: target for target in batch}, iter(range(_MOST_CUTS)))
+
+    def _bring(self, waiting: dict[str, Target], cuts: Iterator[int]) -> None:
+        for attempt in range(_MOST_SENDS):
+            if self.halted.is_set():
+                return self._close(waiting, "not_sent", self.reason)
+            refusal = self._send(waiting)
+            if refusal is None:
+                return self._close(waiting, "failed", "the server's answer does not mention it")
+            if isinstance(refusal, KiliGraphQLError) and not refusal.codes & _PASSING:
+                return self._isolate(waiting, refusal, cuts)
+            if not isinstance(refusal, KiliGraphQLError) and not _may_be_done(refusal):
+                self.halt(str(refusal))
+                continue
+            self.halted.wait(_PAUSE * 2**attempt)
+            if not self._settle(waiting):
+                return None
+        return self._close(waiting, "failed", f"outcome unknown: {refusal}")
+
+    def _send(self, waiting: dict[str, Target]) -> KiliError | None:
+        """Send what waits, and return what went wrong on the way."""
+        # Should nobody live to tell, this is the truth.
+        self._mark(waiting, "failed", "outcome unknown: interrupted before the answer came")
+        try:
+            self._note(waiting, self.change.send(list(waiting.values()), self.halted))
+        except Cancelled:
+            self._close(waiting, "not_sent", self.reason)
+        except KiliError as error:
+            return error
+        except BaseException as error:
+            self._close(waiting, "failed", f"outcome unknown: {type(error).__name__}: {error}")
+            raise
+        return None
+
+    def _isolate(self, waiting: dict[str, Target], refusal: KiliGraphQLError, cuts: Iterator[int]) -> None:
+        """Find the rows that made the server refuse a batch, so that the others come through."""
+        targets = list(waiting.values())
+        if len(targets) == 1 or next(cuts, None) is None:
+            if self._settle(waiting):  # a refusal does not say that nothing was done
+                self._close(waiting, "failed", str(refusal))
+            return
+        middle = len(targets) // 2
+        for half in (targets[:middle], targets[middle:]):
+            self._bring({target.asset_id: target for target in half}, cuts)
+
+    def _settle(self, waiting: dict[str, Target]) -> bool:
+        """Ask what was done of a batch, and say whether anything is left to do."""
+        try:
+            self._note(waiting, self.change.settle(list(waiting.values())))
+        except KiliError as error:
+            self._close(waiting, "failed", f"outcome unknown: the server could not be asked what it had done: {error}")
+            self.halt(str(error))
+        return bool(waiting)
+
+    def _note(self, waiting: dict[str, Target], verdicts: Mapping[str, Verdict]) -> None:
+        """Write verdicts down, and take what has one off the list."""
+        for asset_id, verdict in verdicts.items():
+            target = waiting.pop(asset_id, None)
+            if target is not None:
+                self.account.note(target, verdict)
+
+    def _mark(self, waiting: Mapping[str, Target], outcome: Outcome, message: str) -> None:
+        for target in waiting.values():
+            self.account.note(target, Verdict(outcome, message))
+
+    def _close(self, waiting: dict[str, Target], outcome: Outcome, message: str) -> None:
+        self._mark(waiting, outcome, message)
+        waiting.clear()
+
+
+def _may_be_done(error: KiliError) -> bool:
+    return isinstance(error, KiliConnectionError) and error.outcome_unknown

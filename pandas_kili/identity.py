@@ -1,0 +1,173 @@
+"""Which asset each row of a frame means: settled before the first mutation."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pandas_kili.catalog.assets import BATCH_SIZE, COUNT_ASSETS, IN_LIMIT, LIST_ASSETS
+from pandas_kili.delivery import Target
+from pandas_kili.errors import KiliValidationError
+from pandas_kili.filters import Where
+from pandas_kili.parallel import in_order
+from pandas_kili.properties import Columns
+from pandas_kili.read import read_kili
+from pandas_kili.session import Client
+
+
+@dataclass(slots=True)
+class Identity:
+    """What identifies each row: by position, None where a row has none."""
+
+    ids: list[str | None]
+    external_ids: list[str | None]
+
+    def targets(self) -> list[Target]:
+        """Return one target per asset, with all its rows, in the order of the frame."""
+        found: dict[str, Target] = {}
+        for row, asset_id in enumerate(self.ids):
+            if asset_id is not None:
+                found.setdefault(asset_id, Target(asset_id, [])).rows.append(row)
+        return list(found.values())
+
+
+def read_identity(columns: Columns) -> Identity:
+    """Read the columns that identify rows: `id`, and `externalId` for rows without one.
+
+    Raises
+    ------
+    KiliValidationError
+        Where the frame has neither column. Rows with neither value are noted in `columns`.
+    """
+    rows = len(columns.frame)
+    if not (columns.has("id") or columns.has("externalId")):
+        raise KiliValidationError(
+            "The frame has neither a column 'id' nor 'externalId' to say which assets its rows are;"
+            " rename the one that holds them."
+        )
+    ids = columns.read("id", "id") if columns.has("id") else [None] * rows
+    without = [row for row, asset_id in enumerate(ids) if asset_id is None]
+    if not columns.has("externalId"):
+        external_ids: list[str | None] = [None] * rows
+    elif without:
+        external_ids = columns.read("externalId", "externalId")
+    else:  # only for the report: what it holds is nobody's error
+        external_ids = [value if isinstance(value, str) else None for value in columns.frame["externalId"]]
+    label = "id" if columns.has("id") else "externalId"
+    nameless = [
+        row
+        for row in without
+        if external_ids[row] is None and columns.fits("id", row) and columns.fits("externalId", row)
+    ]
+    columns.problem(nameless, label, [None] * len(nameless), "expected an id or an external id")
+    return Identity(ids, external_ids)
+
+
+def refuse_repeated(columns: Columns, identity: Identity) -> None:
+    """Note rows that mean an asset which an earlier row means already."""
+    for name, values in (("id", identity.ids), ("externalId", identity.external_ids)):
+        first: dict[str, int] = {}
+        rows = []
+        for row, value in enumerate(values):
+            if value is None or (name == "externalId" and identity.ids[row] is not None):
+                continue
+            if first.setdefault(value, row) != row:
+                rows.append(row)
+        columns.problem(rows, name, [values[row] for row in rows], "the asset is in the frame twice")
+
+
+def resolve(columns: Columns, identity: Identity, client: Client, project_id: str | None, *, must_exist: bool) -> None:
+    """Find the ids of rows that have an external id only, and see that all assets exist.
+
+    Parameters
+    ----------
+    must_exist : bool
+        Whether ids that the project does not have are an error; for a deletion they are not.
+
+    Raises
+    ------
+    KiliValidationError
+        With all rows whose asset is unknown, or not the only one of its external id.
+    """
+    _find_external(columns, identity, client, project_id)
+    if must_exist:
+        known = existing(client, project_id, [asset_id for asset_id in identity.ids if asset_id is not None])
+        gone = [row for row, asset_id in enumerate(identity.ids) if asset_id is not None and asset_id not in known]
+        where = f"project {project_id!r} has no such asset" if project_id else "there is no such asset"
+        columns.problem(gone, "id", [identity.ids[row] for row in gone], where)
+    columns.check()
+
+
+def _find_external(columns: Columns, identity: Identity, client: Client, project_id: str | None) -> None:
+    rows = [row for row, asset_id in enumerate(identity.ids) if asset_id is None]
+    if not rows:
+        return
+    if project_id is None:
+        raise KiliValidationError("Rows that have an external id only need project_id=, to say whose it is.")
+    wanted = [str(identity.external_ids[row]) for row in rows]
+    found = find_external_ids(client, project_id, wanted)
+    problems: dict[str, list[int]] = defaultdict(list)
+    for row, external_id in zip(rows, wanted, strict=True):
+        matches = found.get(external_id, [])
+        if len(matches) == 1:
+            identity.ids[row] = matches[0]
+        elif matches:
+            problems[f"{len(matches)} assets have this external id: {', '.join(matches[:3])}; give the id"].append(row)
+        else:
+            problems[f"project {project_id!r} has no asset of this external id"].append(row)
+    for problem, where in problems.items():
+        columns.problem(where, "externalId", [identity.external_ids[row] for row in where], problem)
+
+
+def find_external_ids(client: Client, project_id: str, external_ids: Iterable[str]) -> dict[str, list[str]]:
+    """Return the ids of the assets that have exactly these external ids."""
+    unique = list(dict.fromkeys(external_ids))
+    if not unique:
+        return {}
+    frame = read_kili(
+        project_id,
+        fields=("id", "externalId"),
+        external_id_strictly_in=unique,
+        validate=False,
+        client=client,
+        disable_tqdm=True,
+    )
+    found: dict[str, list[str]] = defaultdict(list)
+    for asset_id, external_id in zip(frame["id"].tolist(), frame["externalId"].tolist(), strict=True):
+        found[external_id].append(asset_id)
+    return found  # keyed exactly: a server that ignores case gives more, under other keys
+
+
+def existing(client: Client, project_id: str | None, ids: Sequence[str]) -> set[str]:
+    """Return which of these assets exist: counted a thousand at a time, and looked at only where some are missing."""
+    unique = list(dict.fromkeys(ids))
+    parts = [unique[start : start + IN_LIMIT] for start in range(0, len(unique), IN_LIMIT)]
+    found: set[str] = set()
+    for part, count in in_order(lambda part: _count(client, project_id, part), parts, workers=client.max_workers):
+        found.update(part if count == len(part) else ())
+    doubtful = [asset_id for asset_id in unique if asset_id not in found]
+    pieces = [doubtful[start : start + BATCH_SIZE] for start in range(0, len(doubtful), BATCH_SIZE)]
+    looked_up = in_order(lambda piece: read_back(client, piece, "id", project_id), pieces, workers=client.max_workers)
+    for _, assets in looked_up:
+        found.update(assets)
+    return found
+
+
+def read_back(
+    client: Client, ids: Sequence[str], fields: str, project_id: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return what the server shows of at most one batch of assets, by id; those that do not exist are not there."""
+    variables = {"where": _where(project_id, ids), "first": BATCH_SIZE, "skip": 0}
+    assets = client.execute(LIST_ASSETS % fields, variables)["data"]
+    return {asset["id"]: asset for asset in assets}
+
+
+def _count(client: Client, project_id: str | None, ids: Sequence[str]) -> int:
+    return int(client.execute(COUNT_ASSETS, {"where": _where(project_id, ids)})["data"])
+
+
+def _where(project_id: str | None, ids: Sequence[str]) -> Where:
+    where: Where = {"idIn": list(ids)}
+    return where if project_id is None else {"project": {"id": project_id}, **where}
