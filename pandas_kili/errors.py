@@ -168,11 +168,16 @@ class KiliDownloadError(KiliError, OSError):
     ----------
     failures : list of dict
         What could not be fetched: ``asset_id``, ``label_id`` (None for media) and ``reason``.
+    frame : pandas.DataFrame or None
+        For media: the frame with the paths of all that was fetched.
     """
 
-    def __init__(self, message: str, *, failures: Sequence[Mapping[str, Any]] = ()) -> None:
+    def __init__(
+        self, message: str, *, failures: Sequence[Mapping[str, Any]] = (), frame: pd.DataFrame | None = None
+    ) -> None:
         super().__init__(message)
         self.failures = [dict(failure) for failure in failures]
+        self.frame = frame
 
 
 class KiliMutationError(KiliError, RuntimeError):

@@ -16,7 +16,7 @@ ROWS = (
     "frame exact label_answers parallel pages progress read",
     "media.kinds media.inspection media.plan media.upload media.imports",
     "media.names media.ledger media.fetch media.download media",
-    "annotations write preview plot accessor dask",
+    "annotations properties delivery identity changes write append preview plot accessor dask",
     "sandbox __main__ .",
 )
 ORDER = " ".join(ROWS).split()

@@ -1,0 +1,19 @@
+"""Files in and out: local files to the bucket of a project, and the content of assets to disk."""
+
+from pandas_kili.media.download import download_media
+from pandas_kili.media.imports import check_licence, wait_for_import
+from pandas_kili.media.plan import File, Layer, Medium, Problem, plan_media
+from pandas_kili.media.upload import Stored, store_media
+
+__all__ = [
+    "File",
+    "Layer",
+    "Medium",
+    "Problem",
+    "Stored",
+    "check_licence",
+    "download_media",
+    "plan_media",
+    "store_media",
+    "wait_for_import",
+]

@@ -1,0 +1,343 @@
+"""The content of assets to disk: the body of ``df.kili.download_media`` and of ``read_kili(download_media=True)``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+from pandas_kili.errors import KiliConnectionError, KiliDownloadError, KiliError, KiliFieldError
+from pandas_kili.media.fetch import Fetch
+from pandas_kili.media.inspection import is_url
+from pandas_kili.media.ledger import Ledger, Part
+from pandas_kili.media.names import folded, safe_stem
+from pandas_kili.pages import find_project
+from pandas_kili.parallel import in_order
+from pandas_kili.progress import progress_bar
+from pandas_kili.session import Client, default_client
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+_ASSETS = """query assets($where: AssetWhere!, $first: PageSize!, $skip: Int!) {
+  data: assets(where: $where, skip: $skip, first: $first) { id %s }
+}"""
+_PAGE = 100
+_SHOWN = 5
+_CONNECTED = "its medium sits in a cloud storage connected to the project, which Kili does not hand out"
+_OF_ITS_OWN = ("TEXT", "VIDEO")  # types whose jsonContent is the medium itself, or a list of its parts
+
+
+def download_media(
+    frame: pd.DataFrame,
+    project_id: str,
+    *,
+    local_media_dir: str | os.PathLike[str] | None = None,
+    client: Client | None = None,
+    disable_tqdm: bool | None = None,
+) -> pd.DataFrame:
+    """Store the media of assets in a folder, and put their paths in the place of the URLs.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Assets of one project, with `content`, and `id` or `externalId`.
+    project_id : str
+        The project.
+    local_media_dir : str or path, optional
+        The folder; by default ``~/.cache/kili/projects/<project_id>/assets``.
+    client : Client, optional
+        Connection to use; by default one that the environment describes.
+    disable_tqdm : bool, optional
+        Switch the progress bar off or on; by default it is shown in notebooks and terminals.
+
+    Returns
+    -------
+    DataFrame
+        A new one. `content` holds paths. `jsonContent` holds the path of a rich text, or the paths of the frames of a
+        video as a JSON list, or the JSON that describes a tiled image; it is added where assets have one of the first
+        two. `ocrMetadata`, where it is a column, holds the JSON itself. What is no URL is left as it is.
+
+    Raises
+    ------
+    KiliFieldError
+        Where a column is missing.
+    KiliDownloadError
+        Once all else is on disk, where something could not be fetched; `failures` names the assets, and `frame` is
+        what would have been returned, with the URLs of these left.
+
+    Notes
+    -----
+    Files are named after the `externalId`, with an extension by their type. Where that is no name for a file, or is
+    another's, a mark is added to it. A file is written under another name until it is whole; calling again fetches what
+    is missing, and not what was fetched whole from the same place.
+    """
+    client = client or default_client()
+    _check_columns(frame)
+    project = _project(client, project_id)
+    assets = _Assets(frame, project_id, project["inputType"], client)
+    if project.get("dataConnections"):
+        assets.exclude_connected()
+    folder = _folder(local_media_dir, project_id)
+    assets.complete()
+    takes_pages = project["inputType"] in {"TEXT", "URL", "NA"}
+    stop = threading.Event()
+    with Ledger(folder) as ledger:
+        _Download(assets, Fetch(client, ledger, takes_pages, stop), disable_tqdm).run()
+    return assets.result()
+
+
+def _check_columns(frame: pd.DataFrame) -> None:
+    if "content" not in frame:
+        raise KiliFieldError("There is no column 'content' to download: read it among the fields.", field="content")
+    if "id" not in frame and "externalId" not in frame:
+        raise KiliFieldError("There is neither a column 'id' nor 'externalId' to name files by.", field="id")
+
+
+def _project(client: Client, project_id: str) -> dict[str, Any]:
+    connections = " dataConnections { id }" if "dataConnections" in client.names("Project") else ""
+    return find_project(client, project_id, f"inputType{connections}")
+
+
+def _folder(given: str | os.PathLike[str] | None, project_id: str) -> Path:
+    if given is not None:
+        return Path(given).expanduser().absolute()
+    # Where the official SDK keeps them too.
+    return Path.home() / ".cache" / "kili" / "projects" / safe_stem(project_id) / "assets"
+
+
+class _Assets:
+    """The rows of a frame, and what becomes of them."""
+
+    def __init__(self, frame: pd.DataFrame, project_id: str, input_type: str, client: Client) -> None:
+        self.frame, self.project_id, self.input_type, self.client = frame, project_id, input_type, client
+        names = ("content", "jsonContent", "ocrMetadata")
+        self.columns = {name: _cells(frame[name]) for name in names if name in frame}
+        self.ids = _texts(frame["id" if "id" in frame else "externalId"])
+        self.stems = _stems(frame, self.ids)
+        wanted = Counter(folded(stem) for stem in dict(zip(self.ids, self.stems, strict=True)).values())
+        self.shared = [wanted[folded(stem)] > 1 for stem in self.stems]
+        self.failures: dict[int, str] = {}
+
+    def part(self, row: int, name: str, ending: str = "") -> Part:
+        """Return what tells one file of a row from all others."""
+        return Part(self.ids[row], name, self.stems[row] + ending, self.shared[row])
+
+    def url(self, row: int, column: str) -> str | None:
+        """Return the URL in a cell, None where there is none, or where it is not to be fetched."""
+        cells = self.columns.get(column)
+        value = None if cells is None or row in self.failures else cells[row]
+        return value if isinstance(value, str) and is_url(value) else None
+
+    def complete(self) -> None:
+        """Ask for the column that tells rich text and frames, where it is not there."""
+        if self.input_type not in _OF_ITS_OWN or "jsonContent" in self.columns:
+            return
+        served = self._served("jsonContent", self._asked_by_id("jsonContent"))
+        cells = [served.get(id_) for id_ in self.ids]
+        if any(cells):
+            self.columns["jsonContent"] = cells
+
+    def exclude_connected(self) -> None:
+        """Give up the rows whose media Kili does not hand out."""
+        asked = self._asked_by_id("dataIntegrationId") if "dataIntegrationId" in self.client.names("Asset") else None
+        # Where the server does not tell which they are, it is all those that Kili does not keep itself.
+        connected = self._served("dataIntegrationId", asked) if asked else dict.fromkeys(self.ids, True)
+        for row, id_ in enumerate(self.ids):
+            if connected.get(id_) and self.url(row, "content"):
+                self.failures[row] = _CONNECTED
+
+    def _asked_by_id(self, column: str) -> list[str]:
+        if "id" not in self.frame:
+            raise KiliFieldError(f"Read 'id' or {column!r} among the fields: the media need it.", field=column)
+        return list(dict.fromkeys(self.ids))
+
+    def _served(self, column: str, ids: Sequence[str]) -> dict[str, Any]:
+        """Return a column of assets by their ids."""
+        pages = [ids[start : start + _PAGE] for start in range(0, len(ids), _PAGE)]
+        with contextlib.closing(in_order(self._page(column), pages, workers=self.client.max_workers)) as answers:
+            return {asset["id"]: asset[column] for _, assets in answers for asset in assets}
+
+    def _page(self, column: str) -> Callable[[Sequence[str]], list[dict[str, Any]]]:
+        def page(ids: Sequence[str]) -> list[dict[str, Any]]:
+            where = {"project": {"id": self.project_id}, "idIn": list(ids)}
+            found: list[dict[str, Any]] = self.client.execute(
+                _ASSETS % column, {"where": where, "first": len(ids), "skip": 0}
+            )["data"]
+            return found
+
+        return page
+
+    def result(self) -> pd.DataFrame:
+        """Return the new frame, or raise what went wrong with it."""
+        changed = {name: _series(self.frame, name, cells) for name, cells in self.columns.items()}
+        frame = self.frame.assign(**changed)
+        if self.failures:
+            raise _error(self, frame)
+        return frame
+
+
+def _cells(column: pd.Series) -> list[Any]:
+    return [None if cell is pd.NA else cell for cell in column.tolist()]
+
+
+def _texts(column: pd.Series) -> list[str]:
+    return ["" if cell is None else str(cell) for cell in _cells(column.astype(object).where(column.notna(), None))]
+
+
+def _stems(frame: pd.DataFrame, ids: Sequence[str]) -> list[str]:
+    names = _texts(frame["externalId"]) if "externalId" in frame else ids
+    return [name or id_ for name, id_ in zip(names, ids, strict=True)]
+
+
+def _series(frame: pd.DataFrame, name: str, cells: list[Any]) -> pd.Series:
+    dtype = frame[name].dtype if name in frame else pd.ArrowDtype(pa.string())
+    return pd.Series(cells, index=frame.index, dtype=dtype)
+
+
+def _error(assets: _Assets, frame: pd.DataFrame) -> KiliDownloadError:
+    failures = [
+        {"asset_id": assets.ids[row], "label_id": None, "row": row, "reason": reason}
+        for row, reason in sorted(assets.failures.items())
+    ]
+    shown = "; ".join(f"row {each['row']}, asset {each['asset_id']!r}: {each['reason']}" for each in failures[:_SHOWN])
+    more = f" (and {len(failures) - _SHOWN} more in .failures)" if len(failures) > _SHOWN else ""
+    return KiliDownloadError(
+        f"The media of {len(failures)} of {len(frame)} assets could not be fetched: {shown}{more}.",
+        failures=failures,
+        frame=frame,
+    )
+
+
+@dataclass
+class _Work:
+    """One thing to fetch for a row: a file, or the text of a cell."""
+
+    row: int
+    column: str
+    url: str
+    part: Part | None = None
+    extension: str | None = None
+    result: Any = field(default=None)
+
+
+class _Download:
+    """Fetches what the rows of a frame want: first the lists of frames, then the files."""
+
+    def __init__(self, assets: _Assets, fetch: Fetch, disable_tqdm: bool | None) -> None:
+        self.assets, self.fetch, self.disable_tqdm = assets, fetch, disable_tqdm
+        self.lists: dict[int, str] = {}
+        self.frames: dict[int, list[str | None]] = {}
+
+    def run(self) -> None:
+        """Fetch everything; what fails is noted with its row."""
+        try:
+            texts = list(self._texts())
+            files = list(self._files())
+            with progress_bar("media", total=len(texts) + len(files), unit="file", disable=self.disable_tqdm) as bar:
+                self._all(texts, bar)
+                frames = list(self._frame_files())
+                bar.total = len(texts) + len(files) + len(frames)
+                self._all(files + frames, bar)
+        finally:
+            self.fetch.stop.set()  # what is still under way when somebody interrupts has nowhere to go
+        self._list_frames()
+
+    def _rows(self, column: str) -> Iterator[tuple[int, str]]:
+        for row in range(len(self.assets.ids)):
+            url = self.assets.url(row, column)
+            if url is not None:
+                yield row, url
+
+    def _texts(self) -> Iterator[_Work]:
+        """Yield the cells that hold JSON in the end."""
+        columns = ["ocrMetadata"]
+        if self.assets.input_type in {"IMAGE", "VIDEO"}:
+            columns.append("jsonContent")
+        for column in columns:
+            yield from (_Work(row, column, url) for row, url in self._rows(column))
+
+    def _files(self) -> Iterator[_Work]:
+        if self.assets.input_type == "TEXT":
+            for row, url in self._rows("jsonContent"):
+                yield _Work(row, "jsonContent", url, self.assets.part(row, "jsonContent"), ".json")
+        for row, url in self._rows("content"):
+            # The official SDK leaves the video where it has the frames of one.
+            if not (self.assets.input_type == "VIDEO" and self.assets.url(row, "jsonContent")):
+                yield _Work(row, "content", url, self.assets.part(row, "content"))
+
+    def _frame_files(self) -> Iterator[_Work]:
+        """Yield the frames of the videos, whose lists have been fetched."""
+        for row, text in self.lists.items():
+            urls = _frame_urls(text)
+            if urls is None:
+                self.assets.failures[row] = "jsonContent is not a list of frames"
+                continue
+            self.frames[row] = [None] * len(urls)
+            width = len(str(len(urls)))
+            for position, url in enumerate(urls):
+                part = self.assets.part(row, f"frame/{position}", f"_{position + 1:0{width}}")
+                yield _Work(row, f"frame/{position}", url, part)
+
+    def _all(self, works: Iterable[_Work], bar: tqdm[Any]) -> None:
+        workers = self.fetch.client.max_workers
+        with contextlib.closing(in_order(self._try, works, workers=workers)) as results:
+            for work, reason in results:
+                bar.update(1)
+                if reason is None:
+                    self._keep(work)
+                else:
+                    self.assets.failures.setdefault(work.row, f"{work.column}: {reason}")
+
+    def _try(self, work: _Work) -> str | None:
+        try:
+            if work.part is None:
+                work.result = self.fetch.client.get(work.url, stop=self.fetch.stop).decode("utf-8-sig")
+                json.loads(work.result)
+            else:
+                work.result = str(self.fetch.file(work.part, work.url, work.extension))
+        except (KiliError, OSError, ValueError) as error:
+            return _reason(error)
+        return None
+
+    def _keep(self, work: _Work) -> None:
+        name, _, position = work.column.partition("/")
+        if position:
+            self.frames[work.row][int(position)] = work.result
+        elif name == "jsonContent" and self.assets.input_type == "VIDEO":
+            self.lists[work.row] = work.result
+        else:
+            self.assets.columns[name][work.row] = work.result
+
+    def _list_frames(self) -> None:
+        for row, paths in self.frames.items():
+            if row not in self.assets.failures:
+                self.assets.columns["jsonContent"][row] = json.dumps(paths, ensure_ascii=False)
+
+
+def _frame_urls(text: str) -> list[str] | None:
+    """Return the URLs of frames in their order, from a list or from a mapping by position."""
+    value = json.loads(text)
+    if isinstance(value, Mapping):
+        if not all(str(key).isdecimal() for key in value):
+            return None
+        value = [value[key] for key in sorted(value, key=int)]
+    return value if isinstance(value, list) and value and all(map(is_url, value)) else None
+
+
+def _reason(error: Exception) -> str:
+    status = error.status if isinstance(error, KiliConnectionError) else None
+    if status in {401, 403}:
+        return f"the storage refuses it ({error}); where the links have expired, read the assets again"
+    if isinstance(error, UnicodeDecodeError | json.JSONDecodeError):
+        return "what is there is not JSON"
+    return str(error)

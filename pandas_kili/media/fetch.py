@@ -1,0 +1,170 @@
+"""One file from a URL to its place: under a temporary name until it is whole."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import os
+import secrets
+import threading
+from collections.abc import Mapping
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from pandas_kili.errors import KiliConnectionError, KiliDownloadError
+from pandas_kili.media.ledger import Ledger, Part
+from pandas_kili.media.names import extension_of
+
+if TYPE_CHECKING:
+    import requests
+
+    from pandas_kili.session import Client
+
+_PIECE = 2**20
+_ATTEMPTS = 5
+PARTIAL = ".part"
+
+
+@dataclass
+class Fetch:
+    """Fetches files into the folder of a ledger.
+
+    Attributes
+    ----------
+    client
+        Connection.
+    ledger
+        Of the folder.
+    takes_pages
+        Whether a web page may be what was asked for; else it is taken for the word of a proxy.
+    stop
+        Once set, fetching is given up with `concurrent.futures.CancelledError`.
+    """
+
+    client: Client
+    ledger: Ledger
+    takes_pages: bool
+    stop: threading.Event
+
+    def file(self, part: Part, url: str, extension: str | None = None) -> Path:
+        """Return where a file is, fetched if it is not there whole.
+
+        Parameters
+        ----------
+        part
+            Which file.
+        url
+            Where it comes from.
+        extension
+            For its name; by default what the server calls its type decides.
+        """
+        known = self.ledger.whole(part, url)
+        if known is not None:
+            return known
+        partial = self.ledger.folder / f".{secrets.token_hex(8)}{PARTIAL}"
+        try:
+            with partial.open("xb") as target:
+                headers = self._until_whole(url, target)
+                size = target.tell()
+            path = self.ledger.claim(part, extension or extension_of(headers.get("Content-Type", ""), url))
+            os.replace(partial, path)  # noqa: PTH105 - the rename that replaces, named for it
+        finally:
+            partial.unlink(missing_ok=True)
+        self.ledger.record(part, path, url, size)
+        return path
+
+    def _until_whole(self, url: str, target: IO[bytes]) -> Mapping[str, str]:
+        """Write a file, going on where a connection broke if the server lets us, and return the headers."""
+        validator = ""
+        for left in reversed(range(_ATTEMPTS)):
+            transfer = _Transfer(target, self.stop)
+            try:
+                with self.client.stream(url, headers=_asking(target, validator), stop=self.stop) as response:
+                    validator = _strong_validator(response)
+                    self._refuse_pages(response)
+                    transfer.take(response)
+            except KiliConnectionError as error:
+                if not transfer.begun or not left:
+                    raise
+                problem = error
+            else:
+                return transfer.headers
+            if not validator:
+                target.seek(0)
+                target.truncate()
+            self._pause(_ATTEMPTS - left)
+        raise problem
+
+    def _pause(self, attempt: int) -> None:
+        if self.stop.wait(0.05 * 4**attempt / 4):
+            raise CancelledError
+
+    def _refuse_pages(self, response: requests.Response) -> None:
+        type_ = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if type_ == "text/html" and not self.takes_pages:
+            raise KiliDownloadError("what came is a web page, not the file")
+
+
+def _asking(target: IO[bytes], validator: str) -> dict[str, str]:
+    # Packed, a file would have neither its length nor its checksum.
+    headers = {"Accept-Encoding": "identity"}
+    if validator and target.tell():
+        headers |= {"Range": f"bytes={target.tell()}-", "If-Range": validator}
+    return headers
+
+
+def _strong_validator(response: requests.Response) -> str:
+    etag = response.headers.get("ETag", "")
+    return "" if etag.startswith("W/") else etag
+
+
+class _Transfer:
+    """One answer on its way into a file."""
+
+    def __init__(self, target: IO[bytes], stop: threading.Event) -> None:
+        self._target, self._stop = target, stop
+        self.begun = False
+        self.headers: Mapping[str, str] = {}
+
+    def take(self, response: requests.Response) -> None:
+        """Write the body, and raise where it is not whole."""
+        self.begun, self.headers = True, response.headers
+        if response.status_code != 206:  # noqa: PLR2004 - else it goes on where the file ends
+            self._target.seek(0)
+            self._target.truncate()
+        raw: Any = response.raw
+        while piece := raw.read(_PIECE, decode_content=True):
+            if self._stop.is_set():
+                raise CancelledError
+            self._target.write(piece)
+        expected = response.headers.get("Content-Length")
+        if expected is not None and raw.tell() != int(expected):
+            raise KiliConnectionError(f"{raw.tell()} of {expected} bytes came.")
+        self._compare(_md5_of(response))
+
+    def _compare(self, expected: bytes | None) -> None:
+        if expected is None:
+            return
+        self._target.flush()
+        with Path(self._target.name).open("rb") as written:
+            digest = hashlib.file_digest(written, lambda: hashlib.md5(usedforsecurity=False)).digest()
+        if digest != expected:
+            self._target.seek(0)
+            self._target.truncate()
+            raise KiliConnectionError("what came does not have the checksum that the server gives.")
+
+
+def _md5_of(response: requests.Response) -> bytes | None:
+    """Return the checksum of the whole file as Amazon and Azure (Content-MD5) or Google (x-goog-hash) give it."""
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        return None  # it is that of the packed bytes
+    hashes = dict(each.strip().partition("=")[::2] for each in response.headers.get("x-goog-hash", "").split(","))
+    ofs_whole = None if response.status_code == 206 else response.headers.get("Content-MD5")  # noqa: PLR2004
+    text = hashes.get("md5") or ofs_whole
+    with contextlib.suppress(ValueError):
+        digest = base64.b64decode(text or "", validate=True)
+        return digest if len(digest) == hashlib.md5(usedforsecurity=False).digest_size else None
+    return None

@@ -1,0 +1,93 @@
+"""Whether data may come in, and how an import that goes on after its answer has ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any
+
+from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliGraphQLError
+
+if TYPE_CHECKING:
+    from pandas_kili.session import Client
+
+_USER = "query me { data: %s { email } }"
+_LICENCE = """query organizations($where: OrganizationWhere!, $first: PageSize!, $skip: Int!) {
+  data: organizations(where: $where, first: $first, skip: $skip) { license { uploadLocalData } }
+}"""
+_NOTIFICATION = """query notifications($where: NotificationWhere!, $first: PageSize!, $skip: Int!) {
+  data: notifications(where: $where, first: $first, skip: $skip) { %s }
+}"""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 16.0  # the official SDK pauses from 1 to 16 seconds (26.2.4)
+_LONGEST_SILENCE = 60.0  # the notification of an import may reach the replicas late; after that, it never will
+_LONGEST_IMPORT = 3600.0
+
+
+def check_licence(client: Client) -> None:
+    """See to it that this user may upload files of their own.
+
+    Raises
+    ------
+    KiliAuthenticationError
+        Where the licence of the organization does not allow it.
+    """
+    user = "viewer" if "viewer" in client.names("Query") else "me"
+    email = client.execute(_USER % user)["data"]["email"]
+    found = client.execute(_LICENCE, {"where": {"user": {"email": email}}, "first": 1, "skip": 0})["data"]
+    licence = (found[0].get("license") or {}) if found else {}
+    if licence.get("uploadLocalData") is False:
+        raise KiliAuthenticationError(
+            f"The licence of {email}'s organization does not allow to upload local files or raw text:"
+            " give URLs of hosted files, or ask Kili for the right."
+        )
+
+
+def wait_for_import(client: Client, notification_id: str, *, stop: threading.Event | None = None) -> None:
+    """Wait until an import that goes on after its answer has ended well.
+
+    Parameters
+    ----------
+    client : Client
+        Connection.
+    notification_id : str
+        What the mutation answered.
+    stop : threading.Event, optional
+        Once set, nothing more is waited for and `concurrent.futures.CancelledError` is raised.
+
+    Raises
+    ------
+    KiliGraphQLError
+        Where the import failed, with what the server says of it.
+    KiliConnectionError
+        Where its end could not be learnt; `outcome_unknown` is set.
+    """
+    if "notifications" not in client.names("Query"):
+        return  # servers of the first days answer with the project, when the work is done
+    start, pause = time.monotonic(), _FIRST_PAUSE
+    while not _has_ended(found := _notification(client, notification_id)):
+        elapsed = time.monotonic() - start
+        if elapsed > (_LONGEST_IMPORT if found else _LONGEST_SILENCE):
+            state = "has not ended" if found else "is not known to the server"
+            raise KiliConnectionError(
+                f"The import {notification_id} {state} after {elapsed:.0f} seconds.", outcome_unknown=True
+            )
+        if (stop or threading.Event()).wait(pause):
+            raise CancelledError
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _notification(client: Client, notification_id: str) -> dict[str, Any] | None:
+    fields = "status message" if "message" in client.names("Notification") else "status"
+    variables = {"where": {"id": notification_id}, "first": 1, "skip": 0}
+    found = client.execute(_NOTIFICATION % fields, variables)["data"]
+    return dict(found[0]) if found else None
+
+
+def _has_ended(notification: dict[str, Any] | None) -> bool:
+    status = (notification or {}).get("status")
+    if status == "FAILURE":
+        said = (notification or {}).get("message") or "the server does not say why"
+        raise KiliGraphQLError(f"The import failed: {said}", operation="import")
+    return status == "SUCCESS"

@@ -1,0 +1,86 @@
+"""Names of files from names of assets, which may be anything."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import re
+import unicodedata
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from pandas_kili.media.kinds import EXTENSIONS
+
+# What Windows refuses in a name, and what is invisible everywhere.
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]')
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\Z", re.IGNORECASE)
+# File systems take 255 bytes; a mark of 17, an extension and the number of a frame must find room.
+_LONGEST_STEM = 180
+_LONGEST_EXTENSION = 12
+_SAYS_NOTHING = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/x-download"})
+_MEDIA = ("audio/", "font/", "image/", "model/", "text/", "video/")
+_DOCUMENTS = frozenset({"application/json", "application/pdf", "application/xml", "application/zip"})
+_BY_TYPE = {
+    **{type_: extension for extension, type_ in reversed(tuple(EXTENSIONS.items()))},
+    "image/x-icon": ".ico",
+    "audio/flac": ".flac",
+    "audio/wav": ".wav",
+    "audio/wave": ".wav",
+    "text/plain": ".txt",
+}
+
+
+def safe_stem(name: str) -> str:
+    """Return a name that every file system takes as that of one file within a folder; the same where it is one.
+
+    Examples
+    --------
+    >>> safe_stem("photo 1"), safe_stem("../../evil"), safe_stem("NUL")
+    ('photo 1', '_._.._evil', '_NUL')
+    """
+    text = name.encode("utf-8", "replace").decode("utf-8", "replace")
+    text = _FORBIDDEN.sub("_", text)
+    text = re.sub(r"\A[. ]|[. ]\Z", "_", re.sub(r"[. ]+\Z", lambda ends: "_" * len(ends[0]), text))
+    text = _cut(text, _LONGEST_STEM) or "_"
+    text = re.sub(r"[. ]\Z", "_", text)
+    return f"_{text}" if _DEVICES.match(text.partition(".")[0].rstrip()) else text
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode(errors="ignore")
+
+
+def folded(name: str) -> str:
+    """Return what is the same for names that some file system takes for one."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def marked(stem: str, identity: str, length: int = 8) -> str:
+    """Return a name that no other asset gets: with a mark made of its id before the extension."""
+    mark = hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:length]
+    extension = known_extension(stem)
+    return f"{stem[: len(stem) - len(extension)]}~{mark}{extension}"
+
+
+def extension_of(content_type: str, url: str) -> str:
+    """Return the extension for what a server calls a content type, else that of the URL, else none."""
+    type_ = content_type.partition(";")[0].strip().lower()
+    if type_ not in _SAYS_NOTHING:
+        found = _BY_TYPE.get(type_) or mimetypes.guess_extension(type_, strict=False)
+        if found:
+            return found
+    return known_extension(PurePosixPath(unquote(urlsplit(url).path)).name)
+
+
+def known_extension(name: str) -> str:
+    """Return the extension of a name, where it is one that tells a type of file."""
+    suffix = PurePosixPath(name).suffix
+    # Not all that is registered: "example.com" and "draft.v1" are names without an extension.
+    type_ = mimetypes.guess_type(f"_{suffix}")[0] or ""
+    known = suffix.lower() in EXTENSIONS or type_.startswith(_MEDIA) or type_ in _DOCUMENTS
+    return suffix if known and len(suffix) <= _LONGEST_EXTENSION else ""
+
+
+def with_extension(stem: str, extension: str) -> str:
+    """Return a name with an extension, unless it tells a type of file already."""
+    return stem if known_extension(stem) else stem + extension

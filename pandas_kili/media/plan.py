@@ -1,0 +1,390 @@
+"""What the cells of a frame become: files to store, URLs to register. Local work; nothing is sent."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pandas_kili.media.inspection import UnfitError, checked_size, checked_type, is_large_image, is_url, local_path
+from pandas_kili.media.kinds import (
+    FRAMES_PARAMETERS,
+    JSON,
+    KINDS,
+    MAP_UPLOAD,
+    TEXT,
+    TILED_TYPES,
+    TILED_UPLOAD,
+    VIDEO_PARAMETERS,
+    Generation,
+    Kind,
+    video_upload,
+)
+
+_LONGEST_PATH = 4096
+
+
+@dataclass(frozen=True)
+class File:
+    """Bytes to store in the bucket.
+
+    Attributes
+    ----------
+    slot
+        Path below that of the asset: ``content``, ``jsonContent``, ``frame/3``, ``content/0.tif``.
+    source
+        The bytes, or where they are.
+    content_type
+        As Kili is to serve them.
+    size
+        In bytes.
+    """
+
+    slot: str
+    source: bytes | Path
+    content_type: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One file of an asset of several: its name, and its URL or the slot that will be stored."""
+
+    place: str
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Medium:
+    """What the content of one row becomes.
+
+    Attributes
+    ----------
+    content
+        URL to register, or an empty text; `store_media` fills in that of a stored file.
+    json_content
+        URL or text to register, or an empty text.
+    files
+        To be stored first.
+    upload_type
+        For imports that end after their answer: Kili's ``uploadType``; None for an import at once.
+    metadata
+        Entries to be set in the metadata of the asset.
+    layers
+        Of an asset made of several files, from the lowest.
+    frames
+        Of a video made of pictures, in their order: a URL, or the slot that will be stored.
+    """
+
+    content: str = ""
+    json_content: str = ""
+    files: tuple[File, ...] = ()
+    upload_type: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    layers: tuple[Layer, ...] = ()
+    frames: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes to store."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the licence must allow data of one's own: rich text does not count, as in the official SDK."""
+        return any(file.slot != "jsonContent" for file in self.files)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a row cannot be sent."""
+
+    row: int
+    column: str
+    value: object
+    message: str
+
+
+def plan_media(
+    input_type: str,
+    contents: Sequence[object | None],
+    json_contents: Sequence[object | None],
+    metadata: Sequence[Mapping[str, Any] | None],
+    *,
+    generation: Generation = "today",
+) -> tuple[list[Medium | None], list[Problem]]:
+    """Decide what the rows of a frame become as assets of a project; read local files, send nothing.
+
+    Parameters
+    ----------
+    input_type : str
+        Of the project.
+    contents : sequence
+        Per row an ``http(s)://`` URL, which is registered as it is; or a local file as text or `pathlib.Path`, ``~``,
+        relative paths and ``file://`` understood; for IMAGE and GEOSPATIAL a list of them, or of mappings with
+        ``path`` and ``name``, for an asset of several layers; for LLM_RLHF also a JSON value. For TEXT, a path, a
+        ``file://`` URL and the name of a ``.txt`` or ``.csv`` file that is there are files; a single word that ends
+        so while there is no such file is refused; all else is raw text.
+    json_contents : sequence
+        Per row the frames of a video, as URLs or local files; or rich text, as a value or as JSON text; or a URL.
+    metadata : sequence
+        Per row the metadata, whose ``processingParameters`` decide how a video is imported.
+    generation : {"today", "seed"}
+        Of the API.
+
+    Returns
+    -------
+    list of Medium or None
+        Per row; None where it cannot be sent.
+    list of Problem
+        One per such row.
+    """
+    media: list[Medium | None] = []
+    problems: list[Problem] = []
+    planner = _Planner(input_type, generation)
+    for row, (content, json_content, given) in enumerate(zip(contents, json_contents, metadata, strict=True)):
+        cells = _Cells(_cell(content), _cell(json_content), given or {})
+        try:
+            media.append(planner.medium(cells))
+        except _CellError as error:
+            media.append(None)
+            problems.append(Problem(row, error.column, getattr(cells, error.column), error.reason))
+    return media, problems
+
+
+@dataclass(frozen=True)
+class _Cells:
+    content: Any
+    jsonContent: Any  # noqa: N815 - as Kili calls it, and the problems do
+    metadata: Mapping[str, Any]
+
+
+class _CellError(Exception):
+    def __init__(self, column: str, reason: str) -> None:
+        super().__init__(reason)
+        self.column, self.reason = column, reason
+
+
+def _cell(value: Any) -> Any:
+    """Return a cell, with None for the several forms of nothing, and lists for arrays."""
+    if hasattr(value, "tolist") and not isinstance(value, (str, bytes, os.PathLike)):
+        value = value.tolist()
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, (str, list, dict)) and not value:
+        return None
+    return list(value) if isinstance(value, tuple) else value
+
+
+class _Planner:
+    """The rules of one type of project."""
+
+    def __init__(self, input_type: str, generation: Generation) -> None:
+        self.input_type, self.generation = input_type, generation
+        self.kind = KINDS.get(input_type, Kind())
+        rules: dict[str, Callable[[_Cells], Medium]] = {
+            "GEOSPATIAL": self._picture,
+            "IMAGE": self._picture,
+            "LLM_RLHF": self._conversation,
+            "TEXT": self._text,
+            "VIDEO": self._video,
+            "VIDEO_LEGACY": self._video,
+        }
+        self._rule = rules.get(input_type, self._plain)
+
+    def medium(self, cells: _Cells) -> Medium:
+        """Return what one row becomes, or raise `_CellError`."""
+        if cells.content is None and cells.jsonContent is None:
+            raise _CellError("content", "is empty, and so is jsonContent: an asset needs one of them")
+        if is_url(cells.content):
+            self._check_hosted(cells.content)
+        return self._rule(cells)
+
+    def _check_hosted(self, url: str) -> None:
+        suffix = Path(url.partition("?")[0].partition("#")[0]).suffix.lower()
+        known = {extension for kind in KINDS.values() for extension in kind.types}
+        if self.kind.types and suffix in known and suffix not in self.kind.types:
+            takes = ", ".join(self.kind.types)
+            raise _CellError("content", f"a project of type {self.input_type} takes {takes}, not {suffix}")
+
+    def _plain(self, cells: _Cells) -> Medium:
+        medium = Medium(json_content=_json_text(cells.jsonContent))
+        if is_url(cells.content) or cells.content is None:
+            return replace(medium, content=cells.content or "")
+        return replace(medium, files=(self._file("content", cells.content, self.kind.slot),))
+
+    def _text(self, cells: _Cells) -> Medium:
+        if cells.jsonContent is not None and cells.content is not None:
+            raise _CellError("content", "must be empty where jsonContent holds rich text")
+        if is_url(cells.jsonContent):
+            return Medium(json_content=cells.jsonContent)
+        if cells.jsonContent is not None:
+            text = _json_text(cells.jsonContent, must_parse=True).encode()
+            return Medium(files=(File("jsonContent", text, TEXT, len(text)),))
+        if is_url(cells.content):
+            return Medium(content=cells.content)
+        return Medium(files=(self._text_file(cells.content),))
+
+    def _text_file(self, content: Any) -> File:
+        if not isinstance(content, str) or _is_text_file(content):
+            return replace(self._file("content", content, "content"), content_type=TEXT)
+        if _looks_like_a_path(content):
+            raise _CellError("content", "no such file; raw text must not look like the name of one")
+        raw = content.encode("utf-8", "replace")
+        return File("content", raw, TEXT, len(raw))
+
+    def _conversation(self, cells: _Cells) -> Medium:
+        content = cells.content
+        if not isinstance(content, (dict, list)):
+            return self._plain(cells)
+        raw = _json_text(content, column="content").encode()
+        return Medium(json_content=_json_text(cells.jsonContent), files=(File("content", raw, JSON, len(raw)),))
+
+    def _picture(self, cells: _Cells) -> Medium:
+        if isinstance(cells.content, list):
+            return self._layered(cells)
+        medium = self._plain(cells)
+        if not medium.files:
+            return medium
+        upload_type = self._picture_upload(medium.files[0])
+        if upload_type and medium.json_content:
+            raise _CellError("jsonContent", "cannot go with a file that Kili cuts into tiles")
+        return replace(medium, upload_type=upload_type)
+
+    def _picture_upload(self, file: File) -> str | None:
+        if self.input_type == "GEOSPATIAL":
+            return MAP_UPLOAD
+        path = file.source
+        tiled = file.content_type in TILED_TYPES[self.generation]
+        if tiled or (isinstance(path, Path) and is_large_image(path, file.size)):
+            return TILED_UPLOAD[self.generation]
+        return None
+
+    def _layered(self, cells: _Cells) -> Medium:
+        if self.generation == "seed":
+            raise _CellError("content", "this server knows no assets of several layers")
+        layers, files = [], []
+        for position, item in enumerate(cells.content):
+            source, name = (item.get("path"), item.get("name")) if isinstance(item, Mapping) else (item, None)
+            place: str = f"content/{position}{'.tif' if self.input_type == 'GEOSPATIAL' else ''}"
+            if isinstance(source, str) and is_url(source):
+                place = source
+            else:
+                files.append(self._file("content", source, place, f"layer {position} "))
+            layers.append(Layer(place, None if name is None else str(name)))
+        upload_type = MAP_UPLOAD if self.input_type == "GEOSPATIAL" else TILED_UPLOAD["today"]
+        text = _json_text(cells.jsonContent)
+        return Medium(json_content=text, files=tuple(files), layers=tuple(layers), upload_type=upload_type)
+
+    def _video(self, cells: _Cells) -> Medium:
+        metadata = {"processingParameters": self._parameters(cells)}
+        if is_url(cells.jsonContent):
+            return Medium(content=self._hosted_only(cells), json_content=cells.jsonContent, metadata=metadata)
+        if cells.jsonContent is not None:
+            return replace(self._framed(cells), metadata=metadata)
+        native = bool(metadata["processingParameters"].get("shouldUseNativeVideo", True))
+        upload_type = video_upload(self.generation, native=native)
+        return replace(self._plain(cells), metadata=metadata, upload_type=upload_type)
+
+    def _parameters(self, cells: _Cells) -> dict[str, Any]:
+        given = cells.metadata.get("processingParameters") or {}
+        if not isinstance(given, Mapping):
+            raise _CellError("metadata", "processingParameters must be a mapping")
+        if self.generation == "today":
+            return dict(given)
+        return {**(VIDEO_PARAMETERS if cells.jsonContent is None else FRAMES_PARAMETERS), **given}
+
+    def _hosted_only(self, cells: _Cells) -> str:
+        if cells.content is not None and not is_url(cells.content):
+            raise _CellError("content", "must be a URL or empty where jsonContent holds the frames")
+        return cells.content or ""
+
+    def _framed(self, cells: _Cells) -> Medium:
+        frames, files = [], []
+        for position, frame in enumerate(_frame_list(cells.jsonContent)):
+            place = f"frame/{position}"
+            if is_url(frame):
+                place = frame
+            else:
+                files.append(_local_file("jsonContent", frame, place, ("IMAGE", KINDS["IMAGE"]), f"frame {position} "))
+            frames.append(place)
+        return Medium(content=self._hosted_only(cells), files=tuple(files), frames=tuple(frames))
+
+    def _file(self, column: str, source: Any, slot: str, which: str = "") -> File:
+        if not self.kind.types:
+            raise _CellError(column, f"a project of type {self.input_type} takes no files, only URLs")
+        return _local_file(column, source, slot, (self.input_type, self.kind), which)
+
+
+def _local_file(column: str, source: Any, slot: str, takes: tuple[str, Kind], which: str) -> File:
+    input_type, kind = takes
+    try:
+        if not isinstance(source, (str, os.PathLike)):
+            raise UnfitError(f"is a {type(source).__name__}, neither a URL nor a path")
+        path = local_path(source)
+        size = checked_size(path)
+        return File(slot, path, checked_type(path, kind, input_type), size)
+    except UnfitError as error:
+        raise _CellError(column, f"{which}{error}") from None
+
+
+def _is_text_file(content: str) -> bool:
+    if content[:7].lower() == "file://":
+        return True
+    if len(content) > _LONGEST_PATH or "\n" in content or "\0" in content:
+        return False
+    if Path(content).suffix.lower() not in KINDS["TEXT"].types:
+        return False
+    try:
+        return local_path(content).is_file()
+    except (UnfitError, OSError):
+        return False
+
+
+def _looks_like_a_path(content: str) -> bool:
+    return len(content.split()) == 1 and content.lower().endswith(tuple(KINDS["TEXT"].types))
+
+
+def _frame_list(value: Any) -> list[Any]:
+    """Return the frames of a video, given as a list, as a mapping by position, or as JSON text of one of them."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise _CellError("jsonContent", "must be a list of frames, or JSON text of one") from None
+    if isinstance(value, Mapping):
+        value = [value[key] for key in sorted(value, key=_position)]
+    if not isinstance(value, Iterable) or isinstance(value, (str, bytes)) or not (frames := list(value)):
+        raise _CellError("jsonContent", "must be a list of frames")
+    return frames
+
+
+def _position(key: Any) -> int:
+    try:
+        return int(key)
+    except (TypeError, ValueError):
+        raise _CellError("jsonContent", f"frames are numbered from 0; {key!r} is no number") from None
+
+
+def _json_text(value: Any, *, column: str = "jsonContent", must_parse: bool = False) -> str:
+    """Return a value as JSON text; text is taken to be JSON already."""
+    if value is None:
+        return ""
+    try:
+        if isinstance(value, str):
+            if must_parse:
+                json.loads(value, parse_constant=_refuse_constant)
+            return value
+        return json.dumps(value, allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _CellError(column, f"is not JSON: {error}") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,262 @@
+"""Local files into the bucket: signed URLs just before use, streamed from disk, several at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from pandas_kili.errors import (
+    KiliAuthenticationError,
+    KiliConnectionError,
+    KiliError,
+    KiliGraphQLError,
+    KiliValidationError,
+)
+from pandas_kili.media.kinds import TEXT
+from pandas_kili.media.plan import File, Medium
+from pandas_kili.parallel import in_order
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from pandas_kili.session import Client
+
+_SIGN = """query createUploadBucketSignedUrls($filePaths: [String!]) {
+  urls: createUploadBucketSignedUrls(filePaths: $filePaths)
+}"""
+# What the official SDK asks for at once (utils/bucket.py, 26.2.4).
+_URLS_PER_CALL = 30
+# Object stores answer so where a signature has expired: Google 400, Amazon and Azure 403.
+_NO_LONGER_SIGNED = frozenset({400, 401, 403})
+_SIGNATURES_PER_FILE = 3
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What to register for a row whose files are all in the bucket.
+
+    Attributes
+    ----------
+    content, json_content
+        URLs, or empty.
+    layers
+        For ``multiLayerContentArray``: ``name`` and ``url`` of each; None where the asset has no layers.
+    """
+
+    content: str = ""
+    json_content: str = ""
+    layers: list[dict[str, str]] | None = None
+
+
+@dataclass(frozen=True)
+class _Upload:
+    row: int
+    asset_path: str
+    file: File
+
+    @property
+    def path(self) -> str:
+        return f"{self.asset_path}/{self.file.slot}"
+
+
+def store_media(
+    client: Client,
+    project_id: str,
+    asset_ids: Sequence[str],
+    media: Sequence[Medium],
+    *,
+    bar: tqdm[Any] | None = None,
+    stop: threading.Event | None = None,
+) -> list[Stored | KiliError]:
+    """Store the files of some rows, and say what is to be registered for each.
+
+    Parameters
+    ----------
+    client : Client
+        Connection; `max_workers` files go at a time.
+    project_id, asset_ids : str and sequence of str
+        Where the files belong.
+    media : sequence of Medium
+        The rows.
+    bar : tqdm, optional
+        Told of bytes as they go.
+    stop : threading.Event, optional
+        Once set, uploads are given up and `concurrent.futures.CancelledError` is raised.
+
+    Returns
+    -------
+    list of Stored or KiliError
+        Per row; an error where one of its files could not be stored. Such a row must not be registered.
+    """
+    bucket = _Bucket(client, bar, stop)
+    paths = [f"projects/{project_id}/assets/{asset_id}" for asset_id in asset_ids]
+    with bucket:
+        bucket.store(
+            _Upload(row, path, file)
+            for row, (path, medium) in enumerate(zip(paths, media, strict=True))
+            for file in medium.files
+        )
+        # The list of frames is a file too; it holds links to the frames, which are known once these are stored.
+        bucket.store(
+            _Upload(row, path, _frames_file(client, medium, bucket.urls[row]))
+            for row, (path, medium) in enumerate(zip(paths, media, strict=True))
+            if medium.frames and row not in bucket.errors
+        )
+    return [bucket.errors.get(row) or _stored(medium, bucket.urls.get(row, {})) for row, medium in enumerate(media)]
+
+
+def _stored(medium: Medium, urls: dict[str, str]) -> Stored:
+    content = next((url for slot, url in urls.items() if slot in {"content", "content.tif"}), medium.content)
+    layers = [
+        {**({} if layer.name is None else {"name": layer.name}), "url": urls.get(layer.place, layer.place)}
+        for layer in medium.layers
+    ]
+    return Stored(content, urls.get("jsonContent", medium.json_content), layers or None)
+
+
+def _frames_file(client: Client, medium: Medium, urls: dict[str, str]) -> File:
+    links = [_lasting_link(client, urls[place]) if place in urls else place for place in medium.frames]
+    text = json.dumps(dict(enumerate(links)), ensure_ascii=False).encode()
+    return File("jsonContent", text, TEXT, len(text))
+
+
+def _lasting_link(client: Client, signed_url: str) -> str:
+    """Return the link under which Kili serves a stored file: that of a signature would end with it."""
+    (file_id,) = parse_qs(urlsplit(signed_url).query)["id"][:1]
+    return f"{client.api_endpoint.removesuffix('/graphql')}/files?id={quote(file_id, safe='/')}"
+
+
+class _Bucket:
+    """Files of several rows on their way; what became of them, by row."""
+
+    def __init__(self, client: Client, bar: tqdm[Any] | None, stop: threading.Event | None) -> None:
+        self.client, self.bar = client, bar
+        self.stop = stop or threading.Event()
+        self.urls: dict[int, dict[str, str]] = {}
+        self.errors: dict[int, KiliError] = {}
+        self._bar_lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.stop.set()  # uploads under way have nobody to go to
+
+    def store(self, uploads: Iterable[_Upload]) -> None:
+        """Store files, several at a time."""
+        work = in_order(self._try_put, self._signed(uploads), workers=self.client.max_workers)
+        with contextlib.closing(work) as results:
+            for (upload, _), result in results:
+                if isinstance(result, KiliError):
+                    self.errors.setdefault(upload.row, result)
+                else:
+                    self.urls.setdefault(upload.row, {})[upload.file.slot] = result
+
+    def _signed(self, uploads: Iterable[_Upload]) -> Iterator[tuple[_Upload, str | KiliError]]:
+        """Yield files with their URLs, asked for when they are about to be used."""
+        refusal: KiliError | None = None
+        waiting = iter(uploads)
+        while chunk := list(itertools.islice(waiting, _URLS_PER_CALL)):
+            urls: Sequence[str | KiliError] = [refusal] * len(chunk) if refusal else ()
+            try:
+                urls = urls or self._ask(chunk)
+            except KiliError as error:  # whoever refuses one list will refuse the next
+                refusal = error
+                urls = [error] * len(chunk)
+            yield from zip(chunk, urls, strict=True)
+
+    def _ask(self, uploads: Sequence[_Upload]) -> list[str]:
+        body = self.client.execute(_SIGN, {"filePaths": [upload.path for upload in uploads]})
+        urls = body.get("urls")
+        if not isinstance(urls, list) or len(urls) != len(uploads) or not all(map(_is_signed, urls)):
+            raise KiliGraphQLError(f"The server did not give the {len(uploads)} upload URLs that it was asked for.")
+        return urls
+
+    def _try_put(self, task: tuple[_Upload, str | KiliError]) -> str | KiliError:
+        upload, url = task
+        if isinstance(url, KiliError):
+            return url
+        if upload.row in self.errors:
+            return self.errors[upload.row]
+        try:
+            return self._put(upload, url)
+        except KiliError as error:
+            return error
+        except OSError as error:
+            return KiliValidationError(
+                f"{error.filename or upload.file.slot} could not be read: {error.strerror or error}."
+            )
+
+    def _put(self, upload: _Upload, url: str) -> str:
+        """Store one file and return the URL that it was stored at."""
+        for left in reversed(range(_SIGNATURES_PER_FILE)):
+            try:
+                self._send(upload.file, url)
+            except (KiliAuthenticationError, KiliConnectionError) as error:
+                if error.status not in _NO_LONGER_SIGNED or not left:
+                    raise
+                (url,) = self._ask([upload])
+            else:
+                break
+        return url
+
+    def _send(self, file: File, url: str) -> None:
+        address = url.partition("&id=")[0]
+        headers = {"Content-Type": "text/plain; charset=utf-8" if file.content_type == TEXT else file.content_type}
+        if (urlsplit(address).hostname or "").endswith(".blob.core.windows.net"):
+            headers["x-ms-blob-type"] = "BlockBlob"
+        if isinstance(file.source, bytes):
+            self.client.put(address, file.source, headers, stop=self.stop)
+            self.progress(file.size)
+            return
+        with file.source.open("rb") as source:
+            if os.fstat(source.fileno()).st_size != file.size:
+                raise KiliValidationError(f"{file.source} has changed since it was looked at.")
+            reader: Any = _WatchedReader(source, self)
+            self.client.put(address, reader, headers, stop=self.stop)
+
+    def progress(self, size: int) -> None:
+        """Tell the bar of bytes that have gone."""
+        if self.bar is not None:
+            with self._bar_lock:
+                self.bar.update(size)
+
+
+def _is_signed(url: object) -> bool:
+    return isinstance(url, str) and url.startswith(("http://", "https://")) and "id" in parse_qs(urlsplit(url).query)
+
+
+class _WatchedReader:
+    """A file that tells how far it was read, and reads no further once all is given up."""
+
+    def __init__(self, file: IO[bytes], bucket: _Bucket) -> None:
+        self._file, self._bucket = file, bucket
+        self._told = 0
+
+    def read(self, size: int = -1) -> bytes:
+        if self._bucket.stop.is_set():
+            raise CancelledError
+        data = self._file.read(size)
+        ahead = self._file.tell() - self._told
+        if ahead > 0:  # not where a file is sent again
+            self._told += ahead
+            self._bucket.progress(ahead)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def __iter__(self) -> Iterator[bytes]:  # what `requests` knows a stream by
+        return iter(self._file)
