@@ -61,7 +61,8 @@ def wants_answers(type_: pa.DataType) -> bool:
         return wants_answers(type_.value_type)
     if not pa.types.is_struct(type_):
         return False
-    return type_.get_field_index(BEHIND) >= 0 or any(wants_answers(child.type) for child in type_)
+    names = {child.name for child in type_}
+    return {INLINE, BEHIND} <= names or any(wants_answers(child.type) for child in type_)
 
 
 def _complete(array: pa.Array, asset_ids: pa.Array, fetch: Fetch, workers: int) -> pa.Array:
@@ -77,7 +78,7 @@ def _complete(array: pa.Array, asset_ids: pa.Array, fetch: Fetch, workers: int) 
     children = {
         child.name: _complete(pc.struct_field(array, child.name), asset_ids, fetch, workers) for child in array.type
     }
-    if BEHIND in children:
+    if {INLINE, BEHIND} <= set(children):
         children[INLINE] = _completed(children, asset_ids, fetch, workers)
     return _with_children(array, children)
 
