@@ -16,7 +16,9 @@ ROWS = (
     "frame exact label_answers parallel pages progress read",
     "media.kinds media.inspection media.plan media.upload media.imports",
     "media.names media.ledger media.fetch media.download media",
-    "annotations properties delivery identity changes write append preview plot accessor dask",
+    "annotations.schema annotations.values annotations.geometry annotations.columns annotations.rows annotations.shapes",
+    "annotations.answers annotations.labels annotations.table annotations.response annotations metadata agreement",
+    "properties delivery identity changes write append preview plot accessor dask",
     "sandbox __main__ .",
 )
 ORDER = " ".join(ROWS).split()

@@ -1,0 +1,203 @@
+"""One row per label, out of the labels that a frame of assets nests."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pandas_kili.errors import KiliFieldError
+
+_LISTS = ("labels", "latestLabels")
+_SINGLE = "latestLabel."
+_TEXTS = ("jsonResponse", "response", "search")  # JSON text on the wire, which other readers turn into objects
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LabelRows:
+    """The labels of a frame, as Arrow columns.
+
+    Attributes
+    ----------
+    parents : pyarrow.Array
+        Position of the asset's row in the frame, per label.
+    fields : dict of str to pyarrow.Array
+        Dotted fields of the label.
+    """
+
+    parents: pa.Array
+    fields: dict[str, pa.Array]
+
+
+def labels_table(frame: pd.DataFrame, fields: Iterable[str] | None = None) -> pd.DataFrame:
+    """Lay the labels of assets out, one row per label.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Assets, as `read_kili` gives them: with a column ``labels`` (or ``latestLabels``) of lists of structs, or with
+        columns ``latestLabel.*``; the first of these that is there is used. Columns of Python objects (lists of dicts),
+        as parquet readers of other settings give them, are converted.
+    fields : iterable of str, optional
+        Dotted fields of the label to keep, in this order, such as ``author.email``; by default all that were read.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``assetId`` and ``externalId`` (where the frame has ``id`` and ``externalId``), then the fields of the label.
+        All columns are `pandas.ArrowDtype`, of the types that the frame nests. The index repeats the asset's index, so
+        that ``assets.join(...)`` works; assets without labels give no row.
+
+    Raises
+    ------
+    KiliFieldError
+        Where the frame holds no labels, or they lack a field that is asked for.
+
+    Examples
+    --------
+    >>> import pandas as pd, pyarrow as pa
+    >>> labels = pa.array([[{"id": "l1", "author": {"email": "ada@example.com"}}], []])
+    >>> assets = pd.DataFrame({"id": ["a1", "a2"], "labels": pd.Series(labels, dtype=pd.ArrowDtype(labels.type))})
+    >>> labels_table(assets).loc[0].to_dict()
+    {'assetId': 'a1', 'id': 'l1', 'author.email': 'ada@example.com'}
+    """
+    rows = label_rows(frame)
+    names = list(rows.fields) if fields is None else _wanted(fields, rows.fields)
+    table = {name: asset_column(frame, column, rows.parents) for name, column in identities(frame).items()}
+    table.update({name: rows.fields[name] for name in names if fields is not None or name not in table})
+    return to_frame(table, frame, rows.parents)
+
+
+def identities(frame: pd.DataFrame) -> dict[str, str]:
+    """Return which columns of a frame say whose labels these are, by the names that tidy tables give them."""
+    source = "id" if _holds_assets(frame) else "assetId"
+    return {name: column for name, column in {"assetId": source, "externalId": "externalId"}.items() if column in frame}
+
+
+def asset_column(frame: pd.DataFrame, name: str, parents: pa.Array) -> pa.Array:
+    """Return a column of the assets, repeated for each of their labels."""
+    return pc.take(arrow_array(frame[name]), parents)
+
+
+def to_frame(table: Mapping[str, pa.Array], frame: pd.DataFrame, parents: pa.Array) -> pd.DataFrame:
+    """Turn columns into a frame whose index repeats that of the assets."""
+    tidy: pd.DataFrame = pa.table(dict(table)).to_pandas(types_mapper=pd.ArrowDtype)
+    tidy.index = frame.index.take(parents.to_numpy(zero_copy_only=False))
+    tidy.attrs = dict(frame.attrs)
+    return tidy
+
+
+def label_rows(frame: pd.DataFrame) -> LabelRows:
+    """Return the labels that a frame of assets nests; a frame that is one of labels already is taken as it is.
+
+    Raises
+    ------
+    KiliFieldError
+        Where it holds none.
+    """
+    for name in _LISTS:
+        if name in frame:
+            return _nested(_label_lists(frame[name]))
+    single = [str(name) for name in frame.columns if str(name).startswith(_SINGLE)]
+    if single:
+        return _one_each(frame, single)
+    if "jsonResponse" in frame:
+        everything = pa.array(np.arange(len(frame)))
+        return LabelRows(everything, {str(name): arrow_array(frame[name]) for name in frame.columns})
+    raise KiliFieldError(
+        "the frame holds no labels: read it with fields such as 'labels.id' and 'labels.jsonResponse'.",
+        field="labels",
+        suggestions=["labels.id", "labels.jsonResponse"],
+    )
+
+
+def arrow_array(series: pd.Series[Any]) -> pa.Array:
+    """Return a column as one Arrow array, whatever its dtype."""
+    array = pa.array(series.array, from_pandas=True)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _holds_assets(frame: pd.DataFrame) -> bool:
+    return any(str(name) in _LISTS or str(name).startswith(_SINGLE) for name in frame.columns)
+
+
+def _label_lists(series: pd.Series[Any]) -> pa.Array:
+    if series.dtype != object:
+        return arrow_array(series)
+    return pa.array([_plain_labels(cell) for cell in series])
+
+
+def _plain_labels(cell: Any) -> list[Any] | None:
+    """Return the labels of one Python cell, their answers as JSON text again."""
+    if not isinstance(cell, (list, tuple, np.ndarray)):
+        return None
+    return [_plain_label(label) if isinstance(label, dict) else label for label in cell]
+
+
+def _plain_label(label: dict[str, Any]) -> dict[str, Any]:
+    texts = {
+        name: json.dumps(label[name], ensure_ascii=False)
+        for name in _TEXTS
+        if isinstance(label.get(name), (dict, list))
+    }
+    return {**label, **texts}
+
+
+def _nested(lists: pa.Array) -> LabelRows:
+    if pa.types.is_null(lists.type):
+        return LabelRows(pa.array([], pa.int64()), {})
+    if not (pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type)):
+        raise KiliFieldError(f"labels are lists of structs; the column holds {lists.type}.", field="labels")
+    parents, labels = pc.list_parent_indices(lists), pc.list_flatten(lists)
+    if labels.null_count:
+        present = labels.is_valid()
+        parents, labels = parents.filter(present), labels.filter(present)
+    if not pa.types.is_struct(labels.type) and len(labels):
+        raise KiliFieldError(f"labels are lists of structs; the column holds {lists.type}.", field="labels")
+    return LabelRows(parents.cast(pa.int64()), dict(_leaves("", labels)))
+
+
+def _leaves(path: str, array: pa.Array) -> Iterable[tuple[str, pa.Array]]:
+    """Yield the dotted leaves of a struct; what lies under a null parent is null."""
+    if not pa.types.is_struct(array.type):
+        if path:
+            yield path, array
+        return
+    for child in array.type:
+        yield from _leaves(f"{path}.{child.name}" if path else child.name, pc.struct_field(array, child.name))
+
+
+def _one_each(frame: pd.DataFrame, names: list[str]) -> LabelRows:
+    """Take the one label that columns `latestLabel.*` give each asset; without any value there is none."""
+    columns = {name.removeprefix(_SINGLE): arrow_array(frame[name]) for name in names}
+    there = np.any([column.is_valid().to_numpy(zero_copy_only=False) for column in columns.values()], axis=0)
+    parents = pa.array(np.flatnonzero(there))
+    return LabelRows(parents, {name: pc.take(column, parents) for name, column in columns.items()})
+
+
+def _wanted(fields: Iterable[str], known: Mapping[str, pa.Array]) -> list[str]:
+    if isinstance(fields, str):
+        raise KiliFieldError(f"fields is a list, such as [{fields!r}]; got the string {fields!r}.", field=fields)
+    names = list(dict.fromkeys(fields))
+    for name in names:
+        if name not in known:
+            raise lacking(name, known)
+    return names
+
+
+def lacking(name: str, known: Iterable[str]) -> KiliFieldError:
+    """Return the error of a label's field that was not read."""
+    near = difflib.get_close_matches(str(name), list(known), n=3)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return KiliFieldError(
+        f"the labels of this frame have no field {name!r}.{hint} It is there where it was read: 'labels.{name}'.",
+        field=str(name),
+        suggestions=near,
+    )

@@ -1,0 +1,95 @@
+"""What a JSON value within an answer is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+_MOST = 2**63
+_MOST_DIGITS = 18
+_KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+
+
+def decode(text: str | None) -> dict[str, Any]:
+    """Return the jobs of an answer.
+
+    Raises
+    ------
+    ValueError
+        With what is wrong with it.
+    """
+    if text is None:
+        raise ValueError("there is none")
+    answer = _DECODER.decode(text)
+    if type(answer) is not dict:
+        raise ValueError(f"it holds {kind_of(answer)} where an object of jobs is expected")
+    if "\\ud" in text or "\\uD" in text:
+        try:
+            encode(answer).encode()
+        except UnicodeEncodeError:
+            raise ValueError("it holds half a surrogate pair, which no Unicode text can") from None
+    return answer
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
+def encode(value: Any) -> str:
+    """Return a value as JSON text.
+
+    Raises
+    ------
+    ValueError
+        For numbers that JSON cannot write.
+    """
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def kind_of(value: Any) -> str:
+    """Return what a value is, for a sentence."""
+    return _KINDS.get(type(value), "a number")
+
+
+def is_frame(key: str, value: Any) -> bool:
+    """Return whether an entry of an answer is a frame of a video, and not a job."""
+    return key.isdecimal() and len(key) <= _MOST_DIGITS and str(int(key)) == key and holds_objects(value)
+
+
+def holds_objects(value: Any) -> bool:
+    """Return whether a value is an object of objects only."""
+    return type(value) is dict and all(type(item) is dict for item in value.values())
+
+
+def are_objects(value: Any) -> bool:
+    """Return whether a value is a list of objects, at least one."""
+    return type(value) is list and bool(value) and all(type(item) is dict for item in value)
+
+
+def is_said(value: Any) -> bool:
+    """Return whether a value says more than nothing: null, or an empty list."""
+    return value is not None and value != []
+
+
+def is_whole(value: Any) -> bool:
+    """Return whether a value is a whole number that an Arrow column takes."""
+    return type(value) is int and -_MOST <= value < _MOST
+
+
+def first_category(value: Any) -> str | None:
+    """Return the name of the first of an annotation's categories."""
+    if type(value) is not list or not value or type(value[0]) is not dict:
+        return None
+    name = value[0].get("name")
+    return name if type(name) is str else None
+
+
+def mids(value: Any) -> list[str] | None:
+    """Return the ends of a relation, or None where they are something else or more."""
+    if type(value) is not list or not all(type(item) is dict and list(item) == ["mid"] for item in value):
+        return None
+    found = [item["mid"] for item in value]
+    return found if all(type(mid) is str for mid in found) else None
