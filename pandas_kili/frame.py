@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import json
 import math
-import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -25,11 +23,12 @@ if TYPE_CHECKING:
     import pandera.pandas as pa_schema
 
 _MOST_CASES = 10_000  # failure cases kept in an error; a million bad rows need no million lines
+_CHUNK_ROWS = 10_000  # from there on, larger chunks make pandas no faster
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
-def read_pages(bodies: Sequence[bytes], wire: pa.StructType) -> list[pa.StructArray]:
-    """Read answers of the form ``{"data": {"data": [...]}}`` into one array of structs each.
+def read_pages(bodies: Sequence[bytes], wire: pa.StructType) -> tuple[pa.StructArray, list[int]]:
+    """Read answers of the form ``{"data": {"data": [...]}}`` into one array of structs.
 
     Parameters
     ----------
@@ -37,6 +36,13 @@ def read_pages(bodies: Sequence[bytes], wire: pa.StructType) -> list[pa.StructAr
         Whole answers, known to carry no errors.
     wire : pyarrow.StructType
         Type of one served object; fields that it does not name are ignored, missing ones are null.
+
+    Returns
+    -------
+    pyarrow.StructArray
+        The objects of all pages.
+    list of int
+        How many there are on each page.
 
     Raises
     ------
@@ -49,26 +55,23 @@ def read_pages(bodies: Sequence[bytes], wire: pa.StructType) -> list[pa.StructAr
         lists = _read_json(bodies, wire)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
         if len(bodies) > 1:  # one odd page must not slow the others down
-            return [page for body in bodies for page in read_pages([body], wire)]
+            pages = [read_pages([body], wire) for body in bodies]
+            return pa.concat_arrays([page for page, _ in pages]), [len(page) for page, _ in pages]
         lists = _read_leniently(bodies[0], wire)
-    pages = []
-    for chunk in lists.chunks if isinstance(lists, pa.ChunkedArray) else [lists]:
-        if chunk.null_count or chunk.values.null_count:
-            raise KiliGraphQLError("The server answered null where it promises a list of objects.")
-        bounds = chunk.offsets.to_pylist()
-        pages += [chunk.values.slice(start, end - start) for start, end in itertools.pairwise(bounds)]
-    return pages
+    objects = lists.flatten()
+    if lists.null_count or objects.null_count:
+        raise KiliGraphQLError("The server answered null where it promises a list of objects.")
+    return objects, pc.list_value_length(lists).to_pylist()
 
 
-def _read_json(bodies: Sequence[bytes], wire: pa.StructType) -> pa.ChunkedArray:
+def _read_json(bodies: Sequence[bytes], wire: pa.StructType) -> pa.ListArray:
     if not all(map(_is_object, bodies)):
         raise pa.ArrowInvalid("an answer is no object")  # a bare null crashes the parser
     text = b"\n".join(bodies)
-    longest = max(map(len, bodies))
     table = pj.read_json(
         pa.BufferReader(text),
-        # A block is parsed by one thread and must hold a whole page.
-        read_options=pj.ReadOptions(block_size=max(longest + 2, len(text) // (os.cpu_count() or 1) + 1)),
+        # One block, parsed here: pages are parsed side by side already.
+        read_options=pj.ReadOptions(use_threads=False, block_size=len(text) + 1),
         parse_options=pj.ParseOptions(
             explicit_schema=pa.schema([("data", pa.struct([("data", pa.list_(wire))]))]),
             unexpected_field_behavior="ignore",
@@ -76,10 +79,9 @@ def _read_json(bodies: Sequence[bytes], wire: pa.StructType) -> pa.ChunkedArray:
         ),
     )
     table.validate(full=True)  # invalid UTF-8 is taken in silence otherwise
-    lists = pc.struct_field(table["data"], "data")
-    if len(lists) != len(bodies):
+    if len(table) != len(bodies):
         raise pa.ArrowInvalid("an answer holds other than one document")
-    return lists
+    return pc.struct_field(table["data"].combine_chunks(), "data")
 
 
 def _is_object(body: bytes) -> bool:
@@ -226,23 +228,27 @@ def _fit(array: pa.Array, wanted: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(wanted, len(array), array.buffers()[:2], offset=array.offset, children=[values])
 
 
-def concatenate(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
-    """Join tables into one of few chunks: pandas is several times slower on a thousand small ones.
+def compact(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Join small tables into larger ones: pandas is several times slower on a thousand page-sized chunks than on ten.
 
-    Columns are joined one by one and their parts let go, so that the whole is never held twice.
+    What is joined is let go at once, so the whole is never held twice.
     """
-    if not tables:
-        return schema.empty_table()
-    parts = pa.concat_tables(tables)
-    names = parts.column_names
-    chunked = [parts.column(position) for position in range(parts.num_columns)]
-    del parts
-    if isinstance(tables, list):
-        tables.clear()
-    for position, column in enumerate(chunked):
-        chunked[position] = pa.table({"": column}).combine_chunks().column(0) if column.num_chunks > 1 else column
-        del column
-    return pa.Table.from_arrays(chunked, names=names).cast(schema) if names else schema.empty_table()
+    waiting: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        waiting.append(table)
+        rows += len(table)
+        if rows >= _CHUNK_ROWS:
+            yield pa.concat_tables(waiting).combine_chunks()
+            waiting, rows = [], 0
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()
+
+
+def concatenate(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:
+    """Join tables into one of few chunks."""
+    joined = list(compact(tables))
+    return pa.concat_tables(joined) if joined else schema.empty_table()
 
 
 def to_pandas(table: pa.Table, attrs: dict[str, Any]) -> pd.DataFrame:

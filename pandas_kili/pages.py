@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _BLOCK_PAGES = 16  # pages parsed by one call: more make it no faster
 _BLOCK_BYTES = 64 * 2**20  # or as many as are this heavy, which bounds what waits to be parsed
+_PARSERS = 2  # blocks parsed side by side: the parser holds no lock, and keeps up with more fetching than is allowed
 _ID, _CREATED = "\0id", "\0createdAt"  # columns of our own beside the user's, which no field can be called
 
 
@@ -115,30 +116,34 @@ class Crawl:
         return self.client.execute_bytes(self.document, variables, stop=self.stop)
 
     def _pages(self, planned: Iterator[Window]) -> Generator[Page]:
-        with contextlib.closing(in_order(self._fetch, planned, workers=self.client.max_workers)) as answers:
-            for block in _blocks(answers):
-                yield from self._parse(block)
+        fetched = in_order(self._fetch, planned, workers=self.client.max_workers)
+        parsed = in_order(self._parse, _blocks(fetched), workers=_PARSERS)
+        with contextlib.closing(fetched), contextlib.closing(parsed):
+            for _, pages in parsed:
+                yield from pages
 
     def _parse(self, block: list[tuple[Window, bytes]]) -> list[Page]:
-        pages = []
-        served = read_pages([body for _, body in block], self.selection.wire)
-        for (window, _), assets in zip(block, served, strict=True):
-            pages.append(_page(window, self._completed(assets), self.selection))
-        return pages
-
-    def _completed(self, assets: pa.StructArray) -> pa.StructArray:
-        if not self.behind_urls:
-            return assets
-        fetch = functools.partial(self.client.get, stop=self.stop)
-        return complete_answers(assets, fetch, workers=self.client.max_workers)
+        assets, lengths = read_pages([body for _, body in block], self.selection.wire)
+        if self.behind_urls:
+            fetch = functools.partial(self.client.get, stop=self.stop)
+            assets = complete_answers(assets, fetch, workers=self.client.max_workers)
+        return _cut([window for window, _ in block], lengths, assets, self.selection)
 
 
-def _page(window: Window, assets: pa.StructArray, selection: Selection) -> Page:
+def _cut(planned: list[Window], lengths: list[int], assets: pa.StructArray, selection: Selection) -> list[Page]:
+    """Lay out the assets of a block, and cut them into its pages."""
     ids, created = assets.field("id"), assets.field("createdAt").cast(pa.int64()).fill_null(0)
     if ids.null_count:
         raise KiliValidationError(f"The server gave {ids.null_count} assets without an id.")
     table = columns(assets, selection).append_column(_ID, ids).append_column(_CREATED, created)
-    return Page(window, ids.to_pylist(), created.to_pylist(), table)
+    names, times = ids.to_pylist(), created.to_pylist()
+    pages = []
+    start = 0
+    for window, length in zip(planned, lengths, strict=True):
+        end = start + length
+        pages.append(Page(window, names[start:end], times[start:end], table.slice(start, length)))
+        start = end
+    return pages
 
 
 def _blocks(answers: Iterable[tuple[Window, bytes]]) -> Iterator[list[tuple[Window, bytes]]]:

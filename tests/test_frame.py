@@ -62,12 +62,17 @@ def body_of(assets, **options):
 
 
 def read(*bodies, wire=SELECTION.wire):
-    pages = read_pages(bodies, wire)
-    assert len(pages) == len(bodies)
-    for page in pages:
-        page.validate(full=True)
-        assert page.type == wire
-    return [page.to_pylist() for page in pages]
+    return [page.to_pylist() for page in arrays_of(bodies, wire)]
+
+
+def arrays_of(bodies, wire):
+    assets, lengths = read_pages(bodies, wire)
+    assert len(lengths) == len(bodies)
+    assert sum(lengths) == len(assets)
+    assets.validate(full=True)
+    assert assets.type == wire
+    ends = [sum(lengths[: position + 1]) for position in range(len(lengths))]
+    return [assets.slice(end - length, length) for end, length in zip(ends, lengths, strict=True)]
 
 
 def read_one(assets, **options):
@@ -299,7 +304,7 @@ def test_a_date_is_read_into_any_timestamp_asked_for(type_, value):
 
 def test_a_date_in_nanoseconds_keeps_its_microseconds():
     wire = select({"id": None, "newDate": pa.timestamp("ns", tz="UTC")}).wire
-    (page,) = read_pages([b'{"data":{"data":[{"newDate":"2023-05-11T17:55:01.134567+02:00"}]}}'], wire)
+    (page,) = arrays_of([b'{"data":{"data":[{"newDate":"2023-05-11T17:55:01.134567+02:00"}]}}'], wire)
     assert page.field("newDate").cast(pa.int64()).to_pylist() == [1683820501134567000]
 
 
@@ -442,7 +447,7 @@ def looked_up(value, names):
 def test_whatever_is_served_is_what_stands_in_the_columns(crawl, escaped, indent):
     selection, pages = crawl
     bodies = [body_of(on_the_wire(page), ensure_ascii=escaped, indent=indent) for page in pages]
-    arrays = read_pages(bodies, selection.wire)
+    arrays = arrays_of(bodies, selection.wire)
     assert [array.to_pylist() for array in arrays] == pages
     for array, page in zip(arrays, pages, strict=True):
         table = columns(array, selection)
@@ -459,7 +464,7 @@ def test_the_lenient_reading_of_an_ordinary_page_is_the_same(crawl):
     selection, pages = crawl
     for page in pages:
         body = body_of(on_the_wire(page))
-        (fast,) = read_pages([body], selection.wire)
+        (fast,) = arrays_of([body], selection.wire)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             lenient = frames._read_leniently(body, selection.wire)
@@ -479,14 +484,14 @@ JSON_VALUES = st.recursive(
 @settings(deadline=None, max_examples=300)
 def test_any_json_is_a_page_or_an_error_of_ours(value):
     try:
-        (page,) = read_pages([json.dumps(value).encode()], SELECTION.wire)
+        (page,) = arrays_of([json.dumps(value).encode()], SELECTION.wire)
     except KiliError:
         return
     assert len(page) == len(value["data"]["data"])
 
 
 def table_of(assets, selection=SELECTION):
-    (page,) = read_pages([body_of(assets)], selection.wire)
+    (page,) = arrays_of([body_of(assets)], selection.wire)
     return columns(page, selection)
 
 
@@ -511,7 +516,7 @@ def test_what_was_asked_for_and_not_wanted_is_left_out_of_the_columns(rows, befo
     selection = select(
         ["labels.author.email", "labels.createdAt", "status"], also=["id", "createdAt", "labels.id", "labels.author.id"]
     )
-    *_, page = read_pages([body_of(LISTS)] * before + [body_of(rows)], selection.wire)
+    *_, page = arrays_of([body_of(LISTS)] * before + [body_of(rows)], selection.wire)
     table = columns(page, selection)
     table.validate(full=True)
     assert table.schema == selection.schema
@@ -527,7 +532,7 @@ def test_lists_within_lists_are_left_out_of_too():
     selection = select(["issues.comments.text"], also=["issues.comments.id", "issues.id"])
     comments = [{"id": "c1", "text": "t"}, None]
     rows = [{"issues": [{"id": "i1", "comments": comments}, {"comments": None}]}, {"issues": None}, {"issues": [None]}]
-    for page in read_pages([body_of(rows), body_of(rows)], selection.wire):
+    for page in arrays_of([body_of(rows), body_of(rows)], selection.wire):
         table = columns(page, selection)
         table.validate(full=True)
         assert table["issues"].to_pylist() == [

@@ -42,7 +42,10 @@ LATEST = ["id", "latestLabel.id", "latestLabel.jsonResponse", "latestLabel.jsonR
 
 
 def pages_of(*pages, fields=FIELDS):
-    return read_pages([json.dumps({"data": {"data": page}}).encode() for page in pages], select(fields).wire)
+    bodies = [json.dumps({"data": {"data": page}}).encode() for page in pages]
+    assets, lengths = read_pages(bodies, select(fields).wire)
+    ends = [sum(lengths[: position + 1]) for position in range(len(lengths))]
+    return [assets.slice(end - length, length) for end, length in zip(ends, lengths, strict=True)]
 
 
 def completed(page, client, workers=4):
