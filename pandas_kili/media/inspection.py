@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import json
 import os
 import re
@@ -41,10 +42,10 @@ def local_path(value: str | os.PathLike[str]) -> Path:
         text = url2pathname(parts.path)
     elif isinstance(value, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
         raise UnfitError("is neither an http(s) URL nor a local path")
-    try:
-        return Path(text).expanduser().absolute()
-    except RuntimeError as error:  # ~nobody
-        raise UnfitError(str(error)) from None
+    path = Path(text)
+    with contextlib.suppress(RuntimeError):  # no such user: a name like "~draft.txt"
+        path = path.expanduser()
+    return path.absolute()
 
 
 def checked_size(path: Path) -> int:

@@ -222,7 +222,11 @@ class _Bucket:
             if os.fstat(source.fileno()).st_size != file.size:
                 raise KiliValidationError(f"{file.source} has changed since it was looked at.")
             reader: Any = _WatchedReader(source, self)
-            self.client.put(address, reader, headers, stop=self.stop)
+            try:
+                self.client.put(address, reader, headers, stop=self.stop)
+            except BaseException:
+                reader.take_back()
+                raise
 
     def progress(self, size: int) -> None:
         """Tell the bar of bytes that have gone."""
@@ -251,6 +255,10 @@ class _WatchedReader:
             self._told += ahead
             self._bucket.progress(ahead)
         return data
+
+    def take_back(self) -> None:
+        """Let the bar forget the bytes, which did not arrive."""
+        self._bucket.progress(-self._told)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         return self._file.seek(offset, whence)

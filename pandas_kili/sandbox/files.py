@@ -85,17 +85,21 @@ class Bucket:
         """Store a file whole, or not at all."""
         name = hashlib.sha256(file_id.encode()).hexdigest()
         partial = self._folder / f"{name}.{secrets.token_hex(4)}.part"
+        digest = hashlib.md5(usedforsecurity=False)
         try:
             with partial.open("wb") as target:
-                target.writelines(chunks)
+                for chunk in chunks:
+                    digest.update(chunk)
+                    target.write(chunk)
             os.replace(partial, self._folder / name)  # noqa: PTH105 -- the rename that replaces, named for it
         finally:
             partial.unlink(missing_ok=True)
         size = (self._folder / name).stat().st_size
-        self._store.change("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (file_id, name, content_type, size))
+        row = (file_id, name, content_type, size, digest.hexdigest())
+        self._store.change("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", row)
 
     def find(self, file_id: str) -> Row | None:
-        """Return name, content type and size of a file."""
+        """Return name, content type, size and checksum of a file."""
         rows = self._store.rows("SELECT * FROM files WHERE id = ?", (file_id,))
         return rows[0] if rows else None
 

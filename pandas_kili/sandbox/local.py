@@ -64,6 +64,8 @@ class Sandbox:
         Whether the answers of labels are served behind URLs instead of inline.
     import_delay : float
         Seconds that an asynchronous import takes.
+    upload_local_data : bool
+        Whether the licence allows files of one's own.
     seed : int
         What the chances of faults are drawn from.
 
@@ -86,6 +88,7 @@ class Sandbox:
         unique_external_ids: bool = True,
         json_response_urls: bool = False,
         import_delay: float = 0.05,
+        upload_local_data: bool = True,
         seed: int = 0,
     ) -> None:
         self._path = None if path is None else Path(path).expanduser()
@@ -98,6 +101,7 @@ class Sandbox:
             "unique_external_ids": unique_external_ids,
             "json_response_urls": json_response_urls,
             "import_delay": import_delay,
+            "upload_local_data": upload_local_data,
         }
         self._plan = FaultPlan(faults, seed)
         self._server: Server | None = None
@@ -193,6 +197,7 @@ class Sandbox:
         workflow_version: str = "V1",
         steps: Sequence[Mapping[str, Any]] = (),
         min_consensus_size: int = 1,
+        data_connections: Sequence[str] = (),
     ) -> str:
         """Create a project and return its id.
 
@@ -208,6 +213,8 @@ class Sandbox:
             The steps, each with a ``name``.
         min_consensus_size : int
             How many labels an asset used for consensus needs.
+        data_connections : sequence of str
+            Ids of the cloud storages that are connected to it; ``dataIntegrationId`` of an asset names one of them.
         """
         interface = json_interface if isinstance(json_interface, str) else json.dumps(json_interface or {"jobs": {}})
         instant, project_id = now(), new_id()
@@ -219,6 +226,7 @@ class Sandbox:
             "minConsensusSize": min_consensus_size,
             "workflowVersion": workflow_version,
             "steps": json.dumps([{"id": new_id(), "type": "DEFAULT", **step} for step in steps]),
+            "dataConnections": json.dumps([{"id": connection} for connection in data_connections]),
             "createdAt": instant,
             "updatedAt": instant,
         }

@@ -12,7 +12,6 @@ from pandas_kili.sandbox.refusals import Refusal
 from pandas_kili.sandbox.stamps import as_instant
 from pandas_kili.sandbox.store import one_of
 from pandas_kili.sandbox.where import Condition, asset_condition, label_condition
-from pandas_kili.sandbox.workspace import ORGANIZATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +39,7 @@ def query_resolvers(workspace: Workspace) -> dict[str, Resolver]:
         "countApiKeys": lambda arguments, _: len(queries.own_keys(arguments["where"])),
         "users": queries.users,
         "countUsers": lambda arguments, _: queries.count("users", _user_condition(arguments["where"])),
-        "organizations": lambda arguments, _: _slice([ORGANIZATION], arguments),
+        "organizations": lambda arguments, _: _slice([workspace.organization()], arguments),
         "countOrganizations": lambda *_: 1,
         "projects": queries.projects,
         "countProjects": lambda arguments, _: queries.count("projects", _project_condition(arguments["where"])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -190,7 +191,8 @@ class Routes:
         if file is None:
             return Reply.of_page(404, "Not Found")
         path = self._workspace.bucket.path_of(file)
-        return _sliced(file, path, headers.get("Range"))
+        unchanged = headers.get("If-Range", _tag(file)) == _tag(file)
+        return _sliced(file, path, headers.get("Range") if unchanged else None)
 
     def _label_answer(self, label_id: str) -> Reply:
         answer = self._workspace.store.value("SELECT jsonResponse FROM labels WHERE id = ?", (label_id,))
@@ -204,16 +206,22 @@ def _key_in(headers: Message) -> str:
     return given.removeprefix(_KEY_PREFIX) if given.startswith(_KEY_PREFIX) else ""
 
 
+def _tag(file: Row) -> str:
+    return f'"{file["md5"]}"'
+
+
 def _sliced(file: Row, path: Path, asked: str | None) -> Reply:
     size = int(file["size"])
-    whole = Reply(200, file["contentType"], headers={"Accept-Ranges": "bytes"}, file=path, size=size)
+    common = {"Accept-Ranges": "bytes", "ETag": _tag(file)}
+    checksum = base64.b64encode(bytes.fromhex(file["md5"])).decode()
+    whole = Reply(200, file["contentType"], headers={**common, "Content-MD5": checksum}, file=path, size=size)
     match = _RANGE.fullmatch(asked or "")
     if match is None or not any(match.groups()):
         return whole
     start, end = _range(match[1], match[2], size)
     if start >= size or end < start:
         return Reply(416, "text/plain", headers={"Content-Range": f"bytes */{size}"})
-    headers = {"Accept-Ranges": "bytes", "Content-Range": f"bytes {start}-{end}/{size}"}
+    headers = {**common, "Content-Range": f"bytes {start}-{end}/{size}"}
     return Reply(206, file["contentType"], headers=headers, file=path, start=start, size=end - start + 1)
 
 

@@ -46,6 +46,7 @@ CREATE TABLE IF NOT EXISTS assets (
     resolution TEXT,
     pageResolutions TEXT,
     duration INTEGER,
+    dataIntegrationId TEXT,
     stepId TEXT,
     stepStatus TEXT,
     createdAt TEXT NOT NULL,
@@ -115,5 +116,6 @@ CREATE TABLE IF NOT EXISTS files (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
     contentType TEXT NOT NULL,
-    size INTEGER NOT NULL
+    size INTEGER NOT NULL,
+    md5 TEXT NOT NULL
 ) WITHOUT ROWID;

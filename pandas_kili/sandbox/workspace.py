@@ -44,7 +44,13 @@ class Workspace:
     unique_external_ids: bool = True
     json_response_urls: bool = False
     import_delay: float = 0.05
+    upload_local_data: bool = True
     _next_import: float = field(default_factory=time.time)
+
+    def organization(self) -> dict[str, Any]:
+        """Return the organization of all users, with its licence."""
+        licence = {**ORGANIZATION["license"], "uploadLocalData": self.upload_local_data}
+        return {**ORGANIZATION, "license": licence}
 
     def admin_id(self) -> str:
         """Return the id of the user whose key is served."""
