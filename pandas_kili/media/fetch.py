@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pandas_kili.session import Client
 
-_PIECE = 2**20
+_PIECE = 2**18  # lost where a connection breaks, and read again
 _ATTEMPTS = 5
 PARTIAL = ".part"
 
