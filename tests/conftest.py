@@ -12,16 +12,18 @@ from pandas_kili.session import Client
 KEY = "key-8b1f-secret"
 
 
-def _scripted():
+def _beside(name):
     # Tests are files, not a package, so a module beside them is loaded by its path.
-    if "scripted" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("scripted", Path(__file__).with_name("scripted.py"))
-        sys.modules["scripted"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["scripted"])
-    return sys.modules["scripted"]
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
-scripted = _scripted()
+scripted = _beside("scripted")
+official_sdk = _beside("official_sdk")
+sdk, home, run = official_sdk.sdk, official_sdk.home, official_sdk.run
 
 
 class FakeClock(ratelimit.Clock):

@@ -259,8 +259,8 @@ def test_the_key_never_goes_to_a_bucket_of_another_origin(sandbox, scripted_serv
     asked = []
 
     class Elsewhere(Client):
-        def execute(self, document, variables=None):
-            answer = super().execute(document, variables)
+        def execute(self, document, variables=None, **options):
+            answer = super().execute(document, variables, **options)
             asked.extend(answer["urls"])
             origin = sandbox.api_endpoint.removesuffix("/api/label/v2/graphql")
             return {"urls": [url.replace(origin, scripted_server.origin) for url in answer["urls"]]}
@@ -278,7 +278,7 @@ def test_azure_is_told_what_kind_of_blob_it_gets(monkeypatch, client):
     monkeypatch.setattr(client, "put", lambda url, data, headers, stop: told.update({url: headers}))
     for host in ("https://kili.blob.core.windows.net", "https://storage.googleapis.com", "https://x.test"):
         url = f"{host}/blob.core.windows.net?sig=1&id=a"
-        monkeypatch.setattr(client, "execute", lambda *_, url=url: {"urls": [url]})
+        monkeypatch.setattr(client, "execute", lambda *_, url=url, **__: {"urls": [url]})
         store_media(client, "p", ["a"], [raw(b"x")])
     assert [headers.get("x-ms-blob-type") for headers in told.values()] == ["BlockBlob", None, None]
 

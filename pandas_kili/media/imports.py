@@ -66,7 +66,7 @@ def wait_for_import(client: Client, notification_id: str, *, stop: threading.Eve
     if "notifications" not in client.names("Query"):
         return  # servers of the first days answer with the project, when the work is done
     start, pause = time.monotonic(), _FIRST_PAUSE
-    while not _has_ended(found := _notification(client, notification_id)):
+    while not _has_ended(found := _notification(client, notification_id, stop)):
         elapsed = time.monotonic() - start
         if elapsed > (_LONGEST_IMPORT if found else _LONGEST_SILENCE):
             state = "has not ended" if found else "is not known to the server"
@@ -78,10 +78,10 @@ def wait_for_import(client: Client, notification_id: str, *, stop: threading.Eve
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _notification(client: Client, notification_id: str) -> dict[str, Any] | None:
+def _notification(client: Client, notification_id: str, stop: threading.Event | None) -> dict[str, Any] | None:
     fields = "status message" if "message" in client.names("Notification") else "status"
     variables = {"where": {"id": notification_id}, "first": 1, "skip": 0}
-    found = client.execute(_NOTIFICATION % fields, variables)["data"]
+    found = client.execute(_NOTIFICATION % fields, variables, stop=stop)["data"]
     return dict(found[0]) if found else None
 
 

@@ -175,7 +175,7 @@ class _Bucket:
             yield from zip(chunk, urls, strict=True)
 
     def _ask(self, uploads: Sequence[_Upload]) -> list[str]:
-        body = self.client.execute(_SIGN, {"filePaths": [upload.path for upload in uploads]})
+        body = self.client.execute(_SIGN, {"filePaths": [upload.path for upload in uploads]}, stop=self.stop)
         urls = body.get("urls")
         if not isinstance(urls, list) or len(urls) != len(uploads) or not all(map(_is_signed, urls)):
             raise KiliGraphQLError(f"The server did not give the {len(uploads)} upload URLs that it was asked for.")

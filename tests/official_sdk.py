@@ -1,0 +1,63 @@
+"""The official SDK in an environment of its own, for the tests in which it is the judge."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+VERSION = "26.2.4"
+PREAMBLE = """
+    import json, sys, warnings
+    warnings.simplefilter("ignore")
+    from kili.client import Kili
+    given = json.load(sys.stdin)
+    kili = Kili(given["key"], given["endpoint"], disable_tqdm=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def sdk(request):
+    """Return the interpreter of an environment that holds the official SDK, made on first use."""
+    folder = os.environ.get("PANDAS_KILI_SDK_ENV") or request.config.cache.mkdir("sdk") / VERSION
+    python = Path(folder) / "bin" / "python"
+    installed = f"import importlib.metadata as m; assert m.version('kili') == '{VERSION}'; import imagesize"
+    if not python.exists() or subprocess.run([python, "-c", installed], capture_output=True, check=False).returncode:
+        for command in (
+            [sys.executable, "-m", "venv", folder],
+            [python, "-m", "pip", "install", "--quiet", f"kili[image]=={VERSION}"],
+        ):
+            made = subprocess.run(command, capture_output=True, text=True, check=False)
+            if made.returncode:
+                pytest.fail(f"The environment of the official SDK cannot be made: {made.stderr[-2000:]}")
+    return python
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def run(sdk, sandbox, home):
+    """Run a script in which `kili` is a client of the sandbox, and return the value that it leaves in `result`."""
+
+    def run(script, **given):
+        source = textwrap.dedent(PREAMBLE) + textwrap.dedent(script) + "\nprint(json.dumps(result))"
+        given |= {"key": sandbox.api_key, "endpoint": sandbox.api_endpoint}
+        done = subprocess.run(
+            [sdk, "-c", source],
+            input=json.dumps(given),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env={**os.environ, "HOME": str(home)},
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
