@@ -7,8 +7,10 @@ import functools
 import itertools
 import threading
 import warnings
+from array import array
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,71 +18,95 @@ import pyarrow as pa
 
 from pandas_kili.catalog.assets import COUNT_ASSETS, LIST_ASSETS, PAGE_SIZE
 from pandas_kili.catalog.projects import LIST_PROJECTS
-from pandas_kili.errors import KiliConsistencyWarning, KiliGraphQLError, KiliNotFoundError, KiliValidationError
-from pandas_kili.exact import Page, Seams, Window, windows
+from pandas_kili.errors import (
+    KiliConnectionError,
+    KiliConsistencyWarning,
+    KiliGraphQLError,
+    KiliNotFoundError,
+    KiliValidationError,
+)
+from pandas_kili.exact import Consistency, Page, Seams, Window, windows
 from pandas_kili.filters import Where
 from pandas_kili.frame import columns, read_pages
 from pandas_kili.label_answers import complete_answers, wants_answers
 from pandas_kili.parallel import in_order
-from pandas_kili.selection import Selection
+from pandas_kili.selection import Selection, select
 from pandas_kili.session import Client
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 _BLOCK_PAGES = 16  # pages parsed by one call: more make it no faster
-_BLOCK_BYTES = 64 * 2**20  # or as many as are this heavy, which bounds what waits to be parsed
+_BLOCK_BYTES = 32 * 2**20  # or as many as are this heavy, which bounds what waits to be parsed
+_BYTES_IN_FLIGHT = 256 * 2**20  # pages fetched ahead of their turn
+_LEAST_ROWS = 2  # a window of one row has no room for the overlap that joins it to the next
+_CALM_PAGES = 32  # requests without trouble before larger pages are tried again
 _PARSERS = 2  # blocks parsed side by side: the parser holds no lock, and keeps up with more fetching than is allowed
 _ID, _CREATED = "\0id", "\0createdAt"  # columns of our own beside the user's, which no field can be called
 
 
 class Crawl:
-    """The rows of one ``where``, each once, in the order of their creation."""
+    """The rows of one ``where``, each once, in the order of their creation.
 
-    def __init__(self, client: Client, project_id: str, where: Where, selection: Selection) -> None:
+    Attributes
+    ----------
+    found : Consistency
+        What the crawl came across, up to date with the rows that it gave.
+    """
+
+    def __init__(
+        self, client: Client, project_id: str, where: Where, selection: Selection, found: Consistency | None = None
+    ) -> None:
         self.client, self.project_id, self.where, self.selection = client, project_id, where, selection
+        self.found = found or Consistency()
         self.document = LIST_ASSETS % selection.text
         self.behind_urls = wants_answers(selection.wire)
         self.stop = threading.Event()
+        self._sizes = _PageSizes()
 
     def rows(self, skip: int, first: int | None, bar: tqdm[Any] | None = None) -> Generator[pa.Table]:
         """Yield the rows from `skip` on, at most `first`, as tables that also hold `_ID` and `_CREATED`."""
         left = first
         with ThreadPoolExecutor(1) as executor:  # the count comes while the first page does
-            count = executor.submit(count_matching, self.client, self.project_id, self.where)
+            count = executor.submit(self._count)
             try:
-                with contextlib.closing(self._joined(Seams(self.page, skip), skip, first, count, bar)) as tables:
+                with contextlib.closing(self._joined(skip, first, count, bar)) as tables:
                     for table in tables:
-                        yield table if left is None else table.slice(0, left)
+                        wanted = table if left is None else table.slice(0, left)
+                        self.found.read += len(wanted)
+                        yield wanted
                         left = None if left is None else left - len(table)
                         if left is not None and left <= 0:
                             return
             finally:
                 self.stop.set()  # requests under way need not be waited for
 
-    def _joined(
-        self, seams: Seams, skip: int, first: int | None, count: Future[int], bar: tqdm[Any] | None
-    ) -> Generator[pa.Table]:
-        read = 0
+    def _count(self) -> int:
+        return count_matching(self.client, self.project_id, self.where, stop=self.stop)
+
+    def _joined(self, skip: int, first: int | None, count: Future[int], bar: tqdm[Any] | None) -> Generator[pa.Table]:
+        seams = Seams(self.page, skip, self.found)
+        seen = array("q")  # hashes of the ids that were given: 8 bytes a row
         planned = self._planned(skip, first, count, bar)
         with contextlib.closing(self._pages(planned)) as pages:
             for page in pages:
                 for table in seams.join(page):
-                    read += len(table)
+                    seen.extend(map(hash, table[_ID].to_pylist()))
                     yield table
                 if seams.complete:
                     break
         for table in seams.extend():
-            read += len(table)
+            seen.extend(map(hash, table[_ID].to_pylist()))
             yield table
-        yield from self._settle(seams, read, skip, count.result())
+        yield from self._settle(skip, seen)
 
     def _planned(self, skip: int, first: int | None, count: Future[int], bar: tqdm[Any] | None) -> Iterator[Window]:
         """Yield the first window at once, and the others when the count is known."""
         yield from windows(skip, min(PAGE_SIZE, first or PAGE_SIZE))
         rows = max(0, count.result() - skip)
+        self.found.expected = rows if first is None else min(rows, first)
         if bar is not None:
-            bar.total = rows if first is None else min(rows, first)
+            bar.total = self.found.expected
             bar.refresh()
         # A window may be longer than what is left: that it comes back short is how the end is known.
         rest = windows(skip, first) if first is not None and first <= rows else windows(skip, None)
@@ -89,34 +115,58 @@ class Crawl:
                 return
             yield window
 
-    def _settle(self, seams: Seams, read: int, skip: int, expected: int) -> Generator[pa.Table]:
-        """Look again at the end of the list where fewer rows came than were counted, and say what is left open."""
-        missing = expected - skip - read
-        if missing > 0:
-            missing = min(missing, count_matching(self.client, self.project_id, self.where) - skip - read)
-        if missing > 0:
-            seams.reopen()
-            for table in seams.extend():
-                missing -= len(table)
+    def _settle(self, skip: int, seen: array[int]) -> Generator[pa.Table]:
+        """Where fewer rows came than match, look through all ids again, and read what is new."""
+        if len(seen) < self.found.expected and len(seen) < self._count() - skip:
+            known = set(seen)
+            light = Crawl(self.client, self.project_id, self.where, select(["id"], also=["createdAt"]))
+            ids = [
+                name for table in light.rows(skip, None) for name in table[_ID].to_pylist() if hash(name) not in known
+            ]
+            for table in self._named(ids):
+                self.found.recovered += len(table)
                 yield table
-        if missing > 0 or seams.in_doubt:
+            self.found.in_doubt = light.found.in_doubt  # the second look is as good as a first
+        if self.found.in_doubt:
             warnings.warn(
-                f"The project changed while it was read: {max(missing, seams.in_doubt)} of {expected} rows are in"
-                " doubt. Read again when it is quiet, or narrow the filters.",
+                f"The project changed while it was read, too fast to follow: {self.found.in_doubt} of"
+                f" {self.found.expected} rows are in doubt. Read again when it is quiet, or narrow the filters.",
                 KiliConsistencyWarning,
                 stacklevel=2,
             )
 
+    def _named(self, ids: list[str]) -> Generator[pa.Table]:
+        """Yield the assets of these ids that match."""
+        for start in range(0, len(ids), PAGE_SIZE):
+            part = ids[start : start + PAGE_SIZE]
+            body = self._asked({**self.where, "idIn": part}, Window(0, PAGE_SIZE))
+            yield self._parse([(Window(0, PAGE_SIZE), body)])[0].table
+
     def page(self, window: Window) -> Page:
         """Read one window."""
-        return self._parse([(window, self._fetch(window))])[0]
+        body = self._asked(self.where, window)
+        return self._parse([(window, body)])[0]
 
-    def _fetch(self, window: Window) -> bytes:
-        variables = {"where": self.where, "first": window.first, "skip": window.skip}
+    def _fetch(self, window: Window) -> list[tuple[Window, bytes]]:
+        """Read one window, in smaller ones where the server has trouble with as many rows."""
+        parts = list(windows(window.skip, window.first, self._sizes.current))
+        try:
+            answers = [(part, self._asked(self.where, part)) for part in parts]
+        except KiliConnectionError as error:
+            if not (_is_too_heavy(error) and self._sizes.shrink(parts[0].first)):
+                raise
+            return self._fetch(window)
+        self._sizes.note(len(answers))
+        return answers
+
+    def _asked(self, where: Where, window: Window) -> bytes:
+        variables = {"where": where, "first": window.first, "skip": window.skip}
         return self.client.execute_bytes(self.document, variables, stop=self.stop)
 
     def _pages(self, planned: Iterator[Window]) -> Generator[Page]:
-        fetched = in_order(self._fetch, planned, workers=self.client.max_workers)
+        fetched = in_order(
+            self._fetch, planned, workers=self.client.max_workers, weigh=_weight, budget=_BYTES_IN_FLIGHT
+        )
         parsed = in_order(self._parse, _blocks(fetched), workers=_PARSERS)
         with contextlib.closing(fetched), contextlib.closing(parsed):
             for _, pages in parsed:
@@ -146,23 +196,57 @@ def _cut(planned: list[Window], lengths: list[int], assets: pa.StructArray, sele
     return pages
 
 
-def _blocks(answers: Iterable[tuple[Window, bytes]]) -> Iterator[list[tuple[Window, bytes]]]:
+class _PageSizes:
+    """How many rows are asked for at once: fewer after trouble, more again after a while without."""
+
+    def __init__(self) -> None:
+        self.current = PAGE_SIZE
+        self._calm = 0
+        self._lock = threading.Lock()
+
+    def shrink(self, failed: int) -> bool:
+        """Ask for half of what failed, unless another thread has seen to it; False where it cannot be less."""
+        with self._lock:
+            if failed <= _LEAST_ROWS:
+                return False
+            self.current, self._calm = min(self.current, failed // 2), 0
+            return True
+
+    def note(self, answers: int) -> None:
+        """Take note of requests that went well."""
+        with self._lock:
+            self._calm += answers
+            if self.current < PAGE_SIZE and self._calm >= _CALM_PAGES:
+                self.current, self._calm = min(PAGE_SIZE, 2 * self.current), 0
+
+
+def _is_too_heavy(error: KiliConnectionError) -> bool:
+    """Whether asking for fewer rows may help: the answer was refused as too large, came too late, or broke off."""
+    return error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or error.outcome_unknown
+
+
+def _weight(answers: list[tuple[Window, bytes]]) -> int:
+    return sum(len(body) for _, body in answers)
+
+
+def _blocks(fetched: Iterable[tuple[Window, list[tuple[Window, bytes]]]]) -> Iterator[list[tuple[Window, bytes]]]:
     """Gather pages into blocks that are parsed by one call."""
     block: list[tuple[Window, bytes]] = []
-    weight = 0
-    for window, body in answers:
-        block.append((window, body))
-        weight += len(body)
-        if len(block) >= _BLOCK_PAGES or weight >= _BLOCK_BYTES:
+    for _, answers in fetched:
+        block += answers
+        if len(block) >= _BLOCK_PAGES or _weight(block) >= _BLOCK_BYTES:
             yield block
-            block, weight = [], 0
+            block = []
     if block:
         yield block
 
 
 def merged(crawls: Iterable[Crawl], skip: int, first: int | None) -> Generator[pa.Table]:
     """Yield the rows of several queries as if they were one: each asset once, in the order of creation."""
-    table = pa.concat_tables([table for crawl in crawls for table in crawl.rows(0, None)])
+    tables = [table for crawl in crawls for table in crawl.rows(0, None)]
+    if not tables:
+        return
+    table = pa.concat_tables(tables)
     codes = table[_ID].combine_chunks().dictionary_encode().indices.to_numpy()
     rows = np.unique(codes, return_index=True)[1]
     rows.sort()
@@ -171,10 +255,10 @@ def merged(crawls: Iterable[Crawl], skip: int, first: int | None) -> Generator[p
     yield table.take(rows[skip : None if first is None else skip + first])
 
 
-def count_matching(client: Client, project_id: str, where: Where) -> int:
+def count_matching(client: Client, project_id: str, where: Where, *, stop: threading.Event | None = None) -> int:
     """Count what matches, and tell a project without assets from one that does not exist."""
     try:
-        count = int(client.execute(COUNT_ASSETS, {"where": where})["data"])
+        count = int(client.execute(COUNT_ASSETS, {"where": where}, stop=stop)["data"])
     except KiliGraphQLError as error:
         with contextlib.suppress(KiliGraphQLError):
             find_project(client, project_id, "id")

@@ -129,9 +129,7 @@ def read_kili(
     >>> sum(len(chunk) for chunk in pd.read_kili(project_id, fields=["id"], chunksize=100))
     250
     """
-    _check_range(first, skip, chunksize)
-    if validate not in (True, False, "warn"):
-        raise KiliFilterError(f"validate is True, False or 'warn'; got {validate!r}.", problems={"validate": "unknown"})
+    first, skip, chunksize = _checked(first, skip, chunksize, validate)
     fields = fields if isinstance(fields, (Mapping, str)) else tuple(fields)
     select(fields)
     query = asset_query(project_id, filters)
@@ -179,15 +177,20 @@ def count_assets(project_id: str, *, client: Client | None = None, **filters: Un
     return sum(len(table) for table in read.tables())
 
 
-def _check_range(first: Any, skip: Any, chunksize: Any) -> None:
+def _checked(first: Any, skip: Any, chunksize: Any, validate: Any) -> tuple[int | None, int, int | None]:
+    """Return the first three as numbers of Python, or raise what is wrong with all of them."""
     limits = {"first": (first, 1), "skip": (skip, 0), "chunksize": (chunksize, 1)}
     problems = {
         name: f"must be a whole number of at least {least}; got {value!r}"
         for name, (value, least) in limits.items()
-        if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least)
+        if not (value is None and name != "skip")
+        and (isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least)
     }
+    if not (isinstance(validate, bool) or (isinstance(validate, str) and validate == "warn")):
+        problems["validate"] = f"must be True, False or 'warn'; got {validate!r}"
     if problems:
         raise KiliFilterError("; ".join(f"{name} {text}" for name, text in problems.items()) + ".", problems=problems)
+    return first and int(first), int(skip), chunksize and int(chunksize)
 
 
 class _Read:
