@@ -71,16 +71,17 @@ class Fetch:
                 size = target.tell()
             path = self.ledger.claim(part, extension or extension_of(headers.get("Content-Type", ""), url))
             os.replace(partial, path)  # noqa: PTH105 - the rename that replaces, named for it
-        finally:
+        except BaseException:
             partial.unlink(missing_ok=True)
+            raise
         self.ledger.record(part, path, url, size)
         return path
 
     def _until_whole(self, url: str, target: IO[bytes]) -> Mapping[str, str]:
         """Write a file, going on where a connection broke if the server lets us, and return the headers."""
-        validator = ""
+        validator, digest = "", _Digest()
         for left in reversed(range(_ATTEMPTS)):
-            transfer = _Transfer(target, self.stop)
+            transfer = _Transfer(target, digest, self.stop)
             try:
                 with self.client.stream(url, headers=_asking(target, validator), stop=self.stop) as response:
                     validator = _strong_validator(response)
@@ -93,8 +94,7 @@ class Fetch:
             else:
                 return transfer.headers
             if not validator:
-                target.seek(0)
-                target.truncate()
+                transfer.start_over()
             self._pause(_ATTEMPTS - left)
         raise problem
 
@@ -121,11 +121,32 @@ def _strong_validator(response: requests.Response) -> str:
     return "" if etag.startswith("W/") else etag
 
 
+class _Digest:
+    """The checksum of what has come of a file, where the server gives one to compare it with."""
+
+    def __init__(self) -> None:
+        self.expected: bytes | None = None
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._hash = hashlib.md5(usedforsecurity=False)
+
+    def update(self, piece: bytes) -> None:
+        """Take more of the file into account."""
+        if self.expected is not None:
+            self._hash.update(piece)
+
+    def is_right(self) -> bool:
+        """Tell whether the whole file is what the server has."""
+        return self.expected is None or self._hash.digest() == self.expected
+
+
 class _Transfer:
     """One answer on its way into a file."""
 
-    def __init__(self, target: IO[bytes], stop: threading.Event) -> None:
-        self._target, self._stop = target, stop
+    def __init__(self, target: IO[bytes], digest: _Digest, stop: threading.Event) -> None:
+        self._target, self._digest, self._stop = target, digest, stop
         self.begun = False
         self.headers: Mapping[str, str] = {}
 
@@ -133,28 +154,26 @@ class _Transfer:
         """Write the body, and raise where it is not whole."""
         self.begun, self.headers = True, response.headers
         if response.status_code != 206:  # noqa: PLR2004 - else it goes on where the file ends
-            self._target.seek(0)
-            self._target.truncate()
+            self.start_over()
+            self._digest.expected = _md5_of(response)
         raw: Any = response.raw
         while piece := raw.read(_PIECE, decode_content=True):
             if self._stop.is_set():
                 raise CancelledError
             self._target.write(piece)
+            self._digest.update(piece)
         expected = response.headers.get("Content-Length")
         if expected is not None and raw.tell() != int(expected):
             raise KiliConnectionError(f"{raw.tell()} of {expected} bytes came.")
-        self._compare(_md5_of(response))
-
-    def _compare(self, expected: bytes | None) -> None:
-        if expected is None:
-            return
-        self._target.flush()
-        with Path(self._target.name).open("rb") as written:
-            digest = hashlib.file_digest(written, lambda: hashlib.md5(usedforsecurity=False)).digest()
-        if digest != expected:
-            self._target.seek(0)
-            self._target.truncate()
+        if not self._digest.is_right():
+            self.start_over()
             raise KiliConnectionError("what came does not have the checksum that the server gives.")
+
+    def start_over(self) -> None:
+        """Forget what came."""
+        self._target.seek(0)
+        self._target.truncate()
+        self._digest.clear()
 
 
 def _md5_of(response: requests.Response) -> bytes | None:
@@ -162,8 +181,7 @@ def _md5_of(response: requests.Response) -> bytes | None:
     if response.headers.get("Content-Encoding", "identity") != "identity":
         return None  # it is that of the packed bytes
     hashes = dict(each.strip().partition("=")[::2] for each in response.headers.get("x-goog-hash", "").split(","))
-    ofs_whole = None if response.status_code == 206 else response.headers.get("Content-MD5")  # noqa: PLR2004
-    text = hashes.get("md5") or ofs_whole
+    text = hashes.get("md5") or response.headers.get("Content-MD5")
     with contextlib.suppress(ValueError):
         digest = base64.b64decode(text or "", validate=True)
         return digest if len(digest) == hashlib.md5(usedforsecurity=False).digest_size else None

@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -92,7 +92,7 @@ class Ledger:
             self._remember(entry)
 
     def __enter__(self) -> Self:
-        self._file = (self.folder / LEDGER_NAME).open("ab")
+        self._file = (self.folder / LEDGER_NAME).open("ab", buffering=0)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -106,8 +106,7 @@ class Ledger:
     def _write(self, entry: _Entry) -> None:
         self._remember(entry)
         # Begun on a line of its own: the one before may have been cut by the end of a process.
-        self._file.write(f"\n{json.dumps(asdict(entry))}".encode())
-        self._file.flush()
+        self._file.write(f"\n{json.dumps(vars(entry))}".encode())
 
     def whole(self, part: Part, url: str) -> Path | None:
         """Return where a file is that need not be fetched again, None where it must be."""

@@ -37,6 +37,7 @@ _URLS_PER_CALL = 30
 # Object stores answer so where a signature has expired: Google 400, Amazon and Azure 403.
 _NO_LONGER_SIGNED = frozenset({400, 401, 403})
 _SIGNATURES_PER_FILE = 3
+_PIECE = 2**18
 
 
 @dataclass(frozen=True)
@@ -244,16 +245,17 @@ class _WatchedReader:
 
     def __init__(self, file: IO[bytes], bucket: _Bucket) -> None:
         self._file, self._bucket = file, bucket
-        self._told = 0
+        self._position = self._told = 0
 
     def read(self, size: int = -1) -> bytes:
         if self._bucket.stop.is_set():
             raise CancelledError
-        data = self._file.read(size)
-        ahead = self._file.tell() - self._told
-        if ahead > 0:  # not where a file is sent again
-            self._told += ahead
-            self._bucket.progress(ahead)
+        # HTTP libraries ask for 16 KiB at a time, and send what they get: larger pieces spare most of the calls.
+        data = self._file.read(size if size < 0 else max(size, _PIECE))
+        self._position += len(data)
+        if self._position > self._told:  # not where a file is sent again
+            self._bucket.progress(self._position - self._told)
+            self._told = self._position
         return data
 
     def take_back(self) -> None:
@@ -261,10 +263,11 @@ class _WatchedReader:
         self._bucket.progress(-self._told)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
+        self._position = self._file.seek(offset, whence)
+        return self._position
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._position
 
     def __iter__(self) -> Iterator[bytes]:  # what `requests` knows a stream by
         return iter(self._file)
