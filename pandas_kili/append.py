@@ -7,15 +7,16 @@ import threading
 import uuid
 import warnings
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError as Cancelled
 from typing import Any, Literal
 
 import pandas as pd
 
-from pandas_kili.catalog.assets import APPEND, APPEND_LATER, FILTER_EXISTING, IN_LIMIT
+from pandas_kili.catalog.assets import APPEND, APPEND_LATER, BATCH_SIZE, FILTER_EXISTING, IN_LIMIT
 from pandas_kili.changes import APPLIED, spelling
-from pandas_kili.delivery import Account, Target, Verdict
-from pandas_kili.errors import KiliError, KiliValidationError
+from pandas_kili.delivery import Account, Target, Verdict, after_the_work, looks
+from pandas_kili.errors import KiliError, KiliGraphQLError, KiliValidationError
 from pandas_kili.identity import Identity, existing, find_external_ids, read_back
 from pandas_kili.media import Medium, Stored, check_licence, plan_media, store_media, wait_for_import
 from pandas_kili.pages import find_project
@@ -24,8 +25,7 @@ from pandas_kili.properties import Columns, require_column
 from pandas_kili.session import Client
 from pandas_kili.write import Options, Work, repeated_values
 
-_PATIENCE = (0.0, 0.2, 0.5, 1.0, 2.0)  # seconds between looks: what was written shows on all replicas after some
-_LATER = (*_PATIENCE, *(2.0 for _ in range(60)))  # the seed's servers say nothing of imports that end later
+_LATER = (0.0, 0.2, 0.5, 1.0, *(2.0 for _ in range(60)))  # the seed's servers say nothing of imports that end later
 _COLUMNS = {
     "content": "content",
     "external_id": "externalId",
@@ -64,7 +64,11 @@ def append_rows(
     if options.dry_run:
         return work.finish(account, identity, {})
     targets = [rows.target(row, media[row], identity) for row in open_rows]
-    return work.deliver(change, identity, targets, {}, account=account, adopts_ids=True)
+    adopted: dict[Hashable, str] = {labels[name]: name for name in ("id", "externalId") if name in labels}
+    work.home = project_id
+    return work.deliver(
+        change, identity, targets, {}, account=account, adopted=adopted | {"id": "id", "externalId": "externalId"}
+    )
 
 
 class Append:
@@ -78,21 +82,19 @@ class Append:
         self.mutation = spelling(client, APPEND)
         self.is_todays = self.mutation == APPEND[0]
 
-    def send(self, targets: Sequence[Target], stop: threading.Event) -> Mapping[str, Verdict]:
-        """Store the files of one batch, then register what was stored."""
+    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[str, Verdict]]:
+        """Store the files of one batch, then register what was stored, by the ways in which Kili takes it."""
         media = [target.payload["medium"] for target in targets]
         ids = [target.asset_id for target in targets]
-        verdicts: dict[str, Verdict] = {}
-        routes: dict[str | None, list[tuple[Target, Stored]]] = defaultdict(list)
         stored = store_media(self.client, self.project_id, ids, media, stop=stop)
+        routes: dict[str | None, list[tuple[Target, Stored]]] = defaultdict(list)
         for target, medium, result in zip(targets, media, stored, strict=True):
             if isinstance(result, KiliError):
-                verdicts[target.asset_id] = Verdict("failed", str(result))
+                yield {target.asset_id: Verdict("failed", str(result))}
             else:
                 routes[medium.upload_type].append((target, result))
         for upload_type, assets in routes.items():
-            verdicts |= self._register(upload_type, assets, stop)
-        return verdicts
+            yield self._register(upload_type, assets, stop)
 
     def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:
         """Return the assets that exist."""
@@ -110,8 +112,21 @@ class Append:
         if upload_type is None and self.is_todays:
             return {asset["id"]: APPLIED for asset in answer or ()}
         if self.is_todays:
-            wait_for_import(self.client, answer["id"], stop=stop)
-        return self._seen(targets, stop, _PATIENCE if self.is_todays or upload_type is None else _LATER)
+            self._wait(answer["id"], stop)
+        with after_the_work():
+            return self._seen(targets, stop, () if self.is_todays or upload_type is None else _LATER)
+
+    def _wait(self, notification_id: str, stop: threading.Event) -> None:
+        try:
+            wait_for_import(self.client, notification_id, stop=stop)
+        except KiliGraphQLError as error:
+            if error.operation == "import":
+                raise  # it has ended, and badly
+            with after_the_work():
+                raise
+        except (KiliError, Cancelled):
+            with after_the_work():
+                raise
 
     def _data(self, assets: Sequence[tuple[Target, Stored]]) -> dict[str, Any]:
         data = _shared(assets) | {
@@ -125,10 +140,9 @@ class Append:
         self, targets: Sequence[Target], stop: threading.Event, patience: Iterable[float]
     ) -> Mapping[str, Verdict]:
         verdicts: Mapping[str, Verdict] = {}
-        for pause in patience:
-            stop.wait(pause)
+        for _ in looks(stop, patience):
             verdicts = self.settle(targets)
-            if len(verdicts) == len(targets):
+            if len(verdicts) == len(targets) or stop.is_set():
                 break
         missing = Verdict("failed", "outcome unknown: the server took the batch, but does not show the asset")
         return {target.asset_id: verdicts.get(target.asset_id, missing) for target in targets}
@@ -176,6 +190,9 @@ class _Rows:
         for problem in problems:
             label = self.labels.get(problem.column, problem.column)
             self.columns.problem([problem.row], label, [problem.value], problem.message)
+        for row, medium in enumerate(media):
+            if medium is not None and medium.metadata and isinstance(metadata[row], list):
+                self.columns.problem([row], self.labels["jsonMetadata"], [self.metadata[row]], "expected a dict")
         return [medium or Medium() for medium in media]
 
     def refuse_repeated(self, if_exists: Literal["fail", "skip"]) -> None:
@@ -205,7 +222,7 @@ class _Rows:
     def _cells(self, name: str) -> list[Any]:
         if name not in self.labels:
             return [None] * len(self.columns.frame)
-        series = self.columns.frame[self.labels[name]]
+        series = self.columns.series(self.labels[name])
         return [None if null else cell for cell, null in zip(series.tolist(), series.isna(), strict=True)]
 
 
@@ -225,21 +242,23 @@ class _Presence:
     def _by_id(self, account: Account) -> set[int]:
         """Tell the rows that an earlier call has made: assets of their id and external id."""
         client = self.work.client
-        known = existing(client, self.project_id, [asset_id for asset_id in self.rows.ids if asset_id is not None])
+        known = existing(client, None, [asset_id for asset_id in self.rows.ids if asset_id is not None])
         there = [row for row, asset_id in enumerate(self.rows.ids) if asset_id in known]
-        parts = [there[start : start + 100] for start in range(0, len(there), 100)]
-        for part in parts:
-            ids = [str(self.rows.ids[row]) for row in part]
-            shown = read_back(client, ids, "id externalId", self.project_id)
-            others = []
-            for row, asset_id in zip(part, ids, strict=True):
-                if self.rows.external_ids[row] in {None, shown[asset_id]["externalId"]}:
+        others = []
+        for start in range(0, len(there), BATCH_SIZE):
+            part = {row: str(self.rows.ids[row]) for row in there[start : start + BATCH_SIZE]}
+            shown = read_back(client, list(part.values()), "id externalId", self.project_id)
+            for row, asset_id in part.items():
+                if self._is_made(row, shown.get(asset_id)):
                     account.note(Target(asset_id, [row]), Verdict("applied", "it was there already"))
                 else:
                     others.append(row)
-            expected = "the project has another asset of this id; without a column of ids new ones are made"
-            self.work.columns.problem(others, self.rows.labels["id"], [self.rows.ids[row] for row in others], expected)
+        expected = "another asset has this id; without a column of ids new ones are made"
+        self.work.columns.problem(others, self.rows.labels.get("id"), [self.rows.ids[row] for row in others], expected)
         return set(there)
+
+    def _is_made(self, row: int, shown: Mapping[str, Any] | None) -> bool:
+        return shown is not None and self.rows.external_ids[row] in {None, shown["externalId"]}
 
     def _by_external_id(self, account: Account, identity: Identity, there: set[int]) -> set[int]:
         asked = {row: name for row, name in enumerate(self.rows.external_ids) if name is not None and row not in there}
@@ -249,20 +268,21 @@ class _Presence:
             rows = list(declined)
             self.work.columns.problem(
                 rows,
-                self.rows.labels["externalId"],
+                self.rows.labels.get("externalId"),
                 [asked[row] for row in rows],
                 "the project has an asset of this external id; if_exists='skip' leaves such rows out",
             )
             return set(rows)
-        for row in repeated_values(self.rows.external_ids, None)[0]:
-            declined.setdefault(row, "an earlier row has this external id")
+        again = [row for row in repeated_values(self.rows.external_ids, None)[0] if row in asked]
+        declined |= dict.fromkeys(again, "an earlier row has this external id")
         holders = find_external_ids(
             self.work.client, self.project_id, sorted({asked[row] for row in declined if row in asked} & taken)
         )
         for row, reason in declined.items():
             account.note(Target("", [row]), Verdict("declined", reason))
-            if len(found := holders.get(str(self.rows.external_ids[row]), [])) == 1:
-                identity.ids[row] = found[0]
+            found = holders.get(asked[row], [])
+            # An id stands in one row only, so that these rows can be given again.
+            identity.ids[row] = found[0] if len(found) == 1 and row not in again else None
         return set(declined)
 
 

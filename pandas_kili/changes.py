@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pandas_kili.catalog.assets import DELETE, QUEUE, REVIEW, UPDATE
 from pandas_kili.catalog.terms import Mutation
-from pandas_kili.delivery import Target, Verdict
+from pandas_kili.delivery import Target, Verdict, after_the_work, looks
 from pandas_kili.errors import KiliGraphQLError
 from pandas_kili.identity import read_back
 from pandas_kili.session import Client
 
 APPLIED = Verdict("applied")
-_PATIENCE = (0.0, 0.2, 0.5, 1.0, 2.0)  # seconds between looks: what was written shows on all replicas after some
 
 
 def spelling(client: Client, mutations: Sequence[Mutation]) -> Mutation:
@@ -38,20 +37,18 @@ def spelling(client: Client, mutations: Sequence[Mutation]) -> Mutation:
 class Update:
     """Properties set to values: `payload` is what the server calls AssetData."""
 
-    in_order = False
-
-    def __init__(self, client: Client, name: str = "update_properties_in_assets") -> None:
-        self.client, self.name = client, name
+    def __init__(self, client: Client, name: str = "update_properties_in_assets", *, in_order: bool = False) -> None:
+        self.client, self.name, self.in_order = client, name, in_order
         self.mutation = spelling(client, UPDATE)
 
-    def send(self, targets: Sequence[Target], stop: threading.Event) -> Mapping[str, Verdict]:
+    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[str, Verdict]]:
         """Send one batch."""
         variables = {
             "whereArray": [{"id": target.asset_id} for target in targets],
             "dataArray": [target.payload for target in targets],
         }
         answer = self.client.execute(self.mutation.document, variables, stop=stop)["data"]
-        return {asset["id"]: APPLIED for asset in answer or ()}
+        yield {asset["id"]: APPLIED for asset in answer or ()}
 
     def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:
         """Return the assets whose properties have the values asked for."""
@@ -95,6 +92,7 @@ class Destination:
     mutations: tuple[Mutation, ...]
     fields: str
     judge: Callable[[Mapping[str, Any] | None], Verdict | None]  # of an asset as shown; None where that does not tell
+    stayed: Verdict  # of an asset that the seed's servers left where it was
 
 
 def _judge_deleted(asset: Mapping[str, Any] | None) -> Verdict | None:
@@ -115,9 +113,12 @@ def _judge_queued(asset: Mapping[str, Any] | None) -> Verdict | None:
     return Verdict("declined", "it has no label, so it is in the queue already")
 
 
-AWAY = Destination("delete_many_from_dataset", DELETE, "id", _judge_deleted)
-TO_REVIEW = Destination("add_to_review", REVIEW, "id status latestLabel { id }", _judge_reviewed)
-TO_QUEUE = Destination("send_back_to_queue", QUEUE, "id status latestLabel { id }", _judge_queued)
+_KEPT = Verdict("failed", "the server took the request, and still shows the asset")
+_LEFT = Verdict("declined", "the server left it where it was")
+_GONE = Verdict("failed", "the asset is not there any more")
+AWAY = Destination("delete_many_from_dataset", DELETE, "id", _judge_deleted, _KEPT)
+TO_REVIEW = Destination("add_to_review", REVIEW, "id status latestLabel { id }", _judge_reviewed, _LEFT)
+TO_QUEUE = Destination("send_back_to_queue", QUEUE, "id status latestLabel { id }", _judge_queued, _LEFT)
 
 
 class Move:
@@ -130,42 +131,52 @@ class Move:
         self.mutation = spelling(client, destination.mutations)
         self.tells_outcomes = self.mutation == destination.mutations[0]
 
-    def send(self, targets: Sequence[Target], stop: threading.Event) -> Mapping[str, Verdict]:
+    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[str, Verdict]]:
         """Send one batch; the seed's servers say nothing of single assets, so there it is read back."""
         variables = {"where": {"idIn": [target.asset_id for target in targets]}}
         answer = self.client.execute(self.mutation.document, variables, stop=stop)["data"]
-        if self.tells_outcomes:
-            return self._told(targets, answer or {})
-        return self._seen(targets, stop)
+        if not self.tells_outcomes:
+            with after_the_work():
+                seen = self._seen(targets, stop)
+            yield seen
+            return
+        yield {asset["assetId"]: APPLIED for asset in (answer or {}).get("succeeded") or ()}
+        with after_the_work():
+            refused = self._refused(targets, answer or {})
+        yield refused
 
     def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:
         """Return the assets that are where they were to go, or that cannot go there."""
+        verdicts, _ = self._look(targets)
+        return verdicts
+
+    def _look(self, targets: Sequence[Target]) -> tuple[dict[str, Verdict], Collection[str]]:
+        """Return the assets whose fate is plain, and which assets there are."""
         shown = read_back(self.client, [target.asset_id for target in targets], self.destination.fields)
         verdicts = {target.asset_id: self.destination.judge(shown.get(target.asset_id)) for target in targets}
-        return {asset_id: verdict for asset_id, verdict in verdicts.items() if verdict is not None}
+        return {asset_id: verdict for asset_id, verdict in verdicts.items() if verdict is not None}, shown
 
-    def _told(self, targets: Sequence[Target], answer: Mapping[str, Any]) -> dict[str, Verdict]:
-        """Take the outcomes of today's servers; what they refuse may be where it was to go already."""
-        verdicts = {asset["assetId"]: APPLIED for asset in answer.get("succeeded") or ()}
+    def _refused(self, targets: Sequence[Target], answer: Mapping[str, Any]) -> dict[str, Verdict]:
+        """Take what today's servers refuse; it may be where it was to go already."""
         refused: dict[str, Verdict] = {}
         for asset in answer.get("declined") or ():
             refused[asset["assetId"]] = Verdict("declined", "the server declined it")
         for asset in answer.get("failed") or ():
             refused[asset["assetId"]] = Verdict("failed", str(asset.get("details") or "the server gave no reason"))
         if refused:
-            shown = self.settle([target for target in targets if target.asset_id in refused])
-            verdicts |= {asset_id: shown.get(asset_id, verdict) for asset_id, verdict in refused.items()}
-        return verdicts
+            refused |= self.settle([target for target in targets if target.asset_id in refused])
+        return refused
 
     def _seen(self, targets: Sequence[Target], stop: threading.Event) -> dict[str, Verdict]:
         """Look until every asset is accounted for, or patience ends."""
         verdicts: dict[str, Verdict] = {}
-        waiting = list(targets)
-        for pause in _PATIENCE:
-            stop.wait(pause)
-            verdicts |= self.settle(waiting)
+        waiting, there = list(targets), set[str]()
+        for _ in looks(stop):
+            found, shown = self._look(waiting)
+            verdicts |= found
+            there.update(shown)
             waiting = [target for target in waiting if target.asset_id not in verdicts]
             if not waiting:
-                return verdicts
-        left = Verdict("failed", "the server took the request, and shows the asset where it was")
-        return verdicts | {target.asset_id: left for target in waiting}
+                break
+        stayed = self.destination.stayed
+        return verdicts | {target.asset_id: stayed if target.asset_id in there else _GONE for target in waiting}

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError as Cancelled
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -32,9 +33,13 @@ OUTCOMES: tuple[Outcome, ...] = ("applied", "declined", "failed", "not_sent")
 
 _logger = logging.getLogger("pandas_kili")
 _MOST_SENDS = 5  # of the same rows, where each answer was lost
-_MOST_CUTS = 24  # requests spent on finding the rows that make the server refuse a batch
+_SENDS_OF_PARTS = 3  # the same, of parts of a batch that was refused
+_MOST_CUTS = 24  # cuts spent on finding the rows that make the server refuse a batch
+_MOST_VAGUE_CUTS = 96  # the same, in all batches together, where the refusals do not say that rows are to blame
 _PAUSE = 0.2  # seconds before the first reading back; doubles
+_PATIENCE = (0.0, 0.2, 0.5, 1.0, 2.0)  # seconds between looks: what was written shows on all replicas after some
 _PASSING = {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE"}  # codes of refusals that say nothing about the rows
+_TOO_LARGE = 413
 
 
 class Verdict(NamedTuple):
@@ -60,8 +65,12 @@ class Change(Protocol):
     name: str
     in_order: bool
 
-    def send(self, targets: Sequence[Target], stop: threading.Event) -> Mapping[str, Verdict]:
-        """Send one batch, and say what the server said of each asset."""
+    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[str, Verdict]]:
+        """Send one batch, and yield what the server says of each asset, as soon as it is known.
+
+        What is raised must hold for all assets that nothing was said of: that they were not sent, or, as a
+        `KiliConnectionError` whose `outcome_unknown` is set, that they may have been.
+        """
 
     def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:
         """Read back, and return the assets whose fate is plain."""
@@ -82,6 +91,11 @@ class Account:
     def applied(self) -> np.ndarray:
         """Return which rows were applied."""
         return np.asarray(self.outcomes == "applied", dtype=bool)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether rows are left that nothing or nobody knows what became of."""
+        return bool(np.isin(self.outcomes, ("failed", "not_sent")).any())
 
     def counts(self) -> dict[Outcome, int]:
         """Return how many rows came to each outcome."""
@@ -121,8 +135,15 @@ def deliver(change: Change, targets: Sequence[Target], account: Account, *, work
     """
     courier = _Courier(change, account)
     started = time.monotonic()
+    try:
+        _carry(courier, targets, workers=1 if change.in_order else workers, bar=bar)
+    finally:
+        _logger.info("%s: %s in %.1f s", change.name, account.summary(), time.monotonic() - started)
+
+
+def _carry(courier: _Courier, targets: Sequence[Target], *, workers: int, bar: tqdm[Any]) -> None:
     under_way: dict[Future[None], int] = {}
-    with ThreadPoolExecutor(1 if change.in_order else workers, thread_name_prefix="pandas_kili") as executor:
+    with ThreadPoolExecutor(workers, thread_name_prefix="pandas_kili") as executor:
         try:
             under_way.update({executor.submit(courier.bring, batch): len(batch) for batch in batches(targets)})
             for done in as_completed(under_way):
@@ -131,7 +152,24 @@ def deliver(change: Change, targets: Sequence[Target], account: Account, *, work
         except BaseException as interruption:
             courier.halt(f"the call was interrupted ({type(interruption).__name__})")
             raise
-    _logger.info("%s: %s in %.1f s", change.name, account.summary(), time.monotonic() - started)
+
+
+def looks(stop: threading.Event | None = None, pauses: Iterable[float] = ()) -> Iterator[None]:
+    """Yield when it is time to look what the server shows: at once, and again for some seconds."""
+    stop = stop or threading.Event()
+    for pause in pauses or _PATIENCE:
+        stop.wait(pause)
+        yield
+
+
+@contextmanager
+def after_the_work() -> Iterator[None]:
+    """Let what goes wrong after a mutation was answered say that its work may be done."""
+    try:
+        yield
+    except (KiliError, Cancelled) as error:
+        text = str(error) or "interrupted while the outcome was read back"
+        raise KiliConnectionError(text, outcome_unknown=True) from error
 
 
 class _Courier:
@@ -141,6 +179,7 @@ class _Courier:
         self.change, self.account = change, account
         self.halted = threading.Event()
         self.reason = ""
+        self.vague_cuts = iter(range(_MOST_VAGUE_CUTS))
 
     def halt(self, reason: str) -> None:
         """Send nothing more."""
@@ -151,48 +190,69 @@ class _Courier:
         """Bring one batch, whatever it takes."""
         self._bring({target.asset_id: target for target in batch}, iter(range(_MOST_CUTS)))
 
-    def _bring(self, waiting: dict[str, Target], cuts: Iterator[int]) -> None:
-        for attempt in range(_MOST_SENDS):
-            if self.halted.is_set():
-                return self._close(waiting, "not_sent", self.reason)
-            refusal = self._send(waiting)
-            if refusal is None:
-                return self._close(waiting, "failed", "the server's answer does not mention it")
-            if isinstance(refusal, KiliGraphQLError) and not refusal.codes & _PASSING:
-                return self._isolate(waiting, refusal, cuts)
-            if not isinstance(refusal, KiliGraphQLError) and not _may_be_done(refusal):
-                self.halt(str(refusal))
-                continue
-            self.halted.wait(_PAUSE * 2**attempt)
-            if not self._settle(waiting):
-                return None
-        return self._close(waiting, "failed", f"outcome unknown: {refusal}")
+    def _bring(
+        self, waiting: dict[str, Target], cuts: Iterator[int], *, sends: int = _MOST_SENDS, refused: bool = False
+    ) -> None:
+        """Bring some rows; `refused` where they were in a batch that the server refused."""
+        problem: KiliError | Cancelled | None = None
+        for attempt in range(sends):
+            if not waiting:
+                return
+            problem = Cancelled() if self.halted.is_set() else self._send(waiting)
+            if problem is None:
+                self._close(waiting, "failed", "the server's answer does not mention it")
+            elif _blames_rows(problem):
+                self._isolate(waiting, problem, cuts, lost=attempt > 0)
+            elif _was_not_taken(problem):
+                self._give_up(waiting, problem, doubtful=attempt > 0 or refused)
+            else:
+                self.halted.wait(_PAUSE * 2**attempt)
+                self._settle(waiting)
+        if isinstance(problem, KiliGraphQLError) and waiting:
+            self._isolate(waiting, problem, self.vague_cuts, lost=False)
+        self._close(waiting, "failed", f"outcome unknown: {problem}")
 
-    def _send(self, waiting: dict[str, Target]) -> KiliError | None:
+    def _send(self, waiting: dict[str, Target]) -> KiliError | Cancelled | None:
         """Send what waits, and return what went wrong on the way."""
         # Should nobody live to tell, this is the truth.
         self._mark(waiting, "failed", "outcome unknown: interrupted before the answer came")
         try:
-            self._note(waiting, self.change.send(list(waiting.values()), self.halted))
-        except Cancelled:
-            self._close(waiting, "not_sent", self.reason)
-        except KiliError as error:
-            return error
+            for verdicts in self.change.send(list(waiting.values()), self.halted):
+                self._note(waiting, verdicts)
+        except (KiliError, Cancelled) as problem:
+            return problem
         except BaseException as error:
             self._close(waiting, "failed", f"outcome unknown: {type(error).__name__}: {error}")
             raise
         return None
 
-    def _isolate(self, waiting: dict[str, Target], refusal: KiliGraphQLError, cuts: Iterator[int]) -> None:
-        """Find the rows that made the server refuse a batch, so that the others come through."""
+    def _give_up(self, waiting: dict[str, Target], problem: KiliError | Cancelled, *, doubtful: bool) -> None:
+        """Stop all; of these rows, what was sent once may come through later, though it was not seen."""
+        self.halt(str(problem))
+        if doubtful:
+            self._close(waiting, "failed", f"outcome unknown: not done when last looked at; then {self.reason}")
+        else:
+            self._close(waiting, "not_sent", self.reason)
+
+    def _isolate(
+        self, waiting: dict[str, Target], refusal: KiliError | Cancelled, cuts: Iterator[int], *, lost: bool
+    ) -> None:
+        """Find the rows that made the server refuse a batch, so that the others come through.
+
+        Where an answer was `lost` before, the refusal may mean that all is done, and what shows it may lag behind.
+        """
+        for _ in looks(self.halted) if lost else ():
+            if not self._settle(waiting):
+                return
         targets = list(waiting.values())
         if len(targets) == 1 or next(cuts, None) is None:
             if self._settle(waiting):  # a refusal does not say that nothing was done
                 self._close(waiting, "failed", str(refusal))
             return
+        waiting.clear()
         middle = len(targets) // 2
         for half in (targets[:middle], targets[middle:]):
-            self._bring({target.asset_id: target for target in half}, cuts)
+            self._bring({target.asset_id: target for target in half}, cuts, sends=_SENDS_OF_PARTS, refused=True)
 
     def _settle(self, waiting: dict[str, Target]) -> bool:
         """Ask what was done of a batch, and say whether anything is left to do."""
@@ -219,5 +279,15 @@ class _Courier:
         waiting.clear()
 
 
-def _may_be_done(error: KiliError) -> bool:
-    return isinstance(error, KiliConnectionError) and error.outcome_unknown
+def _was_not_taken(problem: KiliError | Cancelled) -> bool:
+    """Whether the server did not get to see the rows, and will not get to see others either."""
+    if isinstance(problem, KiliConnectionError):
+        return not problem.outcome_unknown and problem.status != _TOO_LARGE
+    return not isinstance(problem, KiliGraphQLError)
+
+
+def _blames_rows(problem: KiliError | Cancelled) -> bool:
+    """Whether the server saw the rows, or their number of bytes, and does not want them."""
+    if isinstance(problem, KiliGraphQLError):
+        return not problem.codes & _PASSING
+    return isinstance(problem, KiliConnectionError) and problem.status == _TOO_LARGE

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pandas_kili.catalog.assets import BATCH_SIZE, COUNT_ASSETS, IN_LIMIT, LIST_ASSETS
-from pandas_kili.delivery import Target
+from pandas_kili.delivery import Target, looks
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.filters import Where
 from pandas_kili.parallel import in_order
@@ -54,7 +54,8 @@ def read_identity(columns: Columns) -> Identity:
     elif without:
         external_ids = columns.read("externalId", "externalId")
     else:  # only for the report: what it holds is nobody's error
-        external_ids = [value if isinstance(value, str) else None for value in columns.frame["externalId"]]
+        series = columns.frame.loc[:, columns.frame.columns == "externalId"].iloc[:, 0]
+        external_ids = [value if isinstance(value, str) else None for value in series.tolist()]
     label = "id" if columns.has("id") else "externalId"
     nameless = [
         row
@@ -78,36 +79,73 @@ def refuse_repeated(columns: Columns, identity: Identity) -> None:
         columns.problem(rows, name, [values[row] for row in rows], "the asset is in the frame twice")
 
 
-def resolve(columns: Columns, identity: Identity, client: Client, project_id: str | None, *, must_exist: bool) -> None:
+def resolve(
+    columns: Columns,
+    identity: Identity,
+    client: Client,
+    project_id: str | None,
+    *,
+    must_exist: bool = True,
+    repeated: bool = False,
+) -> None:
     """Find the ids of rows that have an external id only, and see that all assets exist.
 
     Parameters
     ----------
     must_exist : bool
         Whether ids that the project does not have are an error; for a deletion they are not.
+    repeated : bool
+        Whether two rows may mean the same asset.
 
     Raises
     ------
     KiliValidationError
         With all rows whose asset is unknown, or not the only one of its external id.
     """
-    _find_external(columns, identity, client, project_id)
+    named = [row for row, asset_id in enumerate(identity.ids) if asset_id is None]
+    _find_external(columns, identity, client, project_id, named)
     if must_exist:
-        known = existing(client, project_id, [asset_id for asset_id in identity.ids if asset_id is not None])
-        gone = [row for row, asset_id in enumerate(identity.ids) if asset_id is not None and asset_id not in known]
+        given = [row for row, asset_id in enumerate(identity.ids) if asset_id is not None]
+        gone = _missing(identity, client, project_id, given)
         where = f"project {project_id!r} has no such asset" if project_id else "there is no such asset"
         columns.problem(gone, "id", [identity.ids[row] for row in gone], where)
+    if named and not repeated:
+        _refuse_repeated_ids(columns, identity, named)
     columns.check()
 
 
-def _find_external(columns: Columns, identity: Identity, client: Client, project_id: str | None) -> None:
-    rows = [row for row, asset_id in enumerate(identity.ids) if asset_id is None]
+def _missing(identity: Identity, client: Client, project_id: str | None, rows: Sequence[int]) -> Sequence[int]:
+    """Return the rows whose asset the server does not show, also after some seconds: it may have come just now."""
+    for _ in looks() if rows else ():
+        known = existing(client, project_id, [str(identity.ids[row]) for row in rows])
+        rows = [row for row in rows if identity.ids[row] not in known]
+        if not rows:
+            break
+    return rows
+
+
+def _refuse_repeated_ids(columns: Columns, identity: Identity, named: Sequence[int]) -> None:
+    """Note rows whose external id means an asset that another row means by its id."""
+    others = set(named)
+    given = {asset_id for row, asset_id in enumerate(identity.ids) if asset_id is not None and row not in others}
+    rows = [row for row in named if identity.ids[row] in given]
+    cells = [identity.external_ids[row] for row in rows]
+    columns.problem(rows, "externalId", cells, "the asset is in the frame twice: another row gives its id")
+
+
+def _find_external(
+    columns: Columns, identity: Identity, client: Client, project_id: str | None, rows: Sequence[int]
+) -> None:
     if not rows:
         return
     if project_id is None:
         raise KiliValidationError("Rows that have an external id only need project_id=, to say whose it is.")
     wanted = [str(identity.external_ids[row]) for row in rows]
-    found = find_external_ids(client, project_id, wanted)
+    found: dict[str, list[str]] = {}
+    for _ in looks():  # what was appended just now may show a little later
+        found |= find_external_ids(client, project_id, [name for name in wanted if name not in found])
+        if all(name in found for name in wanted):
+            break
     problems: dict[str, list[int]] = defaultdict(list)
     for row, external_id in zip(rows, wanted, strict=True):
         matches = found.get(external_id, [])

@@ -50,7 +50,7 @@ class Columns:
 
     def read(self, name: str, label: Hashable) -> list[Any]:
         """Read a column as the property `name`; a null cell is None, one that does not fit is told by `check`."""
-        series = self._series(label)
+        series = self.series(label)
         kind = KINDS[name]
         fits = np.ones(len(series), dtype=bool)
         values: list[Any] = [None] * len(series)
@@ -97,9 +97,7 @@ class Columns:
         import pandera.pandas as pandera  # noqa: PLC0415 - costs more to import than the check takes
         from pandera.errors import SchemaErrors  # noqa: PLC0415
 
-        cells = {
-            name: self._series(label).astype(object).reset_index(drop=True) for name, label in self._labels.items()
-        }
+        cells = {name: self.series(label).astype(object).reset_index(drop=True) for name, label in self._labels.items()}
         schema = pandera.DataFrameSchema(
             {
                 name: pandera.Column(
@@ -128,7 +126,8 @@ class Columns:
     def _case(self, row: int, label: Hashable, cell: Any, check: str) -> dict[str, Any]:
         return {"index": self.frame.index[row], "row": row, "column": label, "check": check, "failure_case": cell}
 
-    def _series(self, label: Hashable) -> pd.Series:
+    def series(self, label: Hashable) -> pd.Series:
+        """Return the only column of that label, or say why there is none."""
         require_column(self.frame, label)
         return self.frame[label]
 

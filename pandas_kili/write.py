@@ -28,6 +28,7 @@ from pandas_kili.session import Client, default_client
 
 _SHOWN = 3
 _REPORT = "_kili_report"
+_DEEP = int(pd.__version__.partition(".")[0]) < 3  # noqa: PLR2004 - older pandas shares what a shallow copy holds
 _STATUS_AFTER = {TO_REVIEW.name: "TO_REVIEW", TO_QUEUE.name: "ONGOING"}
 
 
@@ -70,21 +71,22 @@ def update_properties(
     values = {name: work.columns.read(name, label) for name, label in asked.items()}
     identity = work.identify(repeated=False)
     work.columns.check()
-    resolve(work.columns, identity, work.client, work.project_id, must_exist=True)
+    resolve(work.columns, identity, work.client, work.project_id)
     change = Update(work.client)
     ignored = "status" in values and "appendManyToDataset" not in work.client.names("Mutation")
     if ignored:
         warnings.warn(
             "This server computes the status of assets itself: the column for 'status' is not sent.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
         values.pop("status")
     targets = identity.targets()
     for target in targets:
         _load(target, values)
     idle = Verdict("declined", "this server computes the status itself") if ignored and not values else APPLIED
-    return work.deliver(change, identity, targets, _updates(values), idle=idle)
+    changed = {name: cells for name, cells in values.items() if name != "toBeLabeledBy" and asked[name] != name}
+    return work.deliver(change, identity, targets, changed, idle=idle)
 
 
 def change_external_ids(frame: pd.DataFrame, label: Hashable, options: Options) -> pd.DataFrame:
@@ -97,12 +99,14 @@ def change_external_ids(frame: pd.DataFrame, label: Hashable, options: Options) 
     fresh = _new_names(work.columns, label)
     work.columns.check()
     project_id = work.need_project_id("to see that the new external ids are free")
-    resolve(work.columns, identity, work.client, project_id, must_exist=True)
-    _refuse_taken(work.columns, identity, fresh, label, work.client, project_id)
+    resolve(work.columns, identity, work.client, project_id)
+    holders = _refuse_taken(work.columns, identity, fresh, label, work.client, project_id)
     targets = identity.targets()
     for target in targets:
         _load(target, {"externalId": fresh})
-    return work.deliver(Update(work.client, "change_asset_external_ids"), identity, targets, {"externalId": fresh})
+    ordered = _freed_first(targets, holders)
+    change = Update(work.client, "change_asset_external_ids", in_order=ordered != targets)
+    return work.deliver(change, identity, ordered, {} if label == "externalId" else {"externalId": fresh})
 
 
 def move(frame: pd.DataFrame, destination: Destination, options: Options) -> pd.DataFrame:
@@ -114,7 +118,7 @@ def move(frame: pd.DataFrame, destination: Destination, options: Options) -> pd.
     work.columns.check()
     status = _STATUS_AFTER.get(destination.name)
     # What is to be deleted and is not there is deleted.
-    resolve(work.columns, identity, work.client, work.project_id, must_exist=status is not None)
+    resolve(work.columns, identity, work.client, work.project_id, must_exist=status is not None, repeated=True)
     changed = {"status": [status] * len(frame)} if status else {}
     return work.deliver(Move(work.client, destination), identity, identity.targets(), changed)
 
@@ -125,7 +129,9 @@ class Work:
     def __init__(self, frame: pd.DataFrame, options: Options) -> None:
         self.frame, self.options = frame, options
         self.columns = Columns(frame)
-        self.adopts_ids = False
+        self.by_name = False
+        self.home: str | None = None  # project that the rows belong to after all, where that is another
+        self.adopted: Mapping[Hashable, str] = {}
         told = frame.attrs.get("kili")
         self.origin = told.get("project_id") if isinstance(told, Mapping) else None
         self.project_id: str | None = options.project_id or self.origin
@@ -146,6 +152,7 @@ class Work:
     def identify(self, *, repeated: bool) -> Identity:
         """Read which asset each row means; `repeated` says whether two may mean the same."""
         identity = read_identity(self.columns)
+        self.by_name = None in identity.ids
         if not repeated:
             refuse_repeated(self.columns, identity)
         return identity
@@ -163,17 +170,17 @@ class Work:
         *,
         account: Account | None = None,
         idle: Verdict | None = None,
-        adopts_ids: bool = False,
+        adopted: Mapping[Hashable, str] | None = None,
     ) -> pd.DataFrame:
         """Bring the change to its targets, and return the frame with what is known to have changed.
 
-        `idle` is the verdict of targets with nothing to send, where that can be; `adopts_ids` has the columns that
-        identify rows follow the identity, also of rows that failed, so that a second call knows them again.
+        `idle` is the verdict of targets with nothing to send, where that can be; `adopted` names columns that take the
+        ``id`` or ``externalId`` of the identity, also of rows that failed, so that a second call knows them again.
         """
         account = account or Account(len(self.frame))
         if self.options.dry_run:
             return self.finish(account, identity, {})
-        self.adopts_ids = adopts_ids
+        self.adopted = adopted or {}
         loaded = [target for target in targets if idle is None or target.payload]
         for target in targets:
             if idle is not None and not target.payload:
@@ -188,14 +195,18 @@ class Work:
 
     def finish(self, account: Account, identity: Identity, changed: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
         """Return a copy of the frame, its columns up to date, with the report."""
-        out = self.frame.copy(deep=False)
-        applied = account.applied()
+        out = self.frame.copy(deep=_DEEP)
         for name, values in changed.items():
-            if name in out.columns:
-                out[name] = replaced(out[name], applied, values)
-        if self.adopts_ids:
-            for name, texts in (("id", identity.ids), ("externalId", identity.external_ids)):
-                out[name] = pd.Series(pa.array(texts, pa.string()), out.index, dtype=pd.ArrowDtype(pa.string()))
+            for position in np.flatnonzero(out.columns == name).tolist():
+                column: Any = replaced(out.iloc[:, position], account.applied(), values)
+                out.isetitem(position, column)
+        if self.by_name and account.is_unfinished and not self.options.dry_run:
+            self.adopted = {"id": "id"}  # what is left may have lost its name, or the asset, when it is given again
+        for label, name in self.adopted.items():
+            texts = identity.ids if name == "id" else identity.external_ids
+            out[label] = pd.Series(pa.array(texts, pa.string()), out.index, dtype=pd.ArrowDtype(pa.string()))
+        if self.home is not None:
+            out.attrs = {**out.attrs, "kili": {"project_id": self.home, "api_endpoint": self.client.api_endpoint}}
         return self.with_report(out, account, identity)
 
     def with_report(self, out: pd.DataFrame, account: Account, identity: Identity) -> pd.DataFrame:
@@ -247,11 +258,18 @@ def replaced(series: pd.Series, rows: np.ndarray, values: Sequence[Any]) -> pd.S
         )
     array = series.array.copy()
     try:
-        array[rows] = fresh
-    except (TypeError, ValueError, pa.ArrowException):
+        _put(array, rows, fresh)
+    except (TypeError, ValueError, OverflowError, pa.ArrowException):
         array = series.astype(object).array.copy()
         array[rows] = np.fromiter(fresh, dtype=object, count=len(fresh))
     return pd.Series(array, index=series.index, name=series.name)
+
+
+def _put(array: Any, rows: np.ndarray, fresh: Sequence[Any]) -> None:
+    """Put values in, or raise where the dtype would change them: numpy cuts numbers and texts to fit."""
+    array[rows] = fresh
+    if isinstance(array.dtype, np.dtype) and array.dtype != object and array[rows].tolist() != list(fresh):
+        raise ValueError
 
 
 def _asked_properties(columns: Sequence[Hashable], named: Mapping[str, Hashable | None]) -> dict[str, Hashable]:
@@ -285,11 +303,6 @@ def _load(target: Target, values: Mapping[str, Sequence[Any]]) -> None:
     target.weight = sum(len(value) if isinstance(value, str) else 20 for value in target.payload.values())
 
 
-def _updates(values: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    """Return the columns of the frame that follow an update; assignments are shown nested, so they do not."""
-    return {name: cells for name, cells in values.items() if name != "toBeLabeledBy"}
-
-
 def _new_names(columns: Columns, label: Hashable) -> list[str | None]:
     """Read the column of new external ids; none may be missing or stand twice."""
     fresh: list[str | None] = columns.read("newExternalId", label)
@@ -313,8 +326,8 @@ def repeated_values(values: Sequence[str | None], label: Hashable) -> tuple[list
 
 def _refuse_taken(
     columns: Columns, identity: Identity, fresh: Sequence[str | None], label: Hashable, client: Client, project_id: str
-) -> None:
-    """Refuse new external ids that belong to assets which keep them."""
+) -> dict[str, list[str]]:
+    """Refuse new external ids that belong to assets which keep them; return who has those names now."""
     holders = find_external_ids(client, project_id, [name for name in fresh if name is not None])
     renamed = dict(zip(identity.ids, fresh, strict=True))
     taken = [
@@ -326,3 +339,20 @@ def _refuse_taken(
     ]
     columns.problem(taken, label, [fresh[row] for row in taken], "another asset of the project has it")
     columns.check()
+    return holders
+
+
+def _freed_first(targets: Sequence[Target], holders: Mapping[str, Sequence[str]]) -> list[Target]:
+    """Return the targets so that one which gives a name up comes before the one that takes it.
+
+    In a ring of names nothing can come first: a server that wants them unique at any time will refuse those rows.
+    """
+    waiting = {target.asset_id: target for target in targets}
+    ordered: list[Target] = []
+    while waiting:
+        chain = [next(iter(waiting.values()))]
+        del waiting[chain[0].asset_id]
+        while successors := [one for one in holders.get(chain[-1].payload["externalId"], ()) if one in waiting]:
+            chain.append(waiting.pop(successors[0]))
+        ordered += reversed(chain)
+    return ordered
