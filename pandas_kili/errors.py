@@ -72,7 +72,7 @@ class KiliConnectionError(KiliError, ConnectionError):
     attempts : int
         How often the request was sent.
     outcome_unknown : bool
-        True where the server may have done the work although no answer came back.
+        True where the server may have worked on the request, query or mutation, although no whole answer came back.
     """
 
     def __init__(

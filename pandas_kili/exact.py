@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from pandas_kili.catalog.assets import PAGE_SIZE
 
-_STRIDE = PAGE_SIZE - 1  # one row is read twice, which proves the seam at the cost of 1 % more pages
+_OVERLAP = 1  # row read twice, which proves the seam at the cost of 1 % more pages
 _REMEMBERED = 40 * PAGE_SIZE  # rows whose ids are kept to know them again; older ones are known by their creation
 _MOST_REPAIRS = 200  # requests spent on one seam before the rows are said to be in doubt
 
@@ -49,18 +49,45 @@ class Page:
         return len(self.ids) < self.window.first
 
 
-def windows(start: int, rows: int | None) -> Iterator[Window]:
+def windows(start: int, rows: int | None, size: int = PAGE_SIZE) -> Iterator[Window]:
     """Yield windows that cover so many rows from `start`, each beginning with the row that ended the one before.
 
-    The last window is as long as needed where the rows are limited on purpose; see `Seams` for the end of the list.
+    The last one is as long as needed where the rows are limited on purpose; see `Seams` for the end of the list.
     """
-    end = None if rows is None else start + rows
     skip = start
-    while end is None or skip < end:
-        yield Window(skip, PAGE_SIZE if end is None else min(PAGE_SIZE, end - skip))
-        if end is not None and skip + PAGE_SIZE >= end:
-            return
-        skip += _STRIDE
+    while rows is None:
+        yield Window(skip, size)
+        skip += size - _OVERLAP
+    end = start + rows
+    while skip + size < end:
+        yield Window(skip, size)
+        skip += size - _OVERLAP
+    yield Window(skip, end - skip)
+
+
+@dataclass(slots=True)
+class Consistency:
+    """What a read came across.
+
+    Attributes
+    ----------
+    expected : int
+        Rows counted when it began.
+    read : int
+        Rows that it gave.
+    duplicates : int
+        Rows that came again because others were put before them, and were left out.
+    recovered : int
+        Rows that had slipped out of their window, and were read again.
+    in_doubt : int
+        Rows of which it cannot be said that all are there.
+    """
+
+    expected: int = 0
+    read: int = 0
+    duplicates: int = 0
+    recovered: int = 0
+    in_doubt: int = 0
 
 
 class Seams:
@@ -72,19 +99,20 @@ class Seams:
         Reads one window, for repairs.
     start : int
         Where the first window begins.
+    found : Consistency, optional
+        Takes up what is come across.
     """
 
-    def __init__(self, fetch: Callable[[Window], Page], start: int) -> None:
+    def __init__(self, fetch: Callable[[Window], Page], start: int, found: Consistency | None = None) -> None:
         self._fetch = fetch
         self._start = start
+        self.found = found or Consistency()
         self._recent: dict[str, int] = {}  # id to creation time, in the order of their coming
         self._forgotten = -1  # no row created up to then is new
         self._tail: int | None = None  # creation time of the last row in order
+        self._last = ""  # its id
         self._rank = start  # where that row stood when it was read
         self.complete = False
-        self.duplicates = 0
-        self.repairs = 0
-        self.in_doubt = 0
 
     def join(self, page: Page) -> Iterator[pa.Table]:
         """Yield the rows of a planned page that are new, after those of a gap before it."""
@@ -120,17 +148,18 @@ class Seams:
         """Read from the last row known to the page that does not touch it."""
         step, skip = PAGE_SIZE // 2, max(self._start, self._rank - PAGE_SIZE // 2)
         for _ in range(_MOST_REPAIRS):
-            self.repairs += 1
             patch = self._fetch(Window(skip, PAGE_SIZE))
             if self._touches(patch) or skip == self._start:
-                yield from self._admit(patch)
+                for table in self._admit(patch):
+                    self.found.recovered += len(table)
+                    yield table
                 if self.complete or self._touches(page):
                     return
                 skip += max(1, len(patch.ids) - 1)
             else:
                 step *= 2
                 skip = max(self._start, skip - step)
-        self.in_doubt += max(1, page.window.skip - self._rank)
+        self.found.in_doubt += max(1, page.window.skip - self._rank)
 
     def _admit(self, page: Page) -> Iterator[pa.Table]:
         fresh = [
@@ -138,7 +167,8 @@ class Seams:
             for row, (id_, created) in enumerate(zip(page.ids, page.created, strict=True))
             if id_ not in self._recent and created > self._forgotten
         ]
-        self.duplicates += len(page.ids) - len(fresh)
+        overlap = bool(page.ids) and page.ids[0] == self._last
+        self.found.duplicates += len(page.ids) - len(fresh) - overlap
         self._remember(page)
         if page.is_last:
             self.complete = True
@@ -153,7 +183,7 @@ class Seams:
         if not page.ids:
             return
         if self._tail is None or page.created[-1] >= self._tail:
-            self._tail = page.created[-1]
+            self._tail, self._last = page.created[-1], page.ids[-1]
             self._rank = page.window.skip + len(page.ids) - 1
         self._recent.update(zip(page.ids, page.created, strict=True))
         if len(self._recent) > 2 * _REMEMBERED:

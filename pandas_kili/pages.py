@@ -209,7 +209,7 @@ class _PageSizes:
         with self._lock:
             if failed <= _LEAST_ROWS:
                 return False
-            self.current, self._calm = min(self.current, failed // 2), 0
+            self.current, self._calm = min(self.current, max(_LEAST_ROWS, failed // 2)), 0
             return True
 
     def note(self, answers: int) -> None:

@@ -209,10 +209,10 @@ def _may_resend(verdict: Verdict, spent: int, repeatable: bool) -> bool:
 def _error(verdict: Verdict, subject: str, sent: int, repeatable: bool) -> KiliError:
     if verdict.error is not None:
         return verdict.error
-    unknown = not repeatable and (verdict.fate is Fate.UNKNOWN or verdict.doubtful)
+    unknown = verdict.fate is Fate.UNKNOWN or verdict.doubtful
     text = f"{subject}: {verdict.problem}."
     if sent > 1:
         text += f" It was sent {sent} times."
-    if unknown:
+    if unknown and not repeatable:
         text += " The server may have done the work all the same."
     return KiliConnectionError(text, status=verdict.status, attempts=sent, outcome_unknown=unknown)

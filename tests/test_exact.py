@@ -5,8 +5,7 @@ import random
 import pyarrow as pa
 import pytest
 
-from pandas_kili import exact
-from pandas_kili.exact import Page, Seams, Window, windows
+from pandas_kili.exact import Page, Seams, windows
 
 
 class Project:
@@ -78,5 +77,5 @@ def test_what_matched_throughout_is_read_exactly_once(activity, ties):
         project = Project(chance.choice([0, 1, 99, 100, 101, 199, 700, 3000]) or 1, chance, ties=ties)
         ids, seams = read(project, activity)
         assert len(ids) == len(set(ids)), seed
-        if not seams.in_doubt:
+        if not seams.found.in_doubt:
             assert project.throughout <= set(ids), (seed, sorted(project.throughout - set(ids)))

@@ -1,0 +1,144 @@
+"""Pages under way: how many, how large, and what happens where the project moves in ways that seams do not show."""
+
+import threading
+import time
+
+import pandas as pd
+import pytest
+
+import pandas_kili as pk
+from pandas_kili import pages
+from pandas_kili.parallel import in_order
+from pandas_kili.sandbox import Fault, Sandbox
+
+
+@pytest.fixture
+def box():
+    with Sandbox(max_calls_per_minute=None) as box:
+        yield box
+
+
+def project_of(box, rows, **columns):
+    project = box.create_project("a project", "TEXT")
+    box.add_assets(
+        project, [{"externalId": f"e{row}", "content": "https://example.com/x", **columns} for row in range(rows)]
+    )
+    return project
+
+
+def windows_asked(box):
+    return [
+        (request.variables["skip"], request.variables["first"])
+        for request in box.requests
+        if request.operation == "assets"
+    ]
+
+
+@pytest.mark.parametrize("status", [413, 500, 504])
+def test_pages_that_are_too_heavy_are_asked_for_in_halves_and_no_row_is_lost(box, status):
+    project = project_of(box, 450)
+    client = pk.Client(box.api_key, box.api_endpoint, max_workers=1)
+    client._retry.jitter = lambda _low, _high: 0.0
+    box.inject(Fault("status", operation="assets", status=status, times=None, nth=2))
+    sizes = []
+
+    def lift(request):
+        if request.operation == "assets":
+            sizes.append(request.variables["first"])
+            if sizes[-1] <= 25:
+                box.clear_faults()
+
+    box.before_request(lift)
+    frame = pk.read_kili(project, fields=["externalId"], client=client)
+    assert frame["externalId"].tolist() == [f"e{row}" for row in range(450)]
+    assert {100, 50, 25} <= set(sizes)
+
+
+def test_larger_pages_are_tried_again_after_a_while_without_trouble(box, monkeypatch):
+    monkeypatch.setattr(pages, "_CALM_PAGES", 3)
+    project = project_of(box, 900)
+    client = pk.Client(box.api_key, box.api_endpoint, max_workers=1)
+    box.inject(Fault("status", operation="assets", status=413, nth=2, times=1))
+    frame = pk.read_kili(project, fields=["externalId"], client=client)
+    assert frame["externalId"].tolist() == [f"e{row}" for row in range(900)]
+    firsts = [first for _, first in windows_asked(box)]
+    assert 50 in firsts
+    assert firsts[firsts.index(50) :].count(100) >= 2
+
+
+def test_a_window_of_the_least_size_that_fails_is_an_error(box):
+    project = project_of(box, 150)
+    client = pk.Client(box.api_key, box.api_endpoint, max_workers=1)
+    box.inject(Fault("status", operation="assets", status=413, times=None))
+    with pytest.raises(pk.KiliConnectionError) as caught:
+        pk.read_kili(project, fields=["id"], client=client)
+    assert caught.value.status == 413
+    assert min(first for _, first in windows_asked(box)) == 2
+
+
+def test_rows_that_slipped_away_behind_a_count_that_stayed_are_found_by_a_second_look(box):
+    project = project_of(box, 300, status="LABELED")
+    ids = [asset["id"] for asset in box.assets(project)]
+    spare = box.add_assets(project, [{"externalId": f"s{row}", "status": "TODO"} for row in range(3)])
+    box.set_asset(spare[0], createdAt="2001-01-01T00:00:00.000Z")
+    seen = []
+
+    def others_write(request):
+        if request.operation == "assets":
+            seen.append(request)
+            if len(seen) == 3:  # a row leaves before it was read, another comes in where reading has been
+                box.set_asset(ids[-1], status="TODO")
+                box.set_asset(spare[0], status="LABELED")
+
+    box.before_request(others_write)
+    client = pk.Client(box.api_key, box.api_endpoint, max_workers=1)
+    frame = pk.read_kili(project, fields=["id"], status_in=["LABELED"], client=client)
+    assert frame["id"].is_unique
+    assert set(ids[:-1]) <= set(frame["id"])
+    assert set(frame["id"]) <= {*ids, spare[0]}
+
+
+def test_results_come_in_the_order_of_the_tasks_and_the_heavier_the_fewer_ahead():
+    under_way, most = set(), []
+    lock = threading.Lock()
+
+    def work(task):
+        with lock:
+            under_way.add(task)
+        time.sleep(0.001 * (task % 3))
+        return bytes(10)
+
+    def tasks():
+        for task in range(60):
+            most.append(len(under_way))
+            yield task
+
+    results = []
+    for task, result in in_order(work, tasks(), workers=4, weigh=len, budget=20):
+        under_way.discard(task)
+        results.append((task, result))
+    assert [task for task, _ in results] == list(range(60))
+    assert max(most[:8]) > 2
+    assert max(most[20:]) <= 2
+
+
+def test_an_error_in_a_task_ends_the_iteration_and_starts_nothing_more():
+    begun = []
+
+    def work(task):
+        begun.append(task)
+        if task == 5:
+            raise ValueError("the sixth")
+        return task
+
+    with pytest.raises(ValueError, match="the sixth"):
+        list(in_order(work, range(1000), workers=2))
+    assert len(begun) < 50
+
+
+def test_empty_lists_of_rows_make_frames_of_the_same_columns(box):
+    project = project_of(box, 5)
+    client = pk.Client(box.api_key, box.api_endpoint)
+    full = pk.read_kili(project, client=client)
+    none = pk.read_kili(project, client=client, status_in=["REVIEWED"])
+    pd.testing.assert_series_equal(full.dtypes, none.dtypes)
