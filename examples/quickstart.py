@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-import uuid
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,35 +63,11 @@ def fill(sandbox: Sandbox, folder: Path, most: int) -> str:
     """Make a project of digits and of what the labelers say about them; return its id."""
     project_id = sandbox.create_project("Handwritten digits", "IMAGE", interface())
     pictures = write_pictures(folder, most)
-    append_assets(sandbox.client, project_id, pictures)
+    metadata = [{"truth": truth} for truth in pictures["truth"]]
+    assets = pictures.assign(jsonMetadata=metadata)
+    assets.kili.append_many_to_dataset(project_id, content="path", client=sandbox.client)
     sandbox.add_labels(simulate_answers(pictures), project_id=project_id)
     return project_id
-
-
-def append_assets(client: pk.Client, project_id: str, pictures: pd.DataFrame) -> None:
-    """Upload the files, and append an asset for each, with the truth as metadata."""
-    with ThreadPoolExecutor(4) as pool, tqdm(total=len(pictures), desc="uploading", disable=None) as bar:
-        for start in range(0, len(pictures), 30):  # Kili signs 30 URLs at a time
-            batch = pictures.iloc[start : start + 30]
-            names = [f"projects/{project_id}/assets/{uuid.uuid4().hex}/content" for _ in batch.index]
-            urls = client.execute(SIGN, {"names": names})["urls"]
-            contents = [Path(path).read_bytes() for path in batch["path"]]
-            list(pool.map(client.put, urls, contents, [{"Content-Type": "image/png"}] * len(urls)))
-            data = {
-                "contentArray": urls,
-                "externalIDArray": batch["externalId"].tolist(),
-                "jsonMetadataArray": [json.dumps({"truth": truth}) for truth in batch["truth"]],
-            }
-            client.execute(APPEND, {"data": data, "where": {"id": project_id}})
-            bar.update(len(batch))
-
-
-SIGN = "query Sign($names: [String!]) { urls: createUploadBucketSignedUrls(filePaths: $names) }"
-APPEND = """
-mutation Append($data: AppendManyAssetsData!, $where: ProjectWhere!) {
-  assets: appendManyAssets(data: $data, where: $where) { id }
-}
-"""
 
 
 # ---------------------------------------------------------------------------------------------- what is found in it
@@ -209,7 +183,8 @@ def print_findings(findings: Findings) -> None:
     print("\nWhich digits are confused (rows: the truth, columns: the answers, dots: none):\n")
     print(findings.confusion.astype("string").replace("0", ".").to_string())
     print("\nThe most frequent mistakes:\n")
-    print(mistakes(findings.answers, ["truth", "answer"]).head(5).to_string(index=False), end="\n\n")
+    most = mistakes(findings.answers, ["truth", "answer"]).head(5)
+    print("none" if most.empty else most.to_string(index=False), end="\n\n")
 
 
 def write(out: Path, findings: Findings, disputed: pd.DataFrame, pictures: list[bytes]) -> list[Path]:
