@@ -25,6 +25,7 @@ from pandas_kili.annotations.labels import (
     lacking,
     to_frame,
 )
+from pandas_kili.annotations.plain import PlainRows, read_plain
 from pandas_kili.annotations.schema import ANNOTATION_SCHEMA
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 
@@ -162,13 +163,8 @@ def _answers(labels: LabelRows) -> pa.Array:
 def _read(answers: pa.Array, tasks: Mapping[str, str] | None) -> tuple[dict[str, pa.Array], Whole]:
     """Read answers; return the columns, and for each row the position of its label."""
     encoded = answers.dictionary_encode(null_encoding="encode")  # equal answers are read once
-    reader = AnswerReader(tasks)
-    with _without_collector():
-        for text in encoded.dictionary.to_pylist():
-            reader.read(text)
-        columns = reader.arrays()
+    columns, counts = _read_distinct(encoded.dictionary, tasks)
     codes = encoded.indices.to_numpy(zero_copy_only=False)
-    counts = np.array(reader.counts, np.int64)
     per_label = counts[codes]
     label_of = np.repeat(np.arange(len(codes)), per_label)
     number = np.arange(len(label_of)) - np.repeat(np.cumsum(per_label) - per_label, per_label)
@@ -177,6 +173,31 @@ def _read(answers: pa.Array, tasks: Mapping[str, str] | None) -> tuple[dict[str,
         columns = {name: pc.take(column, wanted) for name, column in columns.items()}
     columns["row"] = pa.array(number)
     return columns, label_of
+
+
+def _read_distinct(texts: pa.Array, tasks: Mapping[str, str] | None) -> tuple[dict[str, pa.Array], Whole]:
+    """Return the columns of all answers, in their order, and the number of rows of each."""
+    parts = read_plain(texts, tasks)
+    counts = np.zeros(len(texts), np.int64)
+    for part in parts:
+        counts += np.bincount(part.answers, minlength=len(texts))
+    others = np.flatnonzero(counts == 0)
+    reader = AnswerReader(tasks)
+    with _without_collector():
+        for text in texts.take(pa.array(others)).to_pylist():
+            reader.read(text)
+        counts[others] = reader.counts
+        parts.append(PlainRows(reader.arrays(), np.repeat(others, reader.counts)))
+    parts = [part for part in parts if len(part.answers)] or parts[-1:]
+    order = np.argsort(np.concatenate([part.answers for part in parts]), kind="stable")
+    in_order = bool(np.all(order[1:] > order[:-1]))
+    columns = {}
+    for field in ANNOTATION_SCHEMA:
+        if any(field.name in part.columns for part in parts):
+            pieces = [part.columns.get(field.name, pa.nulls(len(part.answers), field.type)) for part in parts]
+            column = pieces[0] if len(pieces) == 1 else pa.concat_arrays([piece.cast(field.type) for piece in pieces])
+            columns[field.name] = column if in_order else column.take(pa.array(order))
+    return columns, counts
 
 
 @contextlib.contextmanager
