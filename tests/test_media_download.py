@@ -270,6 +270,26 @@ def test_a_transfer_goes_on_where_it_broke(sandbox, folder, tmp_path):
     assert second["Range"] == "bytes=262144-"
 
 
+def test_a_file_may_break_often_as_long_as_it_comes_nearer(sandbox, folder, tmp_path):
+    (tmp_path / "a.txt").write_text("x" * 50_000_000)
+    project_id = sandbox.create_project("Texts", "TEXT")
+    upload(sandbox, project_id, ["a"], [tmp_path / "a.txt"])
+    frame = read(sandbox, project_id)
+    sandbox.inject(Fault("cut", "GET", times=7))
+    out = fetch(sandbox, project_id, folder, frame)
+    assert Path(out["content"][0]).stat().st_size == 50_000_000
+    starts = [int(request.headers["Range"][6:-1]) for request in gets(sandbox)[1:]]
+    assert len(starts) == 7
+    assert starts == sorted(set(starts))
+
+
+def test_a_file_that_comes_no_nearer_is_given_up(sandbox, bucket, folder):
+    bucket.otherwise = Reply(b"half", how="cut")
+    with pytest.raises(KiliDownloadError, match="broke"):
+        fetch(sandbox, hosted(sandbox, bucket), folder)
+    assert left_behind(folder) == []
+
+
 def test_what_goes_on_failing_is_told_with_its_rows_and_the_rest_is_there(sandbox, folder):
     project_id = texts(sandbox, ["a", "b", "c"])
     frame = read(sandbox, project_id)

@@ -1,7 +1,9 @@
 """Names of assets are data: whatever they are, files stay in their folder and apart from each other."""
 
 import json
+import os
 import string
+import time
 import unicodedata
 
 import pytest
@@ -115,6 +117,15 @@ def test_what_others_put_there_is_left_alone(tmp_path):
         path = ledger.claim(Part("one", "content", "a"), ".png")
     assert path.name.startswith("a~")
     assert (tmp_path / "A.png").read_text() == "mine"
+
+
+def test_what_a_killed_process_left_is_removed_in_time(tmp_path):
+    old, new, other = (tmp_path / name for name in (".0123456789abcdef.part", ".fedcba9876543210.part", "mine.part"))
+    for path in (old, new, other):
+        path.write_text("half")
+        os.utime(path, (0, time.time() - (100 if path == new else 100_000)))
+    Ledger(tmp_path)
+    assert [path.exists() for path in (old, new, other)] == [False, True, True]
 
 
 def test_a_record_that_was_cut_or_forged_leads_nowhere(tmp_path):

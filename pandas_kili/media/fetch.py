@@ -6,7 +6,6 @@ import base64
 import contextlib
 import hashlib
 import os
-import secrets
 import threading
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 _PIECE = 2**18  # lost where a connection breaks, and read again
 _ATTEMPTS = 5
-PARTIAL = ".part"
 
 
 @dataclass
@@ -64,7 +62,7 @@ class Fetch:
         known = self.ledger.whole(part, url)
         if known is not None:
             return known
-        partial = self.ledger.folder / f".{secrets.token_hex(8)}{PARTIAL}"
+        partial = self.ledger.partial()
         try:
             with partial.open("xb") as target:
                 headers = self._until_whole(url, target)
@@ -80,26 +78,28 @@ class Fetch:
     def _until_whole(self, url: str, target: IO[bytes]) -> Mapping[str, str]:
         """Write a file, going on where a connection broke if the server lets us, and return the headers."""
         validator, digest = "", _Digest()
-        for left in reversed(range(_ATTEMPTS)):
+        furthest, barren = 0, 0
+        while True:
             transfer = _Transfer(target, digest, self.stop)
             try:
                 with self.client.stream(url, headers=_asking(target, validator), stop=self.stop) as response:
                     validator = _strong_validator(response)
                     self._refuse_pages(response)
                     transfer.take(response)
-            except KiliConnectionError as error:
-                if not transfer.begun or not left:
+            except KiliConnectionError:
+                if not transfer.begun or barren == _ATTEMPTS - 1:
                     raise
-                problem = error
             else:
                 return transfer.headers
+            # A long file on a bad line may break as often as it likes, as long as it comes nearer.
+            barren = 0 if target.tell() > furthest else barren + 1
+            furthest = max(furthest, target.tell())
             if not validator:
                 transfer.start_over()
-            self._pause(_ATTEMPTS - left)
-        raise problem
+            self._pause(barren)
 
     def _pause(self, attempt: int) -> None:
-        if self.stop.wait(0.05 * 4**attempt / 4):
+        if self.stop.wait(0.05 * 4**attempt):
             raise CancelledError
 
     def _refuse_pages(self, response: requests.Response) -> None:

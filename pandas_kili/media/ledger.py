@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import secrets
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from pandas_kili.media.names import folded, marked, safe_stem, with_extension
 
 LEDGER_NAME = ".pandas_kili.jsonl"
+_PARTIAL = re.compile(r"\.[0-9a-f]{16}\.part")
+_ABANDONED = 86_400.0  # seconds without a byte
 
 # A link is signed anew at every read. What is left without these says which file it is.
 _OF_A_SIGNATURE = ("x-amz-", "x-goog-", "x-ms-")
@@ -83,6 +88,7 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
         self.folder = folder
         self._lock = threading.Lock()
         self._entries: dict[tuple[str, str], _Entry] = {}
@@ -108,6 +114,10 @@ class Ledger:
         # Begun on a line of its own: the one before may have been cut by the end of a process.
         self._file.write(f"\n{json.dumps(vars(entry))}".encode())
 
+    def partial(self) -> Path:
+        """Return where to write a file until it is whole."""
+        return self.folder / f".{secrets.token_hex(8)}.part"
+
     def whole(self, part: Part, url: str) -> Path | None:
         """Return where a file is that need not be fetched again, None where it must be."""
         entry = self._entries.get(part.key)
@@ -129,6 +139,13 @@ class Ledger:
         """Remember that a file is whole."""
         with self._lock:
             self._write(_Entry(*part.key, path.name, _source(url), size))
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a process left that was killed; nobody writes at one file for so long."""
+    for path in folder.iterdir():
+        if _PARTIAL.fullmatch(path.name) and time.time() - path.stat().st_mtime > _ABANDONED:
+            path.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Iterable[_Entry]:
