@@ -423,6 +423,14 @@ def test_answers_read_many_at_once_are_read_as_each_of_them_alone(answers, escap
         assert together[name].array.__arrow_array__().to_pylist() == alone.to_pylist(), name
 
 
+def test_plain_answers_are_all_read_many_at_once():
+    span = DOCUMENTED["entities with a relation"]["NER"]["annotations"][0]
+    items = [BOX, drawn("polygon", boundingPoly=poly(TRIANGLE, HOLE)), drawn("marker", point={"x": 0, "y": 1}), span]
+    texts = [json.dumps({"BOX": {"annotations": [item]}, "OTHER": {"annotations": [item]}}) for item in items]
+    (rows,) = read_plain(pa.array(texts), None)
+    assert rows.answers.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
 @pytest.mark.parametrize(
     "odd_one", [None, "{", '{"BOX": {"annotations": [{"mid": null}]}}', '{"BOX": {"new": 1}}', "{}\n{}"]
 )
