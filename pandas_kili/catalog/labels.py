@@ -26,6 +26,8 @@ LABEL = Entity(
         Field("isSentBackToQueue", FLAG),
         Field("isCorrected", FLAG),
         Field("isHoneypot", FLAG),
+        Field("skipped", FLAG),
+        Field("consensusMark", REAL, mark=True),
         Field("honeypotMark", REAL, mark=True),
         Field("inferenceMark", REAL, mark=True),
         Field("reviewScore", REAL),

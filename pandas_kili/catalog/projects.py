@@ -53,6 +53,10 @@ PROJECT = Entity(
         Field("numberOfOpenQuestions", WHOLE),
         Field("numberOfSolvedQuestions", WHOLE),
         Field("readPermissionsForAssetsAndLabels", FLAG),
+        Field("metadataTypes", TEXT, "JSON text"),
+        Field("metadataProperties", TEXT, "JSON text"),
+        Field("assetMetadata", TEXT, "JSON text"),
+        Field("geospatialSettings", TEXT, "JSON text"),
         Field("roles", to="ProjectUser", many=True),
         Field("steps", to="Step", many=True),
     ),
@@ -62,7 +66,16 @@ LIST_PROJECTS = """query projects($where: ProjectWhere!, $first: PageSize!, $ski
   data: projects(where: $where, first: $first, skip: $skip) { %s }
 }"""
 
-STEP = Entity("Step", (Field("id", TEXT), Field("name", TEXT), Field("type", TEXT)))
+STEP = Entity(
+    "Step",
+    (
+        Field("id", TEXT),
+        Field("name", TEXT),
+        Field("type", TEXT),
+        Field("order", WHOLE, "place among the steps"),
+        Field("stepGroupId", TEXT, "projects of workflow V3"),
+    ),
+)
 
 CURRENT_STEP = Entity(
     "AssetWorkflowStep",
@@ -94,7 +107,14 @@ ISSUE = Entity(
 )
 
 COMMENT = Entity(
-    "Comment", (Field("id", TEXT), Field("text", TEXT), Field("createdAt", DATE), Field("author", to="User"))
+    "Comment",
+    (
+        Field("id", TEXT),
+        Field("text", TEXT),
+        Field("createdAt", DATE),
+        Field("authorId", TEXT),
+        Field("author", to="User"),
+    ),
 )
 
 LOCK = Entity(
@@ -103,17 +123,18 @@ LOCK = Entity(
         Field("id", TEXT),
         Field("lockType", TEXT, choices=("DEFAULT", "REVIEW")),
         Field("createdAt", DATE),
+        Field("authorId", TEXT),
         Field("author", to="User"),
     ),
 )
 
-RESOLUTION = Entity("Resolution", (Field("width", WHOLE, "pixels"), Field("height", WHOLE, "pixels")))
+RESOLUTION = Entity("Resolution", (Field("width", REAL, "pixels"), Field("height", REAL, "pixels")))
 
 PAGE_RESOLUTION = Entity(
     "PageResolution",
     (
-        Field("width", WHOLE, "pixels"),
-        Field("height", WHOLE, "pixels"),
+        Field("width", REAL, "pixels"),
+        Field("height", REAL, "pixels"),
         Field("pageNumber", WHOLE),
         Field("rotation", WHOLE, "degrees"),
     ),
