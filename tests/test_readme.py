@@ -1,0 +1,161 @@
+"""The README tells what is so. ``python tests/test_readme.py`` brings its outputs and generated parts up to date."""
+
+import contextlib
+import inspect
+import io
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import pandas_kili as pk
+from pandas_kili import errors
+from pandas_kili.catalog import ENTITIES
+from pandas_kili.catalog.assets import FILTERS
+from pandas_kili.catalog.terms import DATE, FLAG, REAL, TEXT, TEXTS, WHOLE
+from pandas_kili.sandbox import Sandbox
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+EXAMPLE = re.compile(r"```python\n(?P<source>.*?)```\n(?:\n```text\n(?P<output>.*?)```\n)?", re.DOTALL)
+GENERATED = re.compile(r"(?P<head><!-- generated: (?P<name>\w+) -->\n)(?P<body>.*?)(?P<foot><!-- end -->)", re.DOTALL)
+
+TAKES = {
+    "id": "an id",
+    "text": "a text",
+    "texts": "a list of texts",
+    "step names": "a list of names",
+    "mark": "a number from 0 to 1",
+    "flag": "`True` or `False`",
+    "date": "a day or an instant",
+    "day": "a day",
+    "metadata": "a dict",
+    "category search": "a text such as `JOB.CAT.count > 0`",
+}
+TYPES = {TEXT: "string", WHOLE: "int64", REAL: "double", FLAG: "bool", DATE: "timestamp", TEXTS: "list of string"}
+
+
+def table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+def with_choices(note, choices):
+    return "; ".join(part for part in (note, ", ".join(f"`{choice}`" for choice in choices)) if part)
+
+
+def filter_table():
+    rows = [[f"`{x.keyword}`", TAKES[x.kind], with_choices(x.note, x.choices)] for x in FILTERS]
+    return table(["keyword", "takes", "matches assets with or that are"], rows)
+
+
+def column_type(field):
+    if field.type is not None:
+        return TYPES[field.type]
+    return f"list of {field.to}" if field.many else field.to
+
+
+def field_table(name):
+    rows = [[f"`{x.name}`", column_type(x), with_choices(x.note, x.choices)] for x in ENTITIES[name].fields]
+    return table(["field", "type", ""], rows)
+
+
+def nested_tables():
+    names = [name for name in ENTITIES if name != "Asset"]
+    return "\n".join(f"**{name}**\n\n{field_table(name)}" for name in names)
+
+
+def error_tree():
+    tree = inspect.cleandoc(errors.__doc__).partition("::\n\n")[2]
+    return f"```text\n{inspect.cleandoc(tree)}\n```\n"
+
+
+def default_fields():
+    return ", ".join(f"`{field}`" for field in pk.DEFAULT_FIELDS) + "\n"
+
+
+PARTS = {
+    "filters": filter_table,
+    "assets": lambda: field_table("Asset"),
+    "nested": nested_tables,
+    "defaults": default_fields,
+    "errors": error_tree,
+}
+
+
+def regenerated(text):
+    return GENERATED.sub(lambda part: f"{part['head']}{PARTS[part['name']]()}{part['foot']}", text)
+
+
+def outputs(text):
+    """Run the examples in order, as one session, and return what each prints."""
+    namespace, printed = {}, []
+    try:
+        for example in EXAMPLE.finditer(text):
+            with contextlib.redirect_stdout(io.StringIO()) as stdout:
+                exec(example["source"], namespace)
+            printed.append(stdout.getvalue())
+    finally:
+        for value in namespace.values():
+            if isinstance(value, Sandbox):
+                value.stop()
+    return printed
+
+
+def rewritten(text):
+    printed = iter(outputs(text))
+
+    def example(match):
+        output = next(printed)
+        return f"```python\n{match['source']}```\n" + (f"\n```text\n{output}```\n" if output else "")
+
+    return regenerated(EXAMPLE.sub(example, text))
+
+
+@pytest.fixture(scope="module")
+def readme():
+    return README.read_text(encoding="utf-8")
+
+
+def test_the_examples_print_what_the_readme_shows(readme, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    shown = [example["output"] or "" for example in EXAMPLE.finditer(readme)]
+    assert outputs(readme) == shown
+    assert sum(map(bool, shown)) >= 3
+
+
+def test_every_part_that_can_be_generated_is_there_and_up_to_date(readme):
+    assert {part["name"] for part in GENERATED.finditer(readme)} == set(PARTS)
+    assert regenerated(readme) == readme
+
+
+def test_the_first_block_is_the_two_commands(readme):
+    first = readme.split("```")[1].splitlines()
+    assert first[0] == "sh"
+    assert len(first) == 3
+    assert first[1].endswith("examples/quickstart.py")
+    assert first[2].endswith("pytest")
+
+
+def test_ci_runs_the_second_command(readme):
+    line = next(line for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines() if "README.md" in line)
+    script = f'{line}; printf %s "$command"'
+    found = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert found == readme.split("```")[1].splitlines()[2]
+
+
+def test_what_the_readme_names_exists(readme):
+    assert all(hasattr(pk, name) for name in re.findall(r"\bpk\.(\w+)", readme) if name != "sandbox")
+    assert all(hasattr(pk.KiliAccessor, name) for name in re.findall(r"\bdf\.kili\.(\w+)", readme))
+    assert pd.read_kili is pk.read_kili
+    paths = re.findall(r"\]\((?!https?:|#)([^)]+)\)", readme)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        current = rewritten(README.read_text(encoding="utf-8"))
+    README.write_text(current, encoding="utf-8")
