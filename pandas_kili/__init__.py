@@ -12,7 +12,7 @@ from pandas_kili.catalog.assets import DEFAULT_FIELDS
 from pandas_kili.errors import *  # noqa: F403 - the tree of errors is public as a whole
 from pandas_kili.filters import AssetFilters
 from pandas_kili.frame import asset_schema
-from pandas_kili.read import count_assets, read_kili
+from pandas_kili.read import count_assets, read_kili, scan_batches
 from pandas_kili.session import Client
 
 __version__ = "0.1.0"
@@ -28,6 +28,7 @@ __all__ = [
     "count_assets",
     "kili",
     "read_kili",
+    "scan_batches",
     *errors.__all__,
 ]
 

@@ -132,10 +132,6 @@ class Seams:
             # Where assets came in before it, the window lies to the left of what is sought.
             skip = max(self._rank, page.window.skip + len(page.ids) - 1)
 
-    def reopen(self) -> None:
-        """Doubt that the end was reached."""
-        self.complete = False
-
     def _touches(self, page: Page) -> bool:
         """Whether the page's stretch of the order begins at or before the last row read."""
         if self._tail is None or page.window.skip == 0:

@@ -51,14 +51,23 @@ class Crawl:
     Attributes
     ----------
     found : Consistency
-        What the crawl came across, up to date with the rows that it gave.
+        What this crawl came across, and others that share it; up to date with the rows that were given.
     """
 
     def __init__(
-        self, client: Client, project_id: str, where: Where, selection: Selection, found: Consistency | None = None
+        self,
+        client: Client,
+        project_id: str,
+        where: Where,
+        selection: Selection,
+        found: Consistency | None = None,
+        *,
+        looks_twice: bool = True,
     ) -> None:
         self.client, self.project_id, self.where, self.selection = client, project_id, where, selection
         self.found = found or Consistency()
+        self.expected = 0
+        self.looks_twice = looks_twice
         self.document = LIST_ASSETS % selection.text
         self.behind_urls = wants_answers(selection.wire)
         self.stop = threading.Event()
@@ -87,26 +96,47 @@ class Crawl:
     def _joined(self, skip: int, first: int | None, count: Future[int], bar: tqdm[Any] | None) -> Generator[pa.Table]:
         seams = Seams(self.page, skip, self.found)
         seen = array("q")  # hashes of the ids that were given: 8 bytes a row
-        planned = self._planned(skip, first, count, bar)
+        with contextlib.closing(self._once(seams, self._planned(skip, first, count, bar))) as tables:
+            for table in tables:
+                seen.extend(map(hash, table[_ID].to_pylist()))
+                yield table
+        if len(seen) < self.expected and self.looks_twice:
+            yield from self._look_again(skip, seen)
+        if self.found.in_doubt and self.looks_twice:
+            warnings.warn(
+                f"The project changed while it was read, too fast to follow: {self.found.in_doubt} of"
+                f" {self.found.expected} rows are in doubt. Read again when it is quiet, or narrow the filters.",
+                KiliConsistencyWarning,
+                stacklevel=2,
+            )
+
+    def _once(self, seams: Seams, planned: Iterator[Window]) -> Generator[pa.Table]:
+        """Yield the rows of the planned windows, and on to the end of the list."""
+        read = 0
         with contextlib.closing(self._pages(planned)) as pages:
             for page in pages:
                 for table in seams.join(page):
-                    seen.extend(map(hash, table[_ID].to_pylist()))
+                    read += len(table)
                     yield table
                 if seams.complete:
                     break
-        for table in seams.extend():
-            seen.extend(map(hash, table[_ID].to_pylist()))
-            yield table
-        yield from self._settle(skip, seen)
+        before = -1
+        while not seams.complete or before < read < self.expected:
+            # The list ended before its count: a page may have been cut short, or a replica may lag.
+            before = read
+            seams.complete = False
+            for table in seams.extend():
+                read += len(table)
+                yield table
 
     def _planned(self, skip: int, first: int | None, count: Future[int], bar: tqdm[Any] | None) -> Iterator[Window]:
         """Yield the first window at once, and the others when the count is known."""
         yield from windows(skip, min(PAGE_SIZE, first or PAGE_SIZE))
         rows = max(0, count.result() - skip)
-        self.found.expected = rows if first is None else min(rows, first)
+        self.expected = rows if first is None else min(rows, first)
+        self.found.expected += self.expected
         if bar is not None:
-            bar.total = self.found.expected
+            bar.total = self.expected
             bar.refresh()
         # A window may be longer than what is left: that it comes back short is how the end is known.
         rest = windows(skip, first) if first is not None and first <= rows else windows(skip, None)
@@ -115,25 +145,20 @@ class Crawl:
                 return
             yield window
 
-    def _settle(self, skip: int, seen: array[int]) -> Generator[pa.Table]:
-        """Where fewer rows came than match, look through all ids again, and read what is new."""
-        if len(seen) < self.found.expected and len(seen) < self._count() - skip:
-            known = set(seen)
-            light = Crawl(self.client, self.project_id, self.where, select(["id"], also=["createdAt"]))
-            ids = [
-                name for table in light.rows(skip, None) for name in table[_ID].to_pylist() if hash(name) not in known
-            ]
-            for table in self._named(ids):
-                self.found.recovered += len(table)
-                yield table
-            self.found.in_doubt = light.found.in_doubt  # the second look is as good as a first
-        if self.found.in_doubt:
-            warnings.warn(
-                f"The project changed while it was read, too fast to follow: {self.found.in_doubt} of"
-                f" {self.found.expected} rows are in doubt. Read again when it is quiet, or narrow the filters.",
-                KiliConsistencyWarning,
-                stacklevel=2,
-            )
+    def _look_again(self, skip: int, seen: array[int]) -> Generator[pa.Table]:
+        """Where more assets match than were read, look through all ids again, and read those that are new."""
+        if len(seen) >= self._count() - skip:
+            return
+        light = Crawl(self.client, self.project_id, self.where, select(["id"], also=["createdAt"]), looks_twice=False)
+        known = set(seen)
+        ids = [name for table in light.rows(skip, None) for name in table[_ID].to_pylist()]
+        read = len(seen)
+        for table in self._named([name for name in ids if hash(name) not in known]):
+            self.found.recovered += len(table)
+            read += len(table)
+            yield table
+        missing = min(self.expected, light.expected) - read
+        self.found.in_doubt = max(light.found.in_doubt, missing, 0)  # the second look is as good as a first
 
     def _named(self, ids: list[str]) -> Generator[pa.Table]:
         """Yield the assets of these ids that match."""

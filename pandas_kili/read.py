@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pandas_kili.catalog.assets import DEFAULT_FIELDS
 from pandas_kili.errors import KiliFilterError
+from pandas_kili.exact import Consistency
 from pandas_kili.filters import AssetFilters, Query, asset_query
 from pandas_kili.frame import asset_schema, concatenate, to_pandas, validate_frame
 from pandas_kili.label_answers import BEHIND, INLINE
@@ -95,7 +96,8 @@ def read_kili(
     pandas.DataFrame or iterator of pandas.DataFrame
         All columns are `pandas.ArrowDtype`: text ``string``, dates ``timestamp[ms, tz=UTC]``, marks ``double``, counts
         ``int64``, flags ``bool``; fields that carry JSON stay JSON text, as served. The index is a `RangeIndex`.
-        ``attrs["kili"]`` holds ``project_id`` and ``api_endpoint``.
+        ``attrs["kili"]`` holds ``project_id``, ``api_endpoint``, and under ``consistency`` the counts of rows
+        ``expected``, ``read``, ``duplicates`` left out, ``recovered`` and ``in_doubt``.
 
     Raises
     ------
@@ -177,9 +179,60 @@ def count_assets(project_id: str, *, client: Client | None = None, **filters: Un
     return sum(len(table) for table in read.tables())
 
 
-def _checked(first: Any, skip: Any, chunksize: Any, validate: Any) -> tuple[int | None, int, int | None]:
+def scan_batches(
+    project_id: str,
+    *,
+    fields: Fields = DEFAULT_FIELDS,
+    first: int | None = None,
+    skip: int = 0,
+    batch_size: int = 10_000,
+    disable_tqdm: bool | None = None,
+    client: Client | None = None,
+    **filters: Unpack[AssetFilters],
+) -> pa.RecordBatchReader:
+    """Stream the assets of a project as Arrow record batches, in constant memory.
+
+    What reads the Arrow C stream interface takes it as it is: DuckDB, Polars, `pyarrow.dataset.write_dataset`, Lance.
+
+    Parameters
+    ----------
+    project_id, fields, first, skip, disable_tqdm, client, **filters
+        As for `read_kili`.
+    batch_size : int
+        Rows in a batch; the last one may be shorter.
+
+    Returns
+    -------
+    pyarrow.RecordBatchReader
+        Of the Arrow schema that `read_kili` gives its columns. It can be read once; nothing is asked of the server
+        before the first batch is.
+
+    Raises
+    ------
+    KiliFieldError, KiliFilterError
+        For an unknown field or filter, or a value that it cannot take; before any request. Errors of reading come with
+        the batches, as ``pyarrow.ArrowException`` where another library reads them.
+
+    Examples
+    --------
+    >>> import pandas_kili as pk
+    >>> reader = pk.scan_batches(project_id, fields=["id", "status"], batch_size=100)
+    >>> [len(batch) for batch in reader]
+    [100, 100, 50]
+    """
+    first, skip, rows = _checked(first, skip, batch_size, validate=False, rows_name="batch_size")
+    fields = fields if isinstance(fields, (Mapping, str)) else tuple(fields)
+    select(fields)
+    query = asset_query(project_id, filters)
+    read = _Read(client or default_client(), query, fields, skip=skip, first=first, disable_tqdm=disable_tqdm)
+    return pa.RecordBatchReader.from_batches(read.schema, read.batches(rows or 1))
+
+
+def _checked(
+    first: Any, skip: Any, rows: Any, validate: Any, rows_name: str = "chunksize"
+) -> tuple[int | None, int, int | None]:
     """Return the first three as numbers of Python, or raise what is wrong with all of them."""
-    limits = {"first": (first, 1), "skip": (skip, 0), "chunksize": (chunksize, 1)}
+    limits = {"first": (first, 1), "skip": (skip, 0), rows_name: (rows, 1)}
     problems = {
         name: f"must be a whole number of at least {least}; got {value!r}"
         for name, (value, least) in limits.items()
@@ -190,7 +243,7 @@ def _checked(first: Any, skip: Any, chunksize: Any, validate: Any) -> tuple[int 
         problems["validate"] = f"must be True, False or 'warn'; got {validate!r}"
     if problems:
         raise KiliFilterError("; ".join(f"{name} {text}" for name, text in problems.items()) + ".", problems=problems)
-    return first and int(first), int(skip), chunksize and int(chunksize)
+    return first and int(first), int(skip), rows and int(rows)
 
 
 class _Read:
@@ -203,11 +256,11 @@ class _Read:
         self.skip, self.first, self.disable_tqdm = skip, first, disable_tqdm
         self.fields = fields
         self.schema = select(fields).schema
-        self.attrs = {"project_id": query.project_id, "api_endpoint": client.api_endpoint}
+        self.found = Consistency()
 
     def frame(self, mode: bool | Literal["warn"]) -> pd.DataFrame:
         """Return all rows."""
-        frame = to_pandas(concatenate(list(self.tables()), self.schema), self.attrs)
+        frame = to_pandas(concatenate(self.tables(), self.schema), self._attrs())
         if mode:
             validate_frame(frame, asset_schema(self.fields), mode)
         return frame
@@ -218,12 +271,18 @@ class _Read:
         start = 0
         with contextlib.closing(self.tables()) as tables:
             for table in _rechunk(tables, rows, self.schema):
-                frame = to_pandas(table, dict(self.attrs))
+                frame = to_pandas(table, self._attrs())
                 frame.index = pd.RangeIndex(start, start + len(frame))
                 start += len(frame)
                 if schema is not None:
                     validate_frame(frame, schema, mode)
                 yield frame
+
+    def batches(self, rows: int) -> Generator[pa.RecordBatch]:
+        """Yield record batches of so many rows, the last of which may be shorter."""
+        with contextlib.closing(self.tables()) as tables:
+            for table in _rechunk(tables, rows, self.schema):
+                yield from table.combine_chunks().to_batches(max_chunksize=rows)
 
     def tables(self) -> Generator[pa.Table]:
         """Yield the rows in tables of the wanted columns."""
@@ -231,13 +290,20 @@ class _Read:
             return
         query = _with_step_ids(self.client, self.query)
         selection = self._selection()
-        crawls = [Crawl(self.client, query.project_id, where, selection) for where in query.wheres()]
+        crawls = [Crawl(self.client, query.project_id, where, selection, self.found) for where in query.wheres()]
         with progress_bar("assets", total=None, unit="asset", disable=self.disable_tqdm) as bar:
             rows = merged(crawls, self.skip, self.first) if crawls[1:] else crawls[0].rows(self.skip, self.first, bar)
             with contextlib.closing(rows):
                 for table in rows:
                     bar.update(len(table))
                     yield table.select(self.schema.names)
+
+    def _attrs(self) -> dict[str, Any]:
+        return {
+            "project_id": self.query.project_id,
+            "api_endpoint": self.client.api_endpoint,
+            "consistency": dataclasses.asdict(self.found),
+        }
 
     def _selection(self) -> Selection:
         """Return what is asked: the fields, what exact reads need, and where long answers lie."""

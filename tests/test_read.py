@@ -121,6 +121,8 @@ class Kili(ScriptedServer):
             return Reply.of({"data": {"data": self.count() if callable(self.count) else self.count}})
         if "projects" in document:
             return Reply.of({"data": {"data": [{"id": "p1"}]}})
+        if named := variables["where"].get("idIn"):
+            return served(int(name[1:]) for name in named)
         return self.answer(variables["skip"], variables["first"])
 
 
@@ -205,9 +207,10 @@ def test_an_empty_result_has_the_same_columns_and_types(reading, count, fields):
 
 def test_attrs_say_where_a_frame_comes_from(reading):
     expected = {"project_id": reading.projects[250], "api_endpoint": reading.client.api_endpoint}
-    assert reading(250).attrs == {"kili": expected}
+    counts = {"expected": 250, "duplicates": 0, "recovered": 0, "in_doubt": 0}
+    assert reading(250).attrs == {"kili": {**expected, "consistency": {**counts, "read": 250}}}
     for chunk in reading(250, chunksize=100):
-        assert chunk.attrs["kili"] == expected
+        assert {**chunk.attrs["kili"], "consistency": None} == {**expected, "consistency": None}
         assert reading.client._api_key not in str(chunk.attrs)
 
 
