@@ -405,11 +405,17 @@ unusual = {
     "boundingPoly": odd,
     "categories": st.lists(classes, max_size=2),
 }
-plain_items = st.one_of(
-    *[st.fixed_dictionaries({}, optional=usual)] * 4, st.fixed_dictionaries({}, optional=usual | unusual)
+plain_items = st.deferred(
+    lambda: st.one_of(
+        *[st.fixed_dictionaries({}, optional=usual)] * 4, st.fixed_dictionaries({}, optional=usual | unusual)
+    )
 )
 plain_jobs = st.fixed_dictionaries({"annotations": st.lists(plain_items, max_size=2)})
-plain_answers = st.dictionaries(st.sampled_from(["BOX", "Ça", "b"]), plain_jobs, max_size=2)
+still_answers = st.dictionaries(st.sampled_from(["BOX", "Ça", "b"]), plain_jobs, max_size=2)
+
+one_job = st.dictionaries(st.sampled_from(["BOX", "Ça"]), plain_jobs, max_size=1)
+video_answers = st.dictionaries(st.integers(0, 12).map(str), one_job, max_size=6)
+plain_answers = st.one_of(still_answers, video_answers)
 
 
 @given(st.lists(plain_answers, min_size=1, max_size=6, unique_by=json.dumps), flags)

@@ -1,4 +1,4 @@
-"""Plain answers, read many at once: jobs with annotations that have nothing unusual about them.
+"""Plain answers, read many at once: jobs, or frames of jobs, with annotations that have nothing unusual about them.
 
 Most answers of most projects are of this form, and Arrow reads them several times faster than Python walks them. Every
 doubt (a null, a key or a type that is not expected, children, several classes) leaves an answer to the reader of single
@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from pandas_kili.annotations.answers import ASSET_LEVEL
-from pandas_kili.annotations.schema import ANNOTATION, RING, VERTEX
+from pandas_kili.annotations.answers import ASSET_LEVEL, EMPTY_FRAMES
+from pandas_kili.annotations.schema import ANNOTATION, LABEL, RING, VERTEX
+from pandas_kili.annotations.values import encode, is_frame
 
 _TEXTS = {"mid": "mid", "type": "tool", "content": "content", "beginId": "beginId", "endId": "endId"}
 _OTHERS = {"beginOffset": "beginOffset", "endOffset": "endOffset", "score": "score", "isKeyFrame": "isKeyFrame"}
@@ -37,6 +40,8 @@ _ITEM = pa.struct(
 )
 _JOB = pa.struct([("annotations", pa.list_(_ITEM))])
 _UNUSUAL = r'null|"children"\s*:\s*\{\s*"|"assetLevel"'
+_FRAME_FIRST = r'^\{\s*"(\d+)"\s*:'
+_FRAME_NEXT = r',\s*"(\d+)"\s*:'
 _SAMPLE = 32
 _MOST_JOBS = 32
 _BATCH = 4096  # answers read at once
@@ -65,72 +70,161 @@ class PlainRows:
     answers: Whole
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Units:
+    """What holds jobs: answers, or the frames of answers.
+
+    Attributes
+    ----------
+    jobs : dict of str to pyarrow.StructArray
+        The jobs of each unit.
+    answers : ndarray of int64
+        Position of each unit's answer within the batch.
+    plain : ndarray of bool
+        Whether nothing unusual was met in the unit.
+    frames : pyarrow.Array or None
+        Number of each unit's frame.
+    """
+
+    jobs: dict[str, pa.StructArray]
+    answers: Whole
+    plain: Flags
+    frames: pa.Array | None = None
+
+
 def read_plain(texts: pa.Array, tasks: Mapping[str, str] | None) -> list[PlainRows]:
     """Read the plain ones among answers; all others give no rows."""
-    jobs = _jobs(texts, tasks)
-    if not jobs:
-        return []
+    still, video = _jobs(texts, tasks)
+    found: list[PlainRows] = []
+    if not still and not video:
+        return found
     usual = pc.and_(
         pc.and_(pc.starts_with(texts, "{"), pc.ends_with(texts, "}")),
         pc.invert(pc.match_substring_regex(texts, _UNUSUAL)),
     )
-    positions = (
-        pc.indices_nonzero(pc.fill_null(usual, fill_value=False)).to_numpy(zero_copy_only=False).astype(np.int64)
-    )
-    found, failures = [], 0
-    for start in range(0, len(positions), _BATCH):
-        rows = list(_batch(texts, positions[start : start + _BATCH], jobs, tasks))
-        found += rows
-        failures = 0 if rows else failures + 1
-        if failures == _PATIENCE:
-            break
+    framed = pc.match_substring_regex(texts, _FRAME_FIRST)
+    for jobs, units, wanted in ((still, _answers, pc.invert(framed)), (video, _frames, framed)):
+        if jobs:
+            chosen = pc.indices_nonzero(pc.fill_null(pc.and_(usual, wanted), fill_value=False))
+            found += _read(texts, chosen.to_numpy(zero_copy_only=False).astype(np.int64), _Form(jobs, units, tasks))
     return found
 
 
-def _jobs(texts: pa.Array, tasks: Mapping[str, str] | None) -> list[str]:
-    """Return the names of jobs with annotations, from a sample of the answers."""
-    names: dict[str, None] = {}
-    step = max(1, len(texts) // _SAMPLE)
-    for text in texts[::step].to_pylist():
+def _jobs(texts: pa.Array, tasks: Mapping[str, str] | None) -> tuple[list[str], list[str]]:
+    """Return the names of jobs with annotations, of answers and of frames, from a sample of the answers."""
+    still: dict[str, None] = {}
+    video: dict[str, None] = {}
+    for text in texts[:: max(1, len(texts) // _SAMPLE)].to_pylist():
         try:
             answer = json.loads(text or "{}")
         except (ValueError, RecursionError):
             continue
         if isinstance(answer, dict):
-            names |= dict.fromkeys(
-                name for name, job in answer.items() if isinstance(job, dict) and [*job] == ["annotations"]
-            )
-    known = [
-        name for name in names if name != ASSET_LEVEL and not name.isdecimal() and (tasks is None or tasks.get(name))
-    ]
-    return known if len(known) <= _MOST_JOBS else []
+            still |= _annotated(answer, tasks)
+            for key, value in answer.items():
+                video |= _annotated(value, tasks) if is_frame(key, value) else {}
+    return tuple([*names] if len(names) <= _MOST_JOBS else [] for names in (still, video))  # type: ignore[return-value]
 
 
-def _batch(
-    texts: pa.Array, positions: Whole, jobs: Sequence[str], tasks: Mapping[str, str] | None
-) -> Iterator[PlainRows]:
-    own = texts.take(pa.array(positions))
+def _annotated(jobs: Mapping[str, Any], tasks: Mapping[str, str] | None) -> dict[str, None]:
+    names = (name for name, job in jobs.items() if isinstance(job, dict) and [*job] == ["annotations"])
+    return {
+        name: None
+        for name in names
+        if name != ASSET_LEVEL and not name.isdecimal() and (tasks is None or tasks.get(name))
+    }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Form:
+    """What answers are taken to hold."""
+
+    jobs: Sequence[str]
+    units: Callable[[pa.Array, Sequence[str]], _Units]
+    tasks: Mapping[str, str] | None
+
+
+def _read(texts: pa.Array, positions: Whole, form: _Form) -> Iterator[PlainRows]:
+    failures = 0
+    for start in range(0, len(positions), _BATCH):
+        rows = list(_batch(texts, positions[start : start + _BATCH], form))
+        yield from rows
+        failures = 0 if rows else failures + 1
+        if failures == _PATIENCE:
+            break
+
+
+def _batch(texts: pa.Array, positions: Whole, form: _Form) -> Iterator[PlainRows]:
     try:
-        table = _table(own, jobs)
+        units = form.units(texts.take(pa.array(positions)), form.jobs)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         if len(positions) > _LEAST:
             half = len(positions) // 2
-            yield from _batch(texts, positions[:half], jobs, tasks)
-            yield from _batch(texts, positions[half:], jobs, tasks)
+            yield from _batch(texts, positions[:half], form)
+            yield from _batch(texts, positions[half:], form)
         return
-    plain = _in_order(own, table)
-    parts = [_job_rows(table[job], plain) for job in jobs]
-    kept = [_kept(items, parents, plain, job, tasks) for job, (items, parents) in zip(jobs, parts, strict=True)]
+    parts = [_job_rows(units.jobs[job], units.plain) for job in form.jobs]
+    fine = np.ones(len(positions), bool)
+    fine[units.answers[~units.plain]] = False
+    plain = fine[units.answers]
+    kept = [_kept(*part, plain, job, form.tasks) for job, part in zip(form.jobs, parts, strict=True)]
     rows = pa.concat_tables([pa.table(columns) for columns, _ in kept]).combine_chunks()
-    answers = np.concatenate([parents for _, parents in kept])
-    order = np.argsort(answers, kind="stable")
-    ordered = rows.take(pa.array(order)) if len(jobs) > 1 else rows
-    if len(answers):
+    of_unit = np.concatenate([parents for _, parents in kept])
+    if len(of_unit):
+        order = np.argsort(of_unit, kind="stable")
+        ordered = rows.take(pa.array(order)) if len(kept) > 1 else rows
         columns = {name: ordered[name].combine_chunks() for name in ordered.column_names}
-        yield PlainRows(columns, positions[answers[order]])
+        if units.frames is not None:
+            columns["frame"] = units.frames.take(pa.array(of_unit[order]))
+        yield PlainRows(columns, positions[units.answers[of_unit[order]]])
+    if units.frames is not None:
+        yield from _empty_frames(units, plain, positions)
 
 
-def _table(texts: pa.Array, jobs: Sequence[str]) -> dict[str, pa.StructArray]:
+def _answers(texts: pa.Array, jobs: Sequence[str]) -> _Units:
+    read = _table(texts, pa.schema([(job, _JOB) for job in jobs]))
+    return _Units(read, np.arange(len(texts)), _in_order(texts, read))
+
+
+def _frames(texts: pa.Array, jobs: Sequence[str]) -> _Units:
+    """Read answers of frames, their keys turned to values: a schema cannot name thousands of frames.
+
+    Only a key stands between a comma and a colon, as strings hold no bare quotes. A key of digits that is no frame's
+    gives text that is no JSON, or fields that the schema does not have.
+    """
+    lists = pc.replace_substring_regex(texts, _FRAME_FIRST, r'{"frames":[{"frame":\1,"jobs":')
+    lists = pc.replace_substring_regex(lists, _FRAME_NEXT, r'},{"frame":\1,"jobs":')
+    lists = pc.replace_substring_regex(lists, r"\}$", "}]}")
+    frame = pa.struct([("frame", pa.int64()), ("jobs", pa.struct([(job, _JOB) for job in jobs]))])
+    read = _table(lists, pa.schema([("frames", pa.list_(frame))]))["frames"]
+    units, answers = pc.list_flatten(read), pc.list_parent_indices(read).to_numpy(zero_copy_only=False)
+    held = pc.struct_field(units, "jobs")
+    by_job = {job: pc.struct_field(held, job) for job in jobs}
+    number = pc.struct_field(units, "frame")
+    several = np.sum([~_null(job) for job in by_job.values()], axis=0) > 1  # their order within a frame is not known
+    pairs = pd.DataFrame({"answer": answers, "frame": number.to_numpy(zero_copy_only=False)})
+    plain = ~(_null(held) | _null(number) | several | pairs.duplicated(keep=False).to_numpy())
+    return _Units(by_job, answers.astype(np.int64), plain, number)
+
+
+def _empty_frames(units: _Units, plain: Flags, positions: Whole) -> Iterator[PlainRows]:
+    """Give answers with frames that hold no job the row that says so, after their others."""
+    empty = plain & np.all([_null(job) for job in units.jobs.values()], axis=0)
+    answers, numbers = units.answers[empty], units.frames.to_numpy(zero_copy_only=False)[empty]  # type: ignore[union-attr]
+    if not len(answers):
+        return
+    heads = np.flatnonzero((np.diff(answers, prepend=-1) != 0) | (np.diff(numbers, prepend=-1) != 1))
+    tails = np.append(heads[1:], len(answers)) - 1
+    runs: dict[int, list[list[int]]] = {}
+    for answer, first, last in zip(
+        *(values.tolist() for values in (answers[heads], numbers[heads], numbers[tails])), strict=True
+    ):
+        runs.setdefault(answer, []).append([first, last])
+    texts = [encode({EMPTY_FRAMES: empty_runs}) for empty_runs in runs.values()]
+    yield PlainRows({"extra": pa.array(texts), "kind": pa.repeat(LABEL, len(texts))}, positions[list(runs)])
+
+
+def _table(texts: pa.Array, schema: pa.Schema) -> dict[str, pa.Array]:
     # Texts begin with { and end with }, and no JSON document holds } followed by {: as many documents as texts means
     # one each. JSON strings hold no raw line breaks: those of a text are layout.
     lines = [text.replace("\n", " ").replace("\r", " ") for text in texts.to_pylist()]
@@ -138,13 +232,11 @@ def _table(texts: pa.Array, jobs: Sequence[str]) -> dict[str, pa.StructArray]:
     read = pj.read_json(
         pa.BufferReader(body),
         read_options=pj.ReadOptions(block_size=max(1 << 20, 4 * max(map(len, lines)) + 2)),
-        parse_options=pj.ParseOptions(
-            explicit_schema=pa.schema([(job, _JOB) for job in jobs]), unexpected_field_behavior="error"
-        ),
+        parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
     )
     if len(read) != len(lines):
         raise pa.ArrowInvalid("an answer holds other than one document")
-    return {job: pa.concat_arrays(read[job].chunks) for job in jobs}
+    return {name: pa.concat_arrays(read[name].chunks) for name in schema.names}
 
 
 def _in_order(texts: pa.Array, table: Mapping[str, pa.StructArray]) -> Flags:
