@@ -8,6 +8,7 @@ import pandas as pd
 
 from pandas_kili import errors
 from pandas_kili.accessor import KiliAccessor, KiliFrame, MutationOptions, kili
+from pandas_kili.annotations import ANNOTATION_SCHEMA, to_json_response
 from pandas_kili.catalog.assets import DEFAULT_FIELDS
 from pandas_kili.errors import *  # noqa: F403 - the tree of errors is public as a whole
 from pandas_kili.filters import AssetFilters
@@ -18,6 +19,7 @@ from pandas_kili.session import Client
 __version__ = "0.1.0"
 
 __all__ = [
+    "ANNOTATION_SCHEMA",
     "DEFAULT_FIELDS",
     "AssetFilters",
     "Client",
@@ -29,6 +31,7 @@ __all__ = [
     "kili",
     "read_kili",
     "scan_batches",
+    "to_json_response",
     *errors.__all__,
 ]
 

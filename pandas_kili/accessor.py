@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, cast
+import os
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
 
 import pandas as pd
+import pyarrow as pa
 
+from pandas_kili.agreement import SUBMITTED, agreement, disagreements
+from pandas_kili.annotations import annotations_table, labels_table
 from pandas_kili.append import append_rows
 from pandas_kili.changes import AWAY, TO_QUEUE, TO_REVIEW
+from pandas_kili.media import download_media
+from pandas_kili.metadata import metadata_table
 from pandas_kili.session import Client
-from pandas_kili.write import Options, change_external_ids, move, report_of, update_properties
+from pandas_kili.write import Options, Work, change_external_ids, move, report_of, update_properties
 
 
 class MutationOptions(TypedDict, total=False):
@@ -302,6 +308,186 @@ is_used_for_consensus, is_honeypot : label, optional
         ['ONGOING', 'ONGOING']
         """
         return cast("KiliFrame", move(self._frame, TO_QUEUE, Options(project_id, **options)))
+
+    def download_media(
+        self,
+        local_media_dir: str | os.PathLike[str] | None = None,
+        *,
+        project_id: str | None = None,
+        client: Client | None = None,
+        disable_tqdm: bool | None = None,
+    ) -> KiliFrame:
+        """Store the media of the assets in a folder, and put their paths in the place of the URLs.
+
+        Parameters
+        ----------
+        local_media_dir : str or path, optional
+            The folder; by default ``~/.cache/kili/projects/<project_id>/assets``.
+        project_id : str, optional
+            Project of the assets; by default the one that the frame was read from.
+        client : Client, optional
+            Connection to use; by default one that the environment describes.
+        disable_tqdm : bool, optional
+            Switch the progress bar off or on; by default it is shown in notebooks and terminals.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With paths in ``content``, and in ``jsonContent`` of rich text and of videos made of frames.
+
+        Raises
+        ------
+        KiliDownloadError
+            Once all else is on disk, where something could not be fetched; its ``failures`` name the assets, its
+            ``frame`` is what would have been returned.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, fields=["id", "externalId", "content"], first=1)
+        >>> df.assign(content="no URL, so left as it is").kili.download_media()["content"].tolist()
+        ['no URL, so left as it is']
+        """
+        source = Work(self._frame, Options(project_id)).need_project_id("to say whose media they are")
+        out = download_media(
+            self._frame, source, local_media_dir=local_media_dir, client=client, disable_tqdm=disable_tqdm
+        )
+        return cast("KiliFrame", out)
+
+    def labels(self, fields: Iterable[str] | None = None) -> pd.DataFrame:
+        """Lay the labels of the assets out, one row per label.
+
+        Parameters
+        ----------
+        fields : iterable of str, optional
+            Dotted fields of the label to keep, in this order, such as ``author.email``; by default all that were read.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``assetId`` and ``externalId``, then the fields of the label, all `pandas.ArrowDtype`. The index repeats
+            that of the asset, so that ``df.join(...)`` works; assets without labels give no row.
+
+        Raises
+        ------
+        KiliFieldError
+            Where the frame holds no labels, or they lack a field that is asked for.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, status_in=["LABELED"], first=2)
+        >>> df.kili.labels(["author.email"]).columns.tolist()
+        ['assetId', 'externalId', 'author.email']
+        """
+        return labels_table(self._frame, fields)
+
+    def annotations(self, json_interface: Mapping[str, Any] | str | None = None) -> pd.DataFrame:
+        """Lay the answers of labels out: one row per annotation, or per class chosen, text, comparison or rank given.
+
+        Parameters
+        ----------
+        json_interface : mapping or str, optional
+            The ``jsonInterface`` of the project, which names the ML task of each job; without it, the structure of the
+            answer tells.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns of `pandas_kili.ANNOTATION_SCHEMA`, whatever the project; what does not apply is null, what
+            could not be read is a row with its reason in ``problem``. The index repeats that of the asset.
+
+        Raises
+        ------
+        KiliFieldError
+            Where the frame holds no labels with their ``jsonResponse``.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, status_in=["LABELED"], first=2)
+        >>> df.kili.annotations()[["job", "category"]].drop_duplicates().shape[1]
+        2
+        """
+        return annotations_table(self._frame, json_interface)
+
+    def metadata(self, schema: Mapping[str, pa.DataType] | None = None) -> pd.DataFrame:
+        """Lay the keys of ``jsonMetadata`` out as typed columns, row by row.
+
+        Parameters
+        ----------
+        schema : mapping of str to pyarrow.DataType, optional
+            Types of keys whose values do not tell them, such as ``{"taken": pa.timestamp("ms")}``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            On the same index, a `pandas.ArrowDtype` column per key. Keys of several types hold JSON text.
+
+        Raises
+        ------
+        KiliFieldError
+            Where the frame has no ``jsonMetadata``.
+        KiliValidationError
+            For metadata that is not a JSON object, or a value that does not fit the schema, naming rows.
+
+        Examples
+        --------
+        >>> pd.DataFrame({"jsonMetadata": ['{"site": "Lyon", "floor": 3}', None]}).kili.metadata()["floor"].tolist()
+        [3, <NA>]
+        """
+        return metadata_table(self._frame, schema)
+
+    def agreement(self, *, label_types: Collection[str] = SUBMITTED, iou_threshold: float = 0.5) -> pd.DataFrame:
+        """Measure how far labelers agree, two by two and job by job.
+
+        Parameters
+        ----------
+        label_types : collection of str
+            Labels of other types are left out. Of each labeler the latest label of an asset counts.
+        iou_threshold : float
+            Overlap, from 0 to 1, from which two matched boxes count as the same object.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per pair of labelers and job; see `pandas_kili.agreement.agreement` for its columns.
+
+        Raises
+        ------
+        KiliFieldError
+            Where the frame lacks labels, answers or authors.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, status_in=["LABELED"], first=10)
+        >>> "labeler_a" in df.kili.agreement()
+        True
+        """
+        return agreement(self._frame, label_types=label_types, iou_threshold=iou_threshold)
+
+    def disagreements(self, *, label_types: Collection[str] = SUBMITTED, iou_threshold: float = 0.5) -> KiliFrame:
+        """Return the assets whose labelers disagree, those that disagree most first.
+
+        Parameters
+        ----------
+        label_types, iou_threshold
+            As for `agreement`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Rows of the frame with their index, and ``disagreement`` (``double``, above 0, at most 1).
+
+        Raises
+        ------
+        KiliFieldError
+            Where the frame lacks labels, answers or authors.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, status_in=["LABELED"], first=10)
+        >>> "disagreement" in df.kili.disagreements()
+        True
+        """
+        return cast("KiliFrame", disagreements(self._frame, label_types=label_types, iou_threshold=iou_threshold))
 
 
 if TYPE_CHECKING:

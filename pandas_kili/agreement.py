@@ -20,7 +20,7 @@ from pandas_kili.annotations.schema import ANNOTATION, CATEGORY, CHOICE, RANK, T
 from pandas_kili.annotations.table import annotations_table
 from pandas_kili.errors import KiliFieldError
 
-_SUBMITTED = ("DEFAULT", "REVIEW")
+SUBMITTED = ("DEFAULT", "REVIEW")
 _NEEDED = (
     *("author", "kind", "job", "mlTask", "parentMid", "frame", "page", "category", "text", "rank", "elements"),
     *("firstId", "secondId", "beginId", "beginOffset", "endId", "endOffset", "xmin", "ymin", "xmax", "ymax"),
@@ -44,7 +44,7 @@ Row = dict[str, Any]
 
 
 def agreement(
-    frame: pd.DataFrame, *, label_types: Collection[str] = _SUBMITTED, iou_threshold: float = 0.5
+    frame: pd.DataFrame, *, label_types: Collection[str] = SUBMITTED, iou_threshold: float = 0.5
 ) -> pd.DataFrame:
     """Measure how far labelers agree, two by two and job by job.
 
@@ -118,7 +118,7 @@ def agreement(
 
 
 def disagreements(
-    frame: pd.DataFrame, *, label_types: Collection[str] = _SUBMITTED, iou_threshold: float = 0.5
+    frame: pd.DataFrame, *, label_types: Collection[str] = SUBMITTED, iou_threshold: float = 0.5
 ) -> pd.DataFrame:
     """Return the assets whose labelers disagree, those that disagree most first.
 

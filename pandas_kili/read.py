@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import numbers
+import os
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any, Literal, Unpack, overload
 
@@ -12,11 +14,12 @@ import pandas as pd
 import pyarrow as pa
 
 from pandas_kili.catalog.assets import DEFAULT_FIELDS
-from pandas_kili.errors import KiliFilterError
+from pandas_kili.errors import KiliFieldError, KiliFilterError
 from pandas_kili.exact import Consistency
 from pandas_kili.filters import AssetFilters, Query, asset_query
 from pandas_kili.frame import asset_schema, concatenate, to_pandas, validate_frame
 from pandas_kili.label_answers import BEHIND, INLINE
+from pandas_kili.media.download import download_media as store_locally
 from pandas_kili.pages import Crawl, count_matching, find_project, merged
 from pandas_kili.progress import progress_bar
 from pandas_kili.selection import Fields, Selection, select
@@ -33,6 +36,8 @@ def read_kili(
     first: int | None = ...,
     skip: int = ...,
     chunksize: None = ...,
+    download_media: bool = ...,
+    local_media_dir: str | os.PathLike[str] | None = ...,
     validate: bool | Literal["warn"] = ...,
     disable_tqdm: bool | None = ...,
     client: Client | None = ...,
@@ -46,18 +51,22 @@ def read_kili(
     first: int | None = ...,
     skip: int = ...,
     chunksize: int,
+    download_media: bool = ...,
+    local_media_dir: str | os.PathLike[str] | None = ...,
     validate: bool | Literal["warn"] = ...,
     disable_tqdm: bool | None = ...,
     client: Client | None = ...,
     **filters: Unpack[AssetFilters],
 ) -> Iterator[pd.DataFrame]: ...
-def read_kili(
+def read_kili(  # noqa: PLR0913 - what a reader of assets is asked for
     project_id: str,
     *,
     fields: Fields = DEFAULT_FIELDS,
     first: int | None = None,
     skip: int = 0,
     chunksize: int | None = None,
+    download_media: bool = False,
+    local_media_dir: str | os.PathLike[str] | None = None,
     validate: bool | Literal["warn"] = True,
     disable_tqdm: bool | None = None,
     client: Client | None = None,
@@ -80,6 +89,12 @@ def read_kili(
     chunksize : int, optional
         Give an iterator of frames of so many rows (the last may be shorter), all of one schema, the memory bounded by
         the chunk. A project without matching assets gives one empty frame.
+    download_media : bool
+        Store the medium of each asset in a folder, and put its path into ``content``, which must be among the fields;
+        for video frames and rich text into ``jsonContent``, which is added where assets have one. What was fetched
+        whole by an earlier call is not fetched again.
+    local_media_dir : str or path, optional
+        The folder; by default ``~/.cache/kili/projects/<project_id>/assets``.
     validate : bool or "warn"
         Whether to hold the frame to `asset_schema`: raise all failures at once, or warn of them, or not look.
     disable_tqdm : bool, optional
@@ -108,7 +123,7 @@ def read_kili(
     KiliValidationError
         Where the data does not fit the schema.
     KiliDownloadError
-        Where a label's answer lies behind a URL and could not be fetched.
+        Where a label's answer lies behind a URL and could not be fetched, or a medium that is to be downloaded.
     KiliAuthenticationError, KiliConnectionError, KiliGraphQLError
         Where the server cannot be asked.
 
@@ -135,8 +150,12 @@ def read_kili(
     fields = fields if isinstance(fields, (Mapping, str)) else tuple(fields)
     select(fields)
     query = asset_query(project_id, filters)
-    read = _Read(client or default_client(), query, fields, skip=skip, first=first, disable_tqdm=disable_tqdm)
-    return read.frame(validate) if chunksize is None else read.frames(chunksize, validate)
+    client = client or default_client()
+    finish = _Finish(validate, fields)
+    if download_media:
+        finish = _Download(validate, fields, client, project_id, local_media_dir, disable_tqdm)
+    read = _Read(client, query, finish.fields, skip=skip, first=first, disable_tqdm=disable_tqdm)
+    return read.frame(finish) if chunksize is None else read.frames(chunksize, finish)
 
 
 def count_assets(project_id: str, *, client: Client | None = None, **filters: Unpack[AssetFilters]) -> int:
@@ -246,6 +265,45 @@ def _checked(
     return first and int(first), int(skip), rows and int(rows)
 
 
+class _Finish:
+    """What is done to every frame before it is handed over: it is held to its schema."""
+
+    def __init__(self, mode: bool | Literal["warn"], fields: Fields) -> None:
+        self.mode, self.fields = mode, fields
+        self.schema = asset_schema(fields) if mode else None
+
+    def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
+        if self.schema is not None:
+            validate_frame(frame, self.schema, self.mode)
+        return frame
+
+
+class _Download(_Finish):
+    """The same, after the media are on disk."""
+
+    def __init__(
+        self,
+        mode: bool | Literal["warn"],
+        fields: Fields,
+        client: Client,
+        project_id: str,
+        folder: str | os.PathLike[str] | None,
+        disable_tqdm: bool | None,
+    ) -> None:
+        super().__init__(mode, fields)
+        if "content" not in fields:
+            raise KiliFieldError("download_media=True needs 'content' among the fields.", field="content")
+        self.download = functools.partial(
+            store_locally, project_id=project_id, local_media_dir=folder, client=client, disable_tqdm=disable_tqdm
+        )
+        self.unwanted = [name for name in ("id", "externalId") if name not in fields]  # files are named by them
+        types = fields if isinstance(fields, Mapping) else dict.fromkeys(fields)
+        self.fields = {**types, **dict.fromkeys(self.unwanted)}
+
+    def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return super().__call__(self.download(frame).drop(columns=self.unwanted))
+
+
 class _Read:
     """One read: what is asked, and its faces: tables, a frame, frames."""
 
@@ -258,25 +316,19 @@ class _Read:
         self.schema = select(fields).schema
         self.found = Consistency()
 
-    def frame(self, mode: bool | Literal["warn"]) -> pd.DataFrame:
+    def frame(self, finish: _Finish) -> pd.DataFrame:
         """Return all rows."""
-        frame = to_pandas(concatenate(self.tables(), self.schema), self._attrs())
-        if mode:
-            validate_frame(frame, asset_schema(self.fields), mode)
-        return frame
+        return finish(to_pandas(concatenate(self.tables(), self.schema), self._attrs()))
 
-    def frames(self, rows: int, mode: bool | Literal["warn"]) -> Iterator[pd.DataFrame]:
+    def frames(self, rows: int, finish: _Finish) -> Iterator[pd.DataFrame]:
         """Yield frames of so many rows, whose indexes go on from one another."""
-        schema = asset_schema(self.fields) if mode else None
         start = 0
         with contextlib.closing(self.tables()) as tables:
             for table in _rechunk(tables, rows, self.schema):
                 frame = to_pandas(table, self._attrs())
                 frame.index = pd.RangeIndex(start, start + len(frame))
                 start += len(frame)
-                if schema is not None:
-                    validate_frame(frame, schema, mode)
-                yield frame
+                yield finish(frame)
 
     def batches(self, rows: int) -> Generator[pa.RecordBatch]:
         """Yield record batches of so many rows, the last of which may be shorter."""
