@@ -55,6 +55,8 @@ def report_of(frame: pd.DataFrame) -> pd.DataFrame:
             "this frame has no report: it belongs to the very object that a mutation returned, not to what is derived"
             " from it"
         )
+    if not report.index.equals(frame.index):
+        raise AttributeError("this frame was changed in place since the mutation, so the report is not of its rows")
     return report  # type: ignore[no-any-return]
 
 
