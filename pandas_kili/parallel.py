@@ -1,10 +1,12 @@
-"""Work done side by side, handed over in order."""
+"""Work done side by side, handed over in order or as it is done."""
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TypeVar
 
 Task = TypeVar("Task")
@@ -38,6 +40,33 @@ def in_order(
                 yield done, result
         while pending:
             yield _take(pending)
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def as_done(work: Callable[[Task], Result], tasks: Iterable[Task], *, workers: int) -> Generator[tuple[Task, Result]]:
+    """Yield each task with its result as soon as it is done, so that a slow one holds up no other.
+
+    Tasks are drawn lazily and at most four rounds of workers ahead. Closing the iterator is as for `in_order`.
+    """
+    executor = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="pandas_kili")
+    done: SimpleQueue[tuple[Task, Future[Result]]] = SimpleQueue()
+    under_way = 0
+
+    def hand_over(task: Task, future: Future[Result]) -> None:
+        done.put((task, future))
+
+    try:
+        for task in tasks:
+            executor.submit(work, task).add_done_callback(functools.partial(hand_over, task))
+            under_way += 1
+            while under_way >= 4 * workers or not done.empty():
+                under_way -= 1
+                finished, future = done.get()
+                yield finished, future.result()
+        for _ in range(under_way):
+            finished, future = done.get()
+            yield finished, future.result()
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
 

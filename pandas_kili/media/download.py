@@ -21,7 +21,7 @@ from pandas_kili.media.inspection import is_url
 from pandas_kili.media.ledger import Ledger, Part
 from pandas_kili.media.names import folded, safe_stem
 from pandas_kili.pages import find_project
-from pandas_kili.parallel import in_order
+from pandas_kili.parallel import as_done, in_order
 from pandas_kili.progress import progress_bar
 from pandas_kili.session import Client, default_client
 
@@ -290,7 +290,7 @@ class _Download:
 
     def _all(self, works: Iterable[_Work], bar: tqdm[Any]) -> None:
         workers = self.fetch.client.max_workers
-        with contextlib.closing(in_order(self._try, works, workers=workers)) as results:
+        with contextlib.closing(as_done(self._try, works, workers=workers)) as results:
             for work, reason in results:
                 bar.update(1)
                 if reason is None:

@@ -22,7 +22,7 @@ from pandas_kili.errors import (
 )
 from pandas_kili.media.kinds import TEXT
 from pandas_kili.media.plan import File, Medium
-from pandas_kili.parallel import in_order
+from pandas_kili.parallel import as_done
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -154,7 +154,7 @@ class _Bucket:
 
     def store(self, uploads: Iterable[_Upload]) -> None:
         """Store files, several at a time."""
-        work = in_order(self._try_put, self._signed(uploads), workers=self.client.max_workers)
+        work = as_done(self._try_put, self._signed(uploads), workers=self.client.max_workers)
         with contextlib.closing(work) as results:
             for (upload, _), result in results:
                 if isinstance(result, KiliError):
