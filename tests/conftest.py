@@ -5,11 +5,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from pandas_kili import ratelimit, schema, session, settings
 from pandas_kili.session import Client
 
 KEY = "key-8b1f-secret"
+
+# How long an example takes says how busy the machine is, not what the code is worth.
+hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("patient")
 
 
 def _beside(name):
