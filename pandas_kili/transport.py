@@ -17,6 +17,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
+from pandas_kili.neighbourhood import leads_inside
 from pandas_kili.ratelimit import Clock
 from pandas_kili.settings import Secret, origin
 
@@ -124,6 +125,7 @@ class Transport:
 
     def __init__(self, api_key: Secret, api_endpoint: str, verify: bool | str, clock: Clock) -> None:
         self._credential = _Credential(api_key, api_endpoint)
+        self._endpoint = api_endpoint
         self._verify = verify
         self._clock = clock
         self._pid = os.getpid()
@@ -188,6 +190,8 @@ class Transport:
         """Send, and follow redirects of a GET: by hand, as each hop decides anew whether it may have the key."""
         url = request.url
         for _ in range(self.MAX_REDIRECTS):
+            if request.method == "GET" and leads_inside(url, self._endpoint):
+                raise requests.exceptions.InvalidURL("it leads into a private network, and the endpoint is not in one")
             response = session.request(
                 request.method,
                 url,

@@ -12,7 +12,7 @@ ROWS = (
     "errors",
     "catalog.terms catalog.users catalog.projects catalog.labels catalog.issues catalog.assets catalog",
     "selection category_search filters",
-    "settings ratelimit operation transport retry answer schema session",
+    "settings neighbourhood ratelimit operation transport retry answer schema session",
     "frame exact label_answers parallel pages progress",
     "media.kinds media.inspection media.plan media.upload media.imports",
     "media.names media.ledger media.fetch media.download media",
