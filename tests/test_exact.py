@@ -5,7 +5,8 @@ import random
 import pyarrow as pa
 import pytest
 
-from pandas_kili.exact import Page, Seams, windows
+from pandas_kili import exact
+from pandas_kili.exact import Page, Seams, Window, windows
 
 
 class Project:
@@ -79,3 +80,47 @@ def test_what_matched_throughout_is_read_exactly_once(activity, ties):
         assert len(ids) == len(set(ids)), seed
         if not seams.found.in_doubt:
             assert project.throughout <= set(ids), (seed, sorted(project.throughout - set(ids)))
+
+
+def read_naively(project, activity):
+    """Read as clients do that trust offsets: page after page, until one is short."""
+    ids, skip = [], 0
+    while True:
+        project.move(activity)
+        page = project.fetch(Window(skip, 100))
+        ids += page.ids
+        skip += 100
+        if page.is_last:
+            return ids
+
+
+def schedules(number):
+    for seed in range(number):
+        chance = random.Random(seed)
+        yield Project(chance.randrange(1, 450), chance, ties=chance.choice([1, 3, 100])), chance.choice([0.5, 3, 20])
+
+
+def test_ten_thousand_random_schedules_of_other_peoples_writes_hide_no_row():
+    in_doubt = 0
+    for seed, (project, activity) in enumerate(schedules(10_000)):
+        ids, seams = read(project, activity)
+        assert len(ids) == len(set(ids)), seed
+        assert seams.found.in_doubt or project.throughout <= set(ids), seed
+        in_doubt += bool(seams.found.in_doubt)
+    assert in_doubt == 0
+
+
+def test_the_same_schedules_hide_rows_from_who_trusts_offsets():
+    wrong = 0
+    for project, activity in schedules(300):
+        ids = read_naively(project, activity)
+        wrong += len(ids) != len(set(ids)) or not project.throughout <= set(ids)
+    assert wrong > 50
+
+
+def test_a_quiet_list_costs_one_row_in_a_hundred_and_no_repair():
+    chance = random.Random(0)
+    project = Project(5000, chance)
+    ids, seams = read(project, 0)
+    assert ids == [name for name, matching in project.matching.items() if matching]
+    assert seams.found == exact.Consistency()
