@@ -7,14 +7,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pandas_kili.agreement import agreement, cohen_kappa, disagreements, match_boxes
 from pandas_kili.errors import KiliFieldError
-
-# A slow machine is no fault of the code.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def label(author, answer, created="2024-01-01", kind="DEFAULT"):
@@ -142,7 +139,6 @@ class TestBoxes:
         greedy = 9 / 11 + 1 / 19
         assert sum(match_boxes(first, second)) == pytest.approx(max(greedy, 7 / 13 + 5 / 15))
 
-    @unhurried
     @given(
         *[
             st.lists(st.tuples(*[st.integers(0, 4)] * 2, *[st.integers(1, 4)] * 2), max_size=4).map(

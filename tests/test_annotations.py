@@ -7,16 +7,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pandas_kili.annotations import ANNOTATION_SCHEMA, annotations_table, labels_table, to_json_response
 from pandas_kili.annotations.answers import AnswerReader
 from pandas_kili.annotations.plain import read_plain
 from pandas_kili.errors import KiliFieldError, KiliValidationError
-
-# A slow machine is no fault of the code.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 CORNERS = [{"x": 0.16, "y": 0.82}, {"x": 0.16, "y": 0.32}, {"x": 0.82, "y": 0.32}, {"x": 0.82, "y": 0.82}]
 TRIANGLE = [{"x": 0.1, "y": 0.1}, {"x": 0.5, "y": 0.2}, {"x": 0.3, "y": 0.6}]
@@ -386,7 +383,6 @@ def of(draw, build):
     return draw(build())
 
 
-@unhurried
 @given(st.lists(of(lambda: st.one_of(all_jobs, frames)), min_size=1, max_size=3))
 def test_any_answer_comes_back_as_it_was(answers):
     round_trip(*answers)
@@ -428,7 +424,6 @@ video_answers = st.dictionaries(st.integers(0, 12).map(str), one_job, max_size=6
 plain_answers = st.one_of(still_answers, video_answers)
 
 
-@unhurried
 @given(st.lists(of(lambda: plain_answers), min_size=1, max_size=6, unique_by=json.dumps), flags)
 def test_answers_read_many_at_once_are_read_as_each_of_them_alone(answers, escaped):
     texts = [json.dumps(answer, ensure_ascii=escaped) for answer in answers]

@@ -6,14 +6,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pandas_kili.annotations import labels_table
 from pandas_kili.errors import KiliFieldError
-
-# A slow machine is no fault of the code.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 LABELS = [
     [
@@ -117,7 +114,6 @@ class TestRows:
         assert frame.columns.tolist() == labels_table(assets()).columns.tolist()
         assert labels_table(assets().iloc[:0]).columns.tolist() == frame.columns.tolist()
 
-    @unhurried
     @given(
         st.lists(
             st.one_of(st.none(), st.lists(st.text(st.characters(codec="utf-8"), max_size=3), max_size=3)), max_size=5

@@ -6,14 +6,11 @@ import warnings
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.metadata import metadata_table
-
-# A slow machine is no fault of the code.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def table(*cells, schema=None, index=None):
@@ -156,7 +153,6 @@ scalars = st.one_of(
 values = st.one_of(scalars, st.lists(scalars, max_size=2), st.dictionaries(st.sampled_from("ab"), scalars, max_size=2))
 
 
-@unhurried
 @given(st.lists(st.dictionaries(st.sampled_from(["k", "l", "é"]), values, max_size=3), max_size=5))
 def test_no_value_is_lost(objects):
     with warnings.catch_warnings():
