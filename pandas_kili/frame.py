@@ -272,6 +272,11 @@ def asset_schema(fields: Fields = DEFAULT_FIELDS) -> pa_schema.DataFrameSchema:
         One `pandas.ArrowDtype` column per field; `id` unique and not null, marks within 0 and 1, values of few choices
         among the known ones. Other columns may be there beside them.
 
+    Raises
+    ------
+    KiliFieldError
+        For a field that Kili does not have.
+
     Examples
     --------
     >>> import pandas_kili as pk

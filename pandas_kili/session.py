@@ -150,8 +150,9 @@ class Client:
 
         Examples
         --------
-        >>> client.execute("query me { data: viewer { email } }")  # doctest: +SKIP
-        {'data': {'email': 'ada@example.com'}}
+        >>> count = "query countAssets($where: AssetWhere!) { data: countAssets(where: $where) }"
+        >>> client.execute(count, {"where": {"project": {"id": project_id}}})
+        {'data': 250}
         """
         data: dict[str, Any] = self._executed(document, variables, build=True, stop=stop).data
         return data
@@ -239,7 +240,7 @@ class Client:
 
         Examples
         --------
-        >>> "addAssetsToReview" in client.names("Mutation")  # doctest: +SKIP
+        >>> "addAssetsToReview" in client.names("Mutation")
         True
         """
         return schema_names(self.api_endpoint, self.execute).get(type_name, frozenset())
