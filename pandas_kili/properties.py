@@ -91,28 +91,27 @@ class Columns:
         raise KiliValidationError(_headline(cases), failure_cases=failures)
 
     def _misfits(self) -> list[dict[str, Any]]:
-        """Let pandera hold each column to its kind; rows are positions there, as labels may repeat."""
+        """Let pandera hold each column to its kind; rows are positions there, as labels may repeat.
+
+        It sees which cells fit and not the cells: it writes what it complains of as text, and some cannot be written.
+        """
         if all(fits.all() for fits in self._fits.values()):
             return []
         import pandera.pandas as pandera  # noqa: PLC0415 - costs more to import than the check takes
         from pandera.errors import SchemaErrors  # noqa: PLC0415
 
-        cells = {name: self.series(label).astype(object).reset_index(drop=True) for name, label in self._labels.items()}
         schema = pandera.DataFrameSchema(
             {
-                name: pandera.Column(
-                    checks=pandera.Check(_looked_up(pd.Series(fits)), error=f"expected {KINDS[name].expected}"),
-                    nullable=True,
-                )
-                for name, fits in self._fits.items()
+                name: pandera.Column(bool, pandera.Check(_itself, error=f"expected {KINDS[name].expected}"))
+                for name in self._fits
             }
         )
         try:
-            schema.validate(pd.DataFrame(cells), lazy=True)
+            schema.validate(pd.DataFrame(self._fits), lazy=True)
         except SchemaErrors as error:
-            found = zip(
-                error.failure_cases["index"], error.failure_cases["column"], error.failure_cases["check"], strict=True
-            )
+            failures = error.failure_cases
+            cells = {name: self.series(self._labels[name]).tolist() for name in failures["column"].unique()}
+            found = zip(failures["index"], failures["column"], failures["check"], strict=True)
             return [self._case(int(row), self._labels[name], cells[name][row], check) for row, name, check in found]
         return []
 
@@ -166,8 +165,8 @@ def json_text(value: Any) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=False, default=_plain)
 
 
-def _looked_up(fits: pd.Series) -> Callable[[pd.Series], pd.Series]:
-    return lambda series: fits.loc[series.index]  # pandera leaves null cells out
+def _itself(fits: pd.Series) -> pd.Series:
+    return fits
 
 
 def _short(value: Any) -> str:

@@ -1,0 +1,346 @@
+"""What cannot be written is one error that names the rows, and the server is as before."""
+
+import decimal
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from writing import client_of, filled, hurry, sent
+
+import pandas_kili as pk
+from pandas_kili.sandbox import Sandbox
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Sandbox(generation="today", max_calls_per_minute=None, unique_external_ids=False) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(server, monkeypatch):
+    hurry(monkeypatch)
+    server.clear_requests()
+    return server
+
+
+@pytest.fixture
+def refuses(sandbox):
+    """Call a verb that must be refused, see that nothing was sent or changed, and return the error."""
+
+    def call(frame, verb, *args, project=None, **kwargs):
+        projects = [project] if project else []
+        before = [sandbox.assets(one) for one in projects]
+        with pytest.raises(pk.KiliValidationError) as caught:
+            getattr(frame.kili, verb)(*args, client=client_of(sandbox), **kwargs)
+        assert sent(sandbox) == []
+        assert [sandbox.assets(one) for one in projects] == before
+        assert "\n" not in str(caught.value)
+        return caught.value
+
+    return call
+
+
+def cases(error):
+    table = error.failure_cases
+    return list(zip(table["index"], table["row"], table["column"], strict=True))
+
+
+INF = math.inf
+RECURSIVE = {}
+RECURSIVE["self"] = RECURSIVE
+BAD = {
+    "priority": [True, np.bool_(False), 1.5, "1", 2**31, -(2**31) - 1, 10**400, INF, b"1", [1], decimal.Decimal(1)],
+    "consensusMark": [1.01, -0.01, "0.5", True, INF, -INF, {}, 1j],
+    "honeypotMark": [2, -1, np.float32(1.5), "high"],
+    "isHoneypot": [1, 0, "true", 1.0, "no"],
+    "isUsedForConsensus": [1, "yes", np.int64(1)],
+    "jsonMetadata": [
+        "not JSON", '"text"', "3", "null", "", '{"a": NaN}', '{"a": -Infinity}', "[1, Infinity]", 5, 1.5, True,
+        {"a": math.nan}, {"a": [INF]}, {"a": np.float64("nan")}, {"a": np.array([1.0, np.nan])}, {1: "a"},
+        {"a": object()},
+        {"a": b"bytes"}, {"a": "\ud800"}, "{'a': 1}", '{"a": 1', RECURSIVE, {"a": {(1, 2): 3}}, b"{}", {"a": 1j},
+    ],
+    "toBeLabeledBy": ["ada@x.org", ["ada"], [None], [1], {"email": "ada@x.org"}, 3, [""], [["ada@x.org"]]],
+    "content": [1, b"x", ["x"], "\ud800"],
+    "jsonContent": [1.5, True, {"a": math.nan}],
+    "status": ["DONE", "todo", 1, ["TODO"]],
+}  # fmt: skip
+GOOD = {
+    "priority": [-(2**31), 2**31 - 1, 3.0, np.int8(4), np.float32(2.0), None],
+    "consensusMark": [0, 1, 0.5, np.float32(0.25), None],
+    "honeypotMark": [0, 1.0, None],
+    "isHoneypot": [True, np.bool_(False), None],
+    "isUsedForConsensus": [False, None],
+    "jsonMetadata": ["{}", {}, '{"a": null}', None],
+    "toBeLabeledBy": [[], ["ada@x.org"], ("ada@x.org",), {"ada@x.org"}, None],
+    "content": ["https://x.org/y.png", None],
+    "jsonContent": ["", {}, [], None],
+    "status": ["TODO", "REVIEWED", None],
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_each_cell_that_does_not_fit_is_told_at_once_and_nothing_else_is(sandbox, refuses, name):
+    cells = [*GOOD[name], *BAD[name], *GOOD[name]]
+    project, ids = filled(sandbox, len(cells))
+    labels = [f"r{i}" for i in range(len(cells))]
+    frame = pd.DataFrame({"id": ids, name: pd.Series(cells, dtype=object)}).set_axis(labels)
+    error = refuses(frame, "update_properties_in_assets", name, project=project)
+    bad = range(len(GOOD[name]), len(GOOD[name]) + len(BAD[name]))
+    assert cases(error) == [(f"r{row}", row, name) for row in bad]
+    assert f"{len(BAD[name])} values do not fit" in str(error)
+    assert f"r{bad[0]}" in str(error)
+    good = frame.iloc[[row for row in range(len(cells)) if row not in bad]]
+    if name != "status":
+        out = good.kili.update_properties_in_assets(name, client=client_of(sandbox))
+        assert set(out.kili.report["outcome"]) == {"applied"}
+
+
+def test_all_columns_and_reasons_come_in_one_error(sandbox, refuses):
+    project, ids = filled(sandbox, 4)
+    frame = pd.DataFrame(
+        {
+            "id": [ids[0], ids[0], None, "  "],
+            "p": [1.5, 1, 2, 3],
+            "meta": ["{", None, "{}", "{}"],
+            "who": [["ada@x.org"], "ada", [], None],
+        },
+        index=pd.MultiIndex.from_tuples([("a", 1), ("a", 1), ("b", 1), ("b", 2)]),
+    )
+    error = refuses(
+        frame,
+        "update_properties_in_assets",
+        priority="p",
+        json_metadata="meta",
+        to_be_labeled_by="who",
+        project=project,
+    )
+    assert sorted(cases(error), key=str) == sorted(
+        [
+            (("a", 1), 0, "p"),
+            (("a", 1), 0, "meta"),
+            (("a", 1), 1, "id"),
+            (("a", 1), 1, "who"),
+            (("b", 1), 2, "id"),
+            (("b", 2), 3, "id"),
+        ],
+        key=str,
+    )
+    assert error.failure_cases["row"].is_monotonic_increasing
+    assert len(str(error)) < 1000
+
+
+def test_a_hundred_thousand_wrong_cells_are_one_short_message(refuses):
+    frame = pd.DataFrame({"id": [f"i{i}" for i in range(20_000)], "priority": "high"})
+    error = refuses(frame, "update_properties_in_assets", "priority")
+    assert len(error.failure_cases) == 20_000
+    assert len(str(error)) < 500
+    assert "20,000 values do not fit" in str(error)
+
+
+def test_a_column_that_does_not_exist_is_told_with_the_nearest(refuses):
+    frame = pd.DataFrame({"id": ["a"], "priority_new": [1], "metadata": ["{}"], 5: [1]})
+    message = str(refuses(frame, "update_properties_in_assets", priority="prioritynew"))
+    assert "'prioritynew'" in message
+    assert "did you mean 'priority_new'" in message
+    assert "'priority_new'" in str(refuses(frame, "update_properties_in_assets", priority="zzz"))
+    assert "externalId" in str(refuses(frame, "update_properties_in_assets", "externalId"))
+    assert "change_asset_external_ids" in str(refuses(frame, "update_properties_in_assets", "externalId"))
+    assert "jsonMetadata" in str(refuses(frame, "update_properties_in_assets", "metadata"))
+    refuses(frame, "change_asset_external_ids", "name")
+    refuses(frame, "append_many_to_dataset", "project")
+    refuses(frame, "append_many_to_dataset", "project", content="url")
+    twice = pd.DataFrame([["a", 1, 2]], columns=["id", "p", "p"])
+    assert "2 columns" in str(refuses(twice, "update_properties_in_assets", priority="p"))
+    levels = pd.DataFrame([["a", 1]], columns=pd.MultiIndex.from_tuples([("id", ""), ("p", "")]))
+    refuses(levels, "update_properties_in_assets", priority=("p", ""))
+
+
+def test_naming_no_property_or_one_twice_is_an_error(refuses):
+    frame = pd.DataFrame({"id": ["a"], "priority": [1], "p": [2]})
+    assert "at least one" in str(refuses(frame, "update_properties_in_assets"))
+    assert "give one" in str(refuses(frame, "update_properties_in_assets", "priority", priority="p"))
+    empty = frame.iloc[:0]
+    refuses(empty, "update_properties_in_assets")
+    refuses(empty, "update_properties_in_assets", priority="x")
+
+
+def test_options_out_of_range_are_errors(refuses):
+    frame = pd.DataFrame({"id": ["a"], "content": ["https://x.org/1.png"]})
+    assert "'ignore'" in str(refuses(frame, "delete_many_from_dataset", errors="ignore"))
+    assert "'replace'" in str(refuses(frame, "append_many_to_dataset", "p", if_exists="replace"))
+    assert "7" in str(refuses(frame, "delete_many_from_dataset", project_id=7))
+    with pytest.raises(TypeError, match="dryrun"):
+        frame.kili.delete_many_from_dataset(dryrun=True)
+
+
+def test_rows_need_an_identity(sandbox, refuses):
+    project, ids = filled(sandbox, 2)
+    frame = pd.DataFrame({"priority": [1, 2]})
+    for verb in ("delete_many_from_dataset", "add_to_review", "send_back_to_queue"):
+        assert "neither a column 'id' nor 'externalId'" in str(refuses(frame, verb, project=project))
+    frame["id"] = [1001, 1002]
+    assert "text" in str(refuses(frame, "update_properties_in_assets", "priority", project=project))
+    frame["id"] = [ids[0], None]
+    assert cases(refuses(frame, "update_properties_in_assets", "priority", project=project)) == [(1, 1, "id")]
+    frame["externalId"] = ["n0", None]
+    assert cases(refuses(frame, "delete_many_from_dataset", project=project)) == [(1, 1, "id")]
+
+
+def test_external_ids_need_a_project(sandbox, refuses):
+    project, ids = filled(sandbox, 2)
+    frame = pd.DataFrame({"externalId": ["n0", "n1"], "priority": 1, "new": ["x", "y"]})
+    assert "project_id=" in str(refuses(frame, "update_properties_in_assets", "priority", project=project))
+    assert "project_id=" in str(refuses(frame, "delete_many_from_dataset", project=project))
+    mixed = frame.assign(id=[ids[0], None])
+    assert "project_id=" in str(refuses(mixed, "add_to_review", project=project))
+    named = frame.assign(id=ids)
+    assert "project_id=" in str(refuses(named, "change_asset_external_ids", "new", project=project))
+    assert "project_id=" in str(refuses(pd.DataFrame({"content": ["x"]}), "append_many_to_dataset", project=project))
+
+
+@pytest.mark.parametrize("verb", ["add_to_review", "send_back_to_queue", "update"])
+def test_unknown_assets_are_all_named_before_anything_is_sent(sandbox, refuses, verb):
+    project, ids = filled(sandbox, 250, labeled=range(250))
+    frame = pd.DataFrame({"id": [*ids[:120], "nobody", *ids[120:], "nothing"], "priority": 1})
+    args = ("update_properties_in_assets", "priority") if verb == "update" else (verb,)
+    error = refuses(frame, *args, project=project)
+    assert cases(error) == [(120, 120, "id"), (251, 251, "id")]
+    assert error.failure_cases["failure_case"].tolist() == ["nobody", "nothing"]
+
+
+def test_external_ids_are_exact_and_unknown_ones_are_all_named(sandbox, refuses):
+    project, ids = filled(sandbox, 12)  # n1 is part of n10 and n11
+    frame = pd.DataFrame({"externalId": ["n1", "N1", "n", "n99", "n1 "], "priority": 1})
+    error = refuses(frame, "update_properties_in_assets", "priority", project_id=project, project=project)
+    assert cases(error) == [(row, row, "externalId") for row in (1, 2, 3, 4)]
+    out = frame.iloc[:1].kili.update_properties_in_assets("priority", project_id=project, client=client_of(sandbox))
+    assert out.kili.report["id"].tolist() == [ids[1]]
+    assert [row["priority"] for row in sandbox.assets(project)] == [0, 1] + [0] * 10
+
+
+def test_an_external_id_of_several_assets_is_ambiguous(sandbox, refuses):
+    project, _ = filled(sandbox, 3)
+    more = sandbox.add_assets(project, [{"externalId": "n1"}, {"externalId": "n1"}])
+    frame = pd.DataFrame({"externalId": ["n0", "n1"], "priority": 1})
+    for verb, *args in [("update_properties_in_assets", "priority"), ("delete_many_from_dataset",)]:
+        error = refuses(frame, verb, *args, project_id=project, project=project)
+        assert cases(error) == [(1, 1, "externalId")]
+        assert "3 assets have this external id" in str(error)
+        assert "give the id" in str(error)
+    one = frame.assign(id=[None, more[0]])
+    one.kili.update_properties_in_assets("priority", project_id=project, client=client_of(sandbox))
+    assert [row["priority"] for row in sandbox.assets(project)] == [1, 0, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "given", [["id", "id"], ["externalId", "externalId"], ["id", "externalId"], ["externalId", "id"]]
+)
+def test_an_asset_given_twice_is_an_error_for_updates_and_renaming(sandbox, refuses, given):
+    project, ids = filled(sandbox, 3)
+    frame = pd.DataFrame(
+        {
+            "id": [ids[1] if name == "id" else None for name in given] + [ids[2]],
+            "externalId": ["n1" if name == "externalId" else None for name in given] + [None],
+            "priority": 1,
+            "new": ["x", "y", "z"],
+        }
+    )
+    for verb, column in [("update_properties_in_assets", "priority"), ("change_asset_external_ids", "new")]:
+        error = refuses(frame, verb, column, project_id=project, project=project)
+        assert len(error.failure_cases) == 1
+        assert "twice" in str(error)
+
+
+def test_a_frame_of_another_project_is_refused(sandbox, refuses):
+    one, ids = filled(sandbox, 3)
+    other, _ = filled(sandbox, 3, title="Other")
+    frame = pd.DataFrame({"id": ids, "externalId": ["n0", "n1", "n2"], "priority": 1, "new": ["x", "y", "z"]})
+    calls = [("update_properties_in_assets", "priority"), ("change_asset_external_ids", "new"), ("add_to_review",)]
+    for verb, *args in calls:
+        error = refuses(frame, verb, *args, project_id=other, project=other)
+        assert len(error.failure_cases) == 3
+        assert other in str(error)
+    new = frame.assign(content="https://x.org/1.png", externalId=["x", "y", "z"])
+    error = refuses(new, "append_many_to_dataset", other, project=other)
+    assert "another asset has this id" in str(error)
+    assert len(sandbox.assets(one)) == 3
+
+
+def test_an_asset_deleted_before_is_told(sandbox, refuses):
+    project, ids = filled(sandbox, 3, labeled=[0, 1, 2])
+    frame = pk.read_kili(project, fields=["id", "priority"], client=client_of(sandbox))
+    sandbox.delete_assets([ids[1]])
+    sandbox.clear_requests()
+    assert cases(refuses(frame, "update_properties_in_assets", "priority", project=project)) == [(1, 1, "id")]
+    assert cases(refuses(frame, "add_to_review", project=project)) == [(1, 1, "id")]
+
+
+@pytest.mark.parametrize(
+    ("new", "rows"),
+    [
+        (["x", "x", "y"], [1]),
+        (["x", None, "y"], [1]),
+        (["x", "n3", "y"], [1]),  # of an asset that is not in the frame
+        (["n1", "n1", "y"], [1]),  # one would keep it
+        (["x", "", "  "], [1, 2]),
+        (["x", 5, "y"], [1]),
+    ],
+)
+def test_new_external_ids_must_be_free(sandbox, refuses, new, rows):
+    project, ids = filled(sandbox, 4)
+    frame = pd.DataFrame({"id": ids[:3], "new": new})
+    error = refuses(frame, "change_asset_external_ids", "new", project_id=project, project=project)
+    assert cases(error) == [(row, row, "new") for row in rows]
+
+
+def test_a_name_that_its_holder_keeps_is_taken(sandbox, refuses):
+    project, ids = filled(sandbox, 3)
+    frame = pd.DataFrame({"id": ids[:2], "new": ["n1", "n1b"]})
+    out = frame.kili.change_asset_external_ids("new", project_id=project, client=client_of(sandbox), dry_run=True)
+    assert len(out) == 2  # the holder lets go of it
+    alone = frame.iloc[:1]
+    error = refuses(alone, "change_asset_external_ids", "new", project_id=project, project=project)
+    assert "another asset" in str(error)
+
+
+def new_assets(**columns):
+    return pd.DataFrame({"content": [f"https://x.org/{i}.png" for i in range(3)]} | columns)
+
+
+@pytest.mark.parametrize(
+    ("columns", "wrong"),
+    [
+        ({"externalId": ["a", "n1", "b"]}, [(1, "externalId")]),
+        ({"externalId": ["a", "a", "b"]}, [(1, "externalId")]),
+        ({"externalId": ["a", 7, ""]}, [(1, "externalId"), (2, "externalId")]),
+        ({"id": ["a", "a", "b"]}, [(1, "id")]),
+        ({"content": ["https://x.org/1.png", None, ""]}, [(1, "content"), (2, "content")]),
+        ({"content": ["https://x.org/1.png", "/no/such/file.png", 5]}, [(1, "content"), (2, "content")]),
+        ({"jsonMetadata": [None, "{", {"a": math.nan}]}, [(1, "jsonMetadata"), (2, "jsonMetadata")]),
+        ({"isHoneypot": [None, 1, "x"]}, [(1, "isHoneypot"), (2, "isHoneypot")]),
+        ({"status": [None, "TODO", "DONE"]}, [(2, "status")]),
+        ({"externalId": ["a", "a", "c"], "isHoneypot": [1, True, None]}, [(0, "isHoneypot"), (1, "externalId")]),
+    ],
+)
+def test_new_assets_that_do_not_fit_are_refused_together(sandbox, refuses, columns, wrong):
+    project, _ = filled(sandbox, 3)
+    error = refuses(new_assets(**columns), "append_many_to_dataset", project, project=project)
+    assert [(row, column) for _, row, column in cases(error)] == wrong
+
+
+def test_an_unknown_project_is_not_found(sandbox):
+    filled(sandbox, 1)
+    with pytest.raises(pk.KiliNotFoundError):
+        new_assets().kili.append_many_to_dataset("nowhere", client=client_of(sandbox))
+    assert sent(sandbox) == []
+
+
+def test_a_wrong_key_is_told_before_anything_is_sent(sandbox):
+    _, ids = filled(sandbox, 1)
+    client = pk.Client("wrong", sandbox.api_endpoint)
+    with pytest.raises(pk.KiliAuthenticationError):
+        pd.DataFrame({"id": ids, "priority": 1}).kili.update_properties_in_assets("priority", client=client)
+    assert sent(sandbox) == []
