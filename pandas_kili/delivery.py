@@ -150,7 +150,7 @@ def _carry(courier: _Courier, targets: Sequence[Target], *, workers: int, bar: t
                 done.result()
                 bar.update(under_way[done])
         except BaseException as interruption:
-            courier.halt(f"the call was interrupted ({type(interruption).__name__})")
+            courier.halt(_interrupted(interruption))
             raise
 
 
@@ -188,7 +188,11 @@ class _Courier:
 
     def bring(self, batch: list[Target]) -> None:
         """Bring one batch, whatever it takes."""
-        self._bring({target.asset_id: target for target in batch}, iter(range(_MOST_CUTS)))
+        try:
+            self._bring({target.asset_id: target for target in batch}, iter(range(_MOST_CUTS)))
+        except BaseException as error:
+            self.halt(_interrupted(error))  # before the next batch begins: new assets keep their order
+            raise
 
     def _bring(
         self, waiting: dict[str, Target], cuts: Iterator[int], *, sends: int = _MOST_SENDS, refused: bool = False
@@ -277,6 +281,10 @@ class _Courier:
     def _close(self, waiting: dict[str, Target], outcome: Outcome, message: str) -> None:
         self._mark(waiting, outcome, message)
         waiting.clear()
+
+
+def _interrupted(error: BaseException) -> str:
+    return f"the call was interrupted ({type(error).__name__})"
 
 
 def _was_not_taken(problem: KiliError | Cancelled) -> bool:
