@@ -121,6 +121,12 @@ def measured(work: Callable[[], Any]) -> tuple[float, float, Any]:
     return seconds, peak[0], result
 
 
+def in_turn(turn: int, contenders: dict[str, Callable[[], Any]]) -> dict[str, tuple[float, float, Any]]:
+    """Measure contenders, whoever goes first taking turns: a disk remembers what it was just made to do."""
+    names = list(contenders)[:: -1 if turn % 2 else 1]
+    return {name: measured(contenders[name]) for name in names}
+
+
 def ours_in(client: Client, project: str, kind: str, paths: list[Path]) -> None:
     """Plan and store files and register them, as one `append_many_to_dataset` does."""
     media, problems = plan_media(kind, [str(path) for path in paths], [None] * len(paths), [None] * len(paths))
@@ -189,19 +195,27 @@ def compare(server: Server, kind: str, paths: list[Path], folder: Path, repeat: 
                 for start in range(0, len(asked), 30)
                 for url in client.execute(SIGN, {"paths": asked[start : start + 30]})["urls"]
             ]
-            results = {"in requests": measured(lambda: plain.put_all(urls, paths))}  # noqa: B023 - called at once
-            results["in pandas_kili"] = measured(lambda: ours_in(client, project, kind, paths))  # noqa: B023
+            results = in_turn(
+                turn,
+                {
+                    "in requests": lambda: plain.put_all(urls, paths),  # noqa: B023 - called at once
+                    "in pandas_kili": lambda: ours_in(client, project, kind, paths),  # noqa: B023
+                },
+            )
             frame = listing(client, project)
             links = frame["content"].tolist()
-            results["out requests"] = measured(lambda: plain.get_all(links, folder / f"plain{turn}"))  # noqa: B023
-            results["out pandas_kili"] = measured(
-                lambda: download_media(
-                    frame,  # noqa: B023
-                    project,  # noqa: B023
-                    local_media_dir=folder / f"ours{turn}",  # noqa: B023
-                    client=client,
-                    disable_tqdm=True,
-                )
+            results |= in_turn(
+                turn,
+                {
+                    "out requests": lambda: plain.get_all(links, folder / f"plain{turn}"),  # noqa: B023
+                    "out pandas_kili": lambda: download_media(
+                        frame,  # noqa: B023
+                        project,  # noqa: B023
+                        local_media_dir=folder / f"ours{turn}",  # noqa: B023
+                        client=client,
+                        disable_tqdm=True,
+                    ),
+                },
             )
             check(results["out pandas_kili"][2], paths)
             for name in (f"plain{turn}", f"ours{turn}"):
@@ -217,7 +231,7 @@ def compare(server: Server, kind: str, paths: list[Path], folder: Path, repeat: 
             subprocess.run(["rm", "-r", str(folder / f"sdk{turn}")], check=True)
     return {
         name: (statistics.median(seconds for seconds, _ in found), max(memory for _, memory in found))
-        for name, found in runs.items()
+        for name, found in sorted(runs.items(), key=lambda run: (run[0].split()[0], run[0].split()[1] != "requests"))
     }
 
 
@@ -281,8 +295,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=8192, help="bytes of a small file")
     parser.add_argument("--large", type=int, default=256, help="MB of the large file, 0 for none")
     parser.add_argument("--full", action="store_true", help="a large file of 1 GB")
-    parser.add_argument("--latency", type=float, nargs="*", default=[0.0, 0.05], help="seconds of each request")
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument(
+        "--latency", type=float, nargs="*", default=[0.0, 0.05], help="seconds of each request of small files"
+    )
+    parser.add_argument("--repeat", type=int, default=4)
     parser.add_argument("--sdk-python", help="interpreter of an environment with the official SDK")
     options = parser.parse_args()
     large = 1024 if options.full else options.large

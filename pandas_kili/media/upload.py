@@ -216,18 +216,26 @@ class _Bucket:
         if (urlsplit(address).hostname or "").endswith(".blob.core.windows.net"):
             headers["x-ms-blob-type"] = "BlockBlob"
         if isinstance(file.source, bytes):
-            self.client.put(address, file.source, headers, stop=self.stop)
-            self.progress(file.size)
+            self._send_bytes(file.source, address, headers)
             return
         with file.source.open("rb") as source:
             if os.fstat(source.fileno()).st_size != file.size:
                 raise KiliValidationError(f"{file.source} has changed since it was looked at.")
+            if file.size <= _PIECE:
+                self._send_bytes(source.read(), address, headers)
+                return
             reader: Any = _WatchedReader(source, self)
             try:
                 self.client.put(address, reader, headers, stop=self.stop)
             except BaseException:
                 reader.take_back()
                 raise
+
+    def _send_bytes(self, data: bytes, address: str, headers: dict[str, str]) -> None:
+        if self.stop.is_set():
+            raise CancelledError
+        self.client.put(address, data, headers, stop=self.stop)
+        self.progress(len(data))
 
     def progress(self, size: int) -> None:
         """Tell the bar of bytes that have gone."""
