@@ -1,0 +1,86 @@
+"""Run all questions that have a goal, and print one table: `python -m benchmarks [--quick] [--only NAME ...]`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+import re
+import shlex
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.contest import HEAD, SDK, Line, Terms, add_options
+
+QUESTIONS = (
+    "parse",
+    "read_cpu",
+    "read_wall",
+    "answers",
+    "chunks",
+    "mutations",
+    "append",
+    "importing",
+    "sustained",
+)
+OTHERS = {  # they have tables of their own
+    "annotations": "annotations a second: `python -m benchmarks.annotations`",
+    "files": "files in and out: `python -m benchmarks.files`",
+    "write_prepare": "preparing rows for a mutation: `python -m benchmarks.write_prepare`",
+}
+_README = Path(__file__).with_name("README.md")
+_TABLE = re.compile(r"(?<=<!-- table -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+
+def main() -> None:
+    """Ask, print, and write down where that is wanted."""
+    options = _options()
+    terms = Terms(options.quick, options.sdk_python)
+    print(HEAD, flush=True)
+    lines: list[Line] = []
+    for name in options.only or QUESTIONS:
+        start = time.monotonic()
+        found = importlib.import_module(f"benchmarks.{name}").ask(terms)
+        for line in found:
+            print(line.text(), flush=True)
+        print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
+        lines += found
+    if options.write:
+        _write(lines)
+
+
+def _options() -> argparse.Namespace:
+    others = "\n".join(f"  {text}" for name, text in OTHERS.items() if Path(__file__).with_name(f"{name}.py").exists())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=f"not among them:\n{others}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+    parser.add_argument("--only", nargs="+", choices=QUESTIONS, metavar="NAME", help=", ".join(QUESTIONS))
+    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
+    return parser.parse_args()
+
+
+def _write(lines: list[Line]) -> None:
+    table = "\n".join([HEAD, *(line.text() for line in lines)])
+    text = f"\n`{_command()}`, on {_machine()}.\n\n{table}\n\n"
+    _README.write_text(_TABLE.sub(lambda _: text, _README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _command() -> str:
+    words = [word for word in sys.argv[1:] if not word.startswith("--sdk-python") and not Path(word).is_file()]
+    return shlex.join(["python", "-m", "benchmarks", *words])
+
+
+def _machine() -> str:
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("pandas", "pyarrow", "requests", "orjson"))
+    return f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {libraries}, kili {SDK}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The tasks, done by this package."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+import pandas_kili as pk
+from benchmarks.canned import asset_id
+from benchmarks.contenders import sizes
+from benchmarks.meter import measured, serve
+from pandas_kili.exact import Window
+from pandas_kili.frame import concatenate, to_pandas
+from pandas_kili.pages import Crawl
+from pandas_kili.parallel import in_order
+from pandas_kili.ratelimit import Clock
+from pandas_kili.selection import select
+
+if TYPE_CHECKING:
+    import threading
+
+    import pyarrow as pa
+
+UNLIMITED = 1_000_000
+
+
+def parse(pages: int) -> dict[str, Any]:
+    """Turn the bytes of pages into a frame, by what a read does with them."""
+    bodies = sizes.bodies(pages)
+    selection = select(pk.DEFAULT_FIELDS, also=("id", "createdAt"))
+    crawl = Crawl(pk.Client("key", "http://localhost/graphql"), "", {}, selection)
+    _frame(crawl, bodies[:1])
+    cost = measured(lambda: _frame(crawl, bodies))
+    return cost | {"result": len(cost["result"])}
+
+
+def _frame(crawl: Crawl, bodies: list[bytes]) -> pd.DataFrame:
+    schema = crawl.selection.schema
+    return to_pandas(concatenate(_tables(crawl, bodies), schema), {})
+
+
+def _tables(crawl: Crawl, bodies: list[bytes]) -> list[pa.Table]:
+    windows = [Window(sizes.PAGE * number, sizes.PAGE) for number in range(len(bodies))]
+    served = list(zip(windows, bodies, strict=True))
+    blocks = [served[start : start + sizes.BLOCK] for start in range(0, len(served), sizes.BLOCK)]
+    names = crawl.selection.schema.names
+    parsed = in_order(crawl._parse, blocks, workers=2)  # noqa: SLF001 - the very code that reads
+    return [page.table.select(names) for _, pages in parsed for page in pages]
+
+
+def read(endpoint: str, key: str, project: str, *, workers: int = 8, warm: int = 200) -> dict[str, Any]:
+    """Read all assets with their labels, after a small read that imports what is imported late."""
+    client = pk.Client(key, endpoint, max_calls_per_minute=UNLIMITED, max_workers=workers)
+    if warm:
+        pk.read_kili(project, client=client, first=warm)
+    cost = measured(lambda: pk.read_kili(project, client=client))
+    return cost | {"result": len(cost["result"])}
+
+
+def chunks(endpoint: str, key: str, project: str, *, rows: int) -> dict[str, Any]:
+    """Walk through all assets in chunks."""
+    client = pk.Client(key, endpoint, max_calls_per_minute=UNLIMITED)
+    fields = ["id", "externalId", "status", "createdAt", "content", "jsonMetadata", "priority"]
+    pk.read_kili(project, fields=fields, client=client, first=200)
+    return measured(lambda: _walk(project, fields, rows, client))
+
+
+def _walk(project: str, fields: list[str], rows: int, client: pk.Client) -> int:
+    return sum(len(chunk) for chunk in pk.read_kili(project, fields=fields, chunksize=rows, client=client))
+
+
+def mutate(endpoint: str, key: str, project: str, *, verb: str, rows: int) -> dict[str, Any]:
+    """Change rows of a frame, by the limit that is the default; the schema was asked for before, as by the SDK."""
+    client = pk.Client(key, endpoint)
+    client.names("Mutation")
+    frame = pd.DataFrame(
+        {
+            "id": [asset_id(row) for row in range(rows)],
+            "priority": range(rows),
+            "new": [f"renamed-{row}" for row in range(rows)],
+        }
+    )
+    verbs = {
+        "update": lambda: frame.kili.update_properties_in_assets("priority", project_id=project, client=client),
+        "rename": lambda: frame.kili.change_asset_external_ids("new", project_id=project, client=client),
+        "review": lambda: frame.kili.add_to_review(project_id=project, client=client),
+    }
+    cost = measured(verbs[verb])
+    return cost | {"result": int((cost["result"].kili.report["outcome"] == "applied").sum())}
+
+
+def append(endpoint: str, key: str, project: str, *, rows: int) -> dict[str, Any]:
+    """Append hosted images with external ids and metadata."""
+    client = pk.Client(key, endpoint, max_calls_per_minute=UNLIMITED)
+    client.names("Mutation")
+    frame = pd.DataFrame(sizes.appended(rows))
+    cost = measured(lambda: _append(frame, project, client))
+    return cost | {"result": len(cost["result"])}
+
+
+def _append(frame: pd.DataFrame, project: str, client: pk.Client) -> pd.DataFrame:
+    return frame.kili.append_many_to_dataset(project, client=client)
+
+
+def sustained(endpoint: str, key: str, project: str, *, speed: float) -> dict[str, Any]:
+    """Read as long as the limit of calls lasts, on a clock that runs so many times faster."""
+    client = pk.Client(key, endpoint)
+    client.names("Label")
+    client._use_clock(_FastClock(speed))  # noqa: SLF001 - as the tests do
+    cost = measured(lambda: pk.read_kili(project, fields=["id", "status"], client=client, validate=False))
+    return cost | {"result": len(cost["result"])}
+
+
+class _FastClock(Clock):
+    def __init__(self, speed: float) -> None:
+        self.speed = speed
+
+    def now(self) -> float:
+        return time.monotonic() * self.speed
+
+    def wait(self, seconds: float, stop: threading.Event | None = None) -> None:
+        if stop is None:
+            time.sleep(seconds / self.speed)
+        elif stop.wait(seconds / self.speed):
+            raise CancelledError
+
+
+if __name__ == "__main__":
+    serve(
+        {
+            "parse": parse,
+            "read": read,
+            "chunks": chunks,
+            "mutate": mutate,
+            "append": append,
+            "sustained": sustained,
+        }
+    )

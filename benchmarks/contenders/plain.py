@@ -1,0 +1,74 @@
+"""The least that must be done: bytes fetched and thrown away, pages parsed and thrown away, imports alone."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from typing import Any
+
+from benchmarks.contenders import sizes
+from benchmarks.meter import measured, serve
+
+_QUERY = """query assets($where: AssetWhere!, $first: PageSize!, $skip: Int!) {
+  data: assets(where: $where, skip: $skip, first: $first) { id } }"""
+_STRIDE = 99  # windows overlap by a row, as those of an exact read
+
+
+def parse_orjson(pages: int) -> dict[str, Any]:
+    """Parse each page, and let go of it."""
+    import orjson  # noqa: PLC0415 - only here
+
+    bodies = sizes.bodies(pages)
+
+    def work() -> int:
+        return sum(1 for body in bodies if orjson.loads(body))
+
+    work()
+    return measured(work)
+
+
+def parse_dicts(pages: int) -> dict[str, Any]:
+    """Do with each page what the official SDK does, and make a frame in the end."""
+    import pandas as pd  # noqa: PLC0415 - only here
+
+    bodies = sizes.bodies(pages)
+
+    def work() -> pd.DataFrame:
+        return pd.DataFrame([asset for body in bodies for asset in _assets(body)])
+
+    cost = measured(work)
+    return cost | {"result": len(cost["result"])}
+
+
+def _assets(body: bytes) -> list[dict[str, Any]]:
+    assets: list[dict[str, Any]] = json.loads(body)["data"]["data"]
+    for asset in assets:
+        asset["jsonMetadata"] = json.loads(asset["jsonMetadata"])
+        for label in asset["labels"]:
+            label["jsonResponse"] = json.loads(label["jsonResponse"])
+    return assets
+
+
+def fetch(endpoint: str, key: str, project: str, *, count: int) -> dict[str, Any]:
+    """Fetch the pages that an exact read fetches, one after the other, by one `requests.Session`."""
+    import requests  # noqa: PLC0415 - only here
+
+    session = requests.Session()
+    headers = {"Authorization": f"X-API-Key: {key}"}
+
+    def post(skip: int) -> int:
+        variables = {"where": {"project": {"id": project}}, "first": sizes.PAGE, "skip": skip}
+        content = {"query": _QUERY, "variables": variables}
+        return len(session.post(endpoint, json=content, headers=headers).content)
+
+    post(0)
+    return measured(lambda: sum(post(skip) for skip in range(0, count - 1, _STRIDE)))
+
+
+def imports(modules: list[str]) -> dict[str, Any]:
+    """Import modules, in an interpreter that has nothing of theirs."""
+    return measured(lambda: [importlib.import_module(name).__name__ for name in modules])
+
+
+if __name__ == "__main__":
+    serve({"parse_orjson": parse_orjson, "parse_dicts": parse_dicts, "fetch": fetch, "imports": imports})

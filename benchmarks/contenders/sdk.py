@@ -1,0 +1,57 @@
+"""The tasks, done by the official SDK, which needs an interpreter of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kili.client import Kili
+
+from benchmarks.canned import asset_id
+from benchmarks.contenders import sizes
+from benchmarks.meter import measured, serve
+
+
+def _kili(endpoint: str, key: str) -> Kili:
+    return Kili(key, endpoint, disable_tqdm=True)
+
+
+def read(endpoint: str, key: str, project: str) -> dict[str, Any]:
+    """Read all assets with their labels, which it does by default, after a small read."""
+    kili = _kili(endpoint, key)
+    kili.assets(project, first=1)
+    cost = measured(lambda: kili.assets(project))
+    return cost | {"result": len(cost["result"])}
+
+
+def mutate(endpoint: str, key: str, project: str, *, verb: str, rows: int) -> dict[str, Any]:
+    """Change assets, given their ids; the project is not asked for then."""
+    del project
+    kili = _kili(endpoint, key)
+    ids = [asset_id(row) for row in range(rows)]
+    verbs = {
+        "update": lambda: kili.update_properties_in_assets(ids, priorities=list(range(rows))),
+        "rename": lambda: kili.change_asset_external_ids([f"renamed-{row}" for row in range(rows)], ids),
+        "review": lambda: kili.add_to_review(ids),
+    }
+    cost = measured(verbs[verb])
+    result = cost["result"]
+    return cost | {"result": len(result["succeeded"] if isinstance(result, dict) else result)}
+
+
+def append(endpoint: str, key: str, project: str, *, rows: int) -> dict[str, Any]:
+    """Append hosted images with external ids and metadata."""
+    kili = _kili(endpoint, key)
+    given = sizes.appended(rows)
+    cost = measured(
+        lambda: kili.append_many_to_dataset(
+            project,
+            content_array=given["content"],
+            external_id_array=given["externalId"],
+            json_metadata_array=given["jsonMetadata"],
+        )
+    )
+    return cost | {"result": len(cost["result"]["asset_ids"])}
+
+
+if __name__ == "__main__":
+    serve({"read": read, "mutate": mutate, "append": append})

@@ -1,0 +1,25 @@
+"""What all contenders are given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.canned import Assets
+
+PAGE = 100
+BLOCK = 16
+
+
+def bodies(pages: int) -> list[bytes]:
+    """Return pages of assets with labels."""
+    assets = Assets("labelled", PAGE * pages)
+    return [assets.page(PAGE * number, PAGE) for number in range(pages)]
+
+
+def appended(rows: int) -> dict[str, list[Any]]:
+    """Return the columns of new assets."""
+    return {
+        "content": [f"https://example.com/images/{row}.jpg" for row in range(rows)],
+        "externalId": [f"image-{row}" for row in range(rows)],
+        "jsonMetadata": [{"camera": "a", "frame": row} for row in range(rows)],
+    }

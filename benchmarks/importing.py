@@ -1,0 +1,22 @@
+"""How long the import takes."""
+
+from __future__ import annotations
+
+from benchmarks.contest import Line, Terms, alone, in_turns, run
+
+
+def ask(terms: Terms) -> list[Line]:
+    """Import in fresh interpreters, in turns."""
+    found = in_turns(
+        terms.of(15, 9),
+        ours=lambda: run("plain", "imports", {"modules": ["pandas_kili"]}),
+        base=lambda: run("plain", "imports", {"modules": ["pandas", "requests"]}),
+    )
+    ours, base = found["ours"], found["base"]
+    milliseconds, peer = ours.text("cpu", "ms", 1000), f"pandas and requests: {base.text('cpu', 'ms', 1000)}"
+    slower = ours.median("cpu") / base.median("cpu")
+    return [Line("10", "`import pandas_kili`: CPU", milliseconds, peer, slower, at_most=1.15)]
+
+
+if __name__ == "__main__":
+    alone(ask)
