@@ -147,7 +147,7 @@ def read_kili(  # noqa: PLR0913 - what a reader of assets is asked for
     250
     """
     first, skip, chunksize = _checked(first, skip, chunksize, validate)
-    fields = fields if isinstance(fields, (Mapping, str)) else tuple(fields)
+    fields = tuple(fields) if isinstance(fields, Iterator) else fields
     select(fields)
     query = asset_query(project_id, filters)
     client = client or default_client()
@@ -240,7 +240,7 @@ def scan_batches(
     [100, 100, 50]
     """
     first, skip, rows = _checked(first, skip, batch_size, validate=False, rows_name="batch_size")
-    fields = fields if isinstance(fields, (Mapping, str)) else tuple(fields)
+    fields = tuple(fields) if isinstance(fields, Iterator) else fields
     select(fields)
     query = asset_query(project_id, filters)
     read = _Read(client or default_client(), query, fields, skip=skip, first=first, disable_tqdm=disable_tqdm)

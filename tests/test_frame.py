@@ -350,6 +350,7 @@ def test_one_odd_page_among_others_leaves_them_as_they_are(odd, position):
 
 NO_PAGES = {
     "null list": b'{"data":{"data":null}}',
+    "null list in an odd page": b'{"data":{"data":5,"data":null}}',
     "no list": b'{"data":{}}',
     "no data": b'{"data":null}',
     "no data at all": b"{}",
@@ -548,6 +549,13 @@ def test_tables_are_joined_into_one_of_few_chunks():
     assert joined["id"].to_pylist() == [f"a{number}" for number in range(300)]
     assert {column.num_chunks for column in joined.columns} == {1}
     assert joined.schema == SELECTION.schema
+
+
+def test_large_tables_stay_apart():
+    table = table_of([{**ASSET, "id": f"a{number}"} for number in range(100)])
+    joined = concatenate([table] * 250, SELECTION.schema)
+    assert joined.equals(pa.concat_tables([table] * 250))
+    assert {column.num_chunks for column in joined.columns} == {3}
 
 
 def test_no_tables_make_an_empty_one_of_the_same_schema():

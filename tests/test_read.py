@@ -653,6 +653,40 @@ def test_one_page_shorter_than_asked_loses_no_rows(kili, short):
     assert frame["id"].tolist() == [f"a{number}" for number in range(650)]
 
 
+@pytest.mark.parametrize("ties", [1, 10])
+def test_assets_of_a_project_whose_ids_are_not_all_remembered_are_each_read_once(kili, ties):
+    def answer(skip, first):
+        numbers = range(skip, min(skip + first, 9_000))
+        stamps = (pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(number // ties, "s") for number in numbers)
+        return Reply.of(
+            {
+                "data": {
+                    "data": [
+                        {"id": f"a{n}", "createdAt": f"{s:%FT%T}.000Z"} for n, s in zip(numbers, stamps, strict=True)
+                    ]
+                }
+            }
+        )
+
+    server = kili(answer, 9_000)
+    frame = read_kili("p1", fields=["id"], client=server.client)
+    assert frame["id"].tolist() == [f"a{number}" for number in range(9_000)]
+
+
+def test_fields_that_are_no_paths_are_refused_before_any_request(reading):
+    for fields in (5, None, b"id", "id", [], [5]):
+        with pytest.raises(pk.KiliFieldError):
+            reading(1, fields=fields)
+    assert not reading.sandbox.requests
+
+
+@pytest.mark.parametrize(
+    "fields", [iter(["id", "status"]), {"id": None, "status": None}.keys(), pd.Index(["id", "status"])]
+)
+def test_fields_may_be_any_list_like(reading, fields):
+    assert list(reading(99, fields=fields).columns) == ["id", "status"]
+
+
 def test_assets_of_one_instant_are_each_read_once(kili):
     instant = {"createdAt": "2024-01-01T00:00:00.000Z"}
     server = kili(lambda skip, first: served(range(skip, min(skip + first, 650)), **instant), 650)
