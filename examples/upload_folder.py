@@ -19,7 +19,6 @@ import pandas as pd
 from digits import write_pictures
 
 import pandas_kili as pk
-from pandas_kili.media import download_media
 from pandas_kili.sandbox import Sandbox
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -41,9 +40,9 @@ def main() -> None:
             images.kili.append_many_to_dataset(project_id, content="path", external_id="name", client=sandbox.client)
         assets = pk.read_kili(project_id, fields=["id", "externalId", "content"], client=sandbox.client)
         with timed("they came back"):
-            local = download_media(assets, project_id, local_media_dir=out, client=sandbox.client)
+            local = assets.kili.download_media(local_media_dir=out, client=sandbox.client)
         with timed("and again, which fetches nothing"):
-            download_media(assets, project_id, local_media_dir=out, client=sandbox.client)
+            assets.kili.download_media(local_media_dir=out, client=sandbox.client)
         compare(images, local)
 
 
