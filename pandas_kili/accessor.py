@@ -14,6 +14,7 @@ from pandas_kili.annotations import annotations_table, labels_table
 from pandas_kili.append import append_rows
 from pandas_kili.changes import AWAY, TO_QUEUE, TO_REVIEW
 from pandas_kili.media import download_media
+from pandas_kili.merge import merge_metadata
 from pandas_kili.metadata import metadata_table
 from pandas_kili.session import Client
 from pandas_kili.write import Options, Work, change_external_ids, move, report_of, update_properties
@@ -209,6 +210,40 @@ is_used_for_consensus, is_honeypot : label, optional
             "is_honeypot": is_honeypot,
         }
         return cast("KiliFrame", update_properties(self._frame, columns, named, Options(project_id, **options)))
+
+    def merge_metadata(
+        self, *columns: str, project_id: str | None = None, **options: Unpack[MutationOptions]
+    ) -> KiliFrame:
+        """Set single keys of each asset's metadata to the cells of columns; all other keys stay.
+
+        The metadata are read, merged and written by the id of each asset, so rows may stand in any order.
+
+        Parameters
+        ----------
+        *columns : str
+            Columns named after the keys, such as `metadata` gives them. Cells hold what JSON can: text, numbers, flags,
+            lists, dicts; a null cell leaves the key of that asset as it is.
+        project_id : str, optional
+            Project of the assets; needed where rows have no ``id``, and the frame does not know it.
+        **options
+            See `MutationOptions`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With ``jsonMetadata``, where it has that column, as it is now on the server.
+
+        Notes
+        -----
+        Kili takes metadata as a whole: a key that somebody else writes between the reading and the writing is lost.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, fields=["id", "jsonMetadata"], skip=5, first=1)
+        >>> df.assign(site="Lyon").kili.merge_metadata("site").kili.metadata()["site"].tolist()
+        ['Lyon']
+        """
+        return cast("KiliFrame", merge_metadata(self._frame, columns, Options(project_id, **options)))
 
     def change_asset_external_ids(
         self, new_external_ids: Hashable, *, project_id: str | None = None, **options: Unpack[MutationOptions]

@@ -284,6 +284,7 @@ KINDS: dict[str, Kind] = {
     "id": Kind("an asset id: text that is not empty", _name),
     "externalId": Kind("an external id: text that is not empty", _name),
     "newExternalId": Kind("an external id: text that is not empty", _name),
+    "metadataEntry": Kind("a value that JSON can hold, without NaN or infinity", json_text),
     "priority": Kind("a whole number of 32 bits", _whole),
     "jsonMetadata": _JSON,
     "consensusMark": _MARK,

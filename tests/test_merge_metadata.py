@@ -1,0 +1,109 @@
+"""df.kili.merge_metadata: named keys change, all others stay, whatever the order of the rows."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from writing import client_of
+
+import pandas_kili as pk
+from pandas_kili.sandbox import Sandbox
+
+
+@pytest.fixture
+def box():
+    with Sandbox(max_calls_per_minute=None) as box:
+        yield box
+
+
+@pytest.fixture
+def project(box):
+    project = box.create_project("a project", "TEXT")
+    metadata = [{"number": number, "kept": [1, {"a": "é"}]} for number in range(250)]
+    box.add_assets(project, [{"externalId": f"e{one['number']}", "jsonMetadata": json.dumps(one)} for one in metadata])
+    return project
+
+
+def stored(box, project):
+    return {asset["externalId"]: json.loads(asset["jsonMetadata"]) for asset in box.assets(project)}
+
+
+def test_named_keys_change_and_all_others_stay(box, project):
+    client = client_of(box)
+    df = pk.read_kili(project, client=client, fields=["id", "externalId", "jsonMetadata"])
+    shuffled = df.sample(frac=1, random_state=3).assign(site=lambda x: "site of " + x["externalId"], number=np.int64(7))
+    shuffled["maybe"] = [{"deep": [1, None]} if name == "e3" else None for name in shuffled["externalId"]]
+    out = shuffled.kili.merge_metadata("site", "number", "maybe", client=client)
+    expected = {
+        f"e{number}": {"number": 7, "kept": [1, {"a": "é"}], "site": f"site of e{number}"}
+        | ({"maybe": {"deep": [1, None]}} if number == 3 else {})
+        for number in range(250)
+    }
+    assert stored(box, project) == expected
+    assert [json.loads(text) for text in out["jsonMetadata"]] == [expected[name] for name in out["externalId"]]
+    assert out["externalId"].tolist() == shuffled["externalId"].tolist()
+    assert set(out.kili.report["outcome"]) == {"applied"}
+
+
+def test_what_others_wrote_since_the_frame_was_read_stays(box, project):
+    client = client_of(box)
+    df = pk.read_kili(project, client=client, fields=["id", "jsonMetadata"], first=1)
+    box.set_asset(df["id"][0], jsonMetadata='{"others": 1}')
+    df.assign(site="Lyon").kili.merge_metadata("site", client=client)
+    assert stored(box, project)["e0"] == {"others": 1, "site": "Lyon"}
+
+
+def test_columns_of_metadata_go_back_as_they_came(box, project):
+    client = client_of(box)
+    df = pk.read_kili(project, client=client, fields=["id", "jsonMetadata"])
+    before = stored(box, project)
+    df.join(df.kili.metadata()[["number"]]).kili.merge_metadata("number", client=client)
+    assert stored(box, project) == before
+
+
+def test_rows_without_a_value_are_left_alone_and_nothing_is_sent_for_them(box, project):
+    client = client_of(box)
+    df = pk.read_kili(project, client=client, fields=["id"])
+    box.clear_requests()
+    out = df.assign(site=None).kili.merge_metadata("site", client=client)
+    assert set(out.kili.report["outcome"]) == {"applied"}
+    assert not [request for request in box.requests if request.operation == "updatePropertiesInAssets"]
+
+
+def test_a_dry_run_writes_nothing(box, project):
+    client = client_of(box)
+    before = stored(box, project)
+    df = pk.read_kili(project, client=client, fields=["id"])
+    out = df.assign(site="x").kili.merge_metadata("site", client=client, dry_run=True)
+    assert set(out.kili.report["outcome"]) == {"not_sent"}
+    assert stored(box, project) == before
+
+
+@pytest.mark.parametrize("bad", [float("inf"), object(), {1: float("nan")}])
+def test_what_json_cannot_hold_is_an_error_that_names_its_row(box, project, bad):
+    client = client_of(box)
+    df = pk.read_kili(project, client=client, fields=["id"], first=2)
+    df["site"] = pd.Series(["fine", bad], dtype=object)
+    before = stored(box, project)
+    with pytest.raises(pk.KiliValidationError, match=r"column 'site'.* row 1") as caught:
+        df.kili.merge_metadata("site", client=client)
+    assert caught.value.failure_cases["row"].tolist() == [1]
+    assert stored(box, project) == before
+
+
+def test_columns_are_named_and_named_by_text(box, project):
+    frame = pd.DataFrame({"id": ["a"], 5: ["x"]})
+    with pytest.raises(pk.KiliValidationError, match="at least one column"):
+        frame.kili.merge_metadata(client=client_of(box))
+    with pytest.raises(pk.KiliValidationError, match="is text"):
+        frame.kili.merge_metadata(5, client=client_of(box))
+
+
+def test_metadata_without_keys_are_told_before_anything_is_sent(box, project):
+    client = client_of(box)
+    df = pk.read_kili(project, client=client, fields=["id"], first=2)
+    box.set_asset(df["id"][1], jsonMetadata="[1, 2]")
+    with pytest.raises(pk.KiliValidationError, match="no object that has keys"):
+        df.assign(site="x").kili.merge_metadata("site", client=client)
+    assert "site" not in stored(box, project)["e0"]
