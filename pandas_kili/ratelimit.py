@@ -9,8 +9,11 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import CancelledError
+from typing import Protocol, TypeAlias
 
-__all__ = ["Clock", "RateLimit", "shared_rate_limit"]
+__all__ = ["Budget", "Clock", "Limit", "RateLimit", "budget_of", "rate_limit", "shared_rate_limit"]
+
+Budget: TypeAlias = tuple[str, bytes]  # an endpoint, and the digest of a key
 
 
 class Clock:
@@ -34,6 +37,16 @@ class Clock:
             raise CancelledError
 
 
+class Limit(Protocol):
+    """What lets calls pass: the log of this process, or of several together."""
+
+    def acquire(self, calls_per_minute: int, clock: Clock, stop: threading.Event | None = None) -> None:
+        """Wait until one more call fits into the minute, and count it."""
+
+    def pause(self, seconds: float, clock: Clock) -> None:
+        """Hold every call back for so long."""
+
+
 class RateLimit:
     """A log of the last minute's calls, that lets the next one pass as soon as it fits.
 
@@ -53,7 +66,7 @@ class RateLimit:
 
     def acquire(self, calls_per_minute: int, clock: Clock, stop: threading.Event | None = None) -> None:
         """Wait until one more call fits into the minute, and count it."""
-        while (delay := self._claim(calls_per_minute, clock)) > 0:
+        while (delay := self.claim(calls_per_minute, clock)) > 0:
             clock.wait(max(delay, self.SHORTEST_WAIT), stop)
 
     def pause(self, seconds: float, clock: Clock) -> None:
@@ -61,7 +74,8 @@ class RateLimit:
         with self._lock:
             self._paused_until = max(self._paused_until, clock.now() + seconds)
 
-    def _claim(self, calls_per_minute: int, clock: Clock) -> float:
+    def claim(self, calls_per_minute: int, clock: Clock) -> float:
+        """Count one more call where it fits into the minute, else return after how many seconds to ask again."""
         with self._lock:
             now = clock.now()
             while self._calls and self._calls[0] + self.WINDOW <= now:
@@ -78,14 +92,23 @@ class RateLimit:
         self._lock = threading.Lock()
 
 
-_LIMITS: dict[tuple[str, bytes], RateLimit] = {}
+_LIMITS: dict[Budget, RateLimit] = {}
+
+
+def budget_of(api_endpoint: str, api_key: str) -> Budget:
+    """Say whose calls are counted together."""
+    # By a digest, so that no list of keys lies about.
+    return api_endpoint, hashlib.sha256(api_key.encode()).digest()
+
+
+def rate_limit(budget: Budget) -> RateLimit:
+    """Return the one log of a budget in this process."""
+    return _LIMITS.setdefault(budget, RateLimit())  # kept for good, as a new client must see the calls of the old
 
 
 def shared_rate_limit(api_endpoint: str, api_key: str) -> RateLimit:
     """Return the one rate limit of this endpoint and key in this process."""
-    # By a digest, so that no list of keys lies about; kept for good, as a new client must see the calls of the old.
-    digest = hashlib.sha256(api_key.encode()).digest()
-    return _LIMITS.setdefault((api_endpoint, digest), RateLimit())
+    return rate_limit(budget_of(api_endpoint, api_key))
 
 
 def _renew_locks() -> None:

@@ -17,14 +17,14 @@ import urllib3
 from pandas_kili.answer import judge_answer, refuses_compression
 from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError
 from pandas_kili.operation import Operation, encoded, read_operation
-from pandas_kili.ratelimit import Clock, shared_rate_limit
+from pandas_kili.ratelimit import Budget, Clock, Limit, budget_of, shared_rate_limit
 from pandas_kili.retry import Fate, Retry, Verdict, judge_failure, judge_status
 from pandas_kili.schema import schema_names
 from pandas_kili.settings import Secret, checked_count, checked_timeout, environment, origin, read_settings
 from pandas_kili.transport import MAX_BODY, Answer, Failure, Request, Transport, failure_of, place, program_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
 __all__ = ["Client", "default_client"]
@@ -83,13 +83,20 @@ class Client:
         self._api_key = settings.api_key
         self._verify = settings.verify
         self._compresses = True
-        self._limit = shared_rate_limit(self.api_endpoint, self._api_key)
+        self._limit: Limit = shared_rate_limit(self.api_endpoint, self._api_key)
         self._use_clock(Clock())
 
     def _use_clock(self, clock: Clock) -> None:
         self._clock = clock
         self._retry = Retry(clock=clock)
         self._transport = Transport(self._api_key, self.api_endpoint, self._verify, clock)
+
+    def _counted_by(self, limit_of: Callable[[Budget], Limit]) -> Client:
+        """Return a client on the same connections, whose calls another limit lets pass."""
+        other = Client.__new__(Client)
+        other.__dict__.update(self.__dict__)
+        other._limit = limit_of(budget_of(self.api_endpoint, self._api_key))  # noqa: SLF001 - one of its own kind
+        return other
 
     def __repr__(self) -> str:
         return f"Client({self.api_endpoint!r})"
