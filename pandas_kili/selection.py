@@ -232,7 +232,7 @@ def _column(tree: Branch, path: str) -> Column:
     node: Branch | pa.DataType = tree
     way: list[str] = []
     for name in path.split("."):
-        if not isinstance(node, Branch) or (node.many and way):
+        if not isinstance(node, Branch) or node.many:
             break
         way.append(name)
         node = node.nodes[name]

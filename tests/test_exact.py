@@ -124,3 +124,17 @@ def test_a_quiet_list_costs_one_row_in_a_hundred_and_no_repair():
     ids, seams = read(project, 0)
     assert ids == [name for name, matching in project.matching.items() if matching]
     assert seams.found == exact.Consistency()
+
+
+@pytest.mark.parametrize("ties", [1, 7, 100])
+def test_rows_of_long_ago_are_known_by_their_time_alone(monkeypatch, ties):
+    """With few ids remembered, every read forgets many times."""
+    monkeypatch.setattr(exact, "_REMEMBERED", 300)
+    for seed in range(60):
+        chance = random.Random(f"{seed} {ties}")
+        project = Project(3000, chance, ties=ties)
+        ids, seams = read(project, chance.choice([0, 0.5, 5]))
+        assert seams._forgotten >= 0
+        assert len(seams._recent) <= 1000
+        assert len(ids) == len(set(ids)), seed
+        assert seams.found.in_doubt or project.throughout <= set(ids), seed

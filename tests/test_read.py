@@ -336,6 +336,18 @@ def test_closing_an_iterator_early_stops_the_requests(reading):
         next(chunks)
 
 
+def test_closing_an_iterator_waits_for_no_request_that_is_to_be_sent_again(kili):
+    def answer(skip, first):
+        far = skip > 99 * 70
+        return Reply(b"busy", 503, {"Retry-After": "30"}) if far else served(range(skip, skip + first))
+
+    server = kili(answer, 50_000)
+    chunks = read_kili("p1", fields=["id"], chunksize=10, client=server.client)
+    next(chunks)
+    chunks.close()
+    assert come_true(lambda: not own_threads())
+
+
 def test_an_error_stops_the_requests_too(reading):
     reading.sandbox.inject(Fault("graphql_error", "assets", nth=3, times=None, code="BAD_USER_INPUT"))
     with pytest.raises(pk.KiliGraphQLError):
