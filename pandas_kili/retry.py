@@ -106,15 +106,18 @@ def judge_failure(failure: Failure) -> Verdict:
 def judge_status(answer: Answer) -> Verdict | None:
     """Decide what an HTTP status alone means; None where the body has its say."""
     status = answer.status
-    problem = f"HTTP status {status}" + (f": {answer.first_line}" if answer.first_line else "")
     wait = retry_after(answer.headers)
     if status in _NOT_PROCESSED_STATUSES:
-        return Verdict(Fate.NOT_PROCESSED, problem, status=status, retry_after=wait)
+        return Verdict(Fate.NOT_PROCESSED, _problem(answer), status=status, retry_after=wait)
     # 408 is a server that lost patience with a request, of which it may have seen enough.
     if status >= 500 or status == 408:  # noqa: PLR2004
         attempts = _ATTEMPTS_AFTER_TIMEOUT if status in _TIMEOUT_STATUSES else _ATTEMPTS
-        return Verdict(Fate.UNKNOWN, problem, status=status, attempts=attempts, retry_after=wait)
+        return Verdict(Fate.UNKNOWN, _problem(answer), status=status, attempts=attempts, retry_after=wait)
     return None
+
+
+def _problem(answer: Answer) -> str:
+    return f"HTTP status {answer.status}" + (f": {answer.first_line}" if answer.first_line else "")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

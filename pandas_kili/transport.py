@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import requests
@@ -130,6 +130,7 @@ class Transport:
         self._clock = clock
         self._pid = os.getpid()
         self._idle: deque[tuple[requests.Session, float]] = deque()
+        self._known_surroundings: dict[tuple[str, str, int | None], Mapping[str, Any]] = {}
 
     def exchange(self, request: Request) -> Answer | Failure:
         """Send a request and read the answer."""
@@ -192,21 +193,23 @@ class Transport:
         for _ in range(self.MAX_REDIRECTS):
             if request.method == "GET" and leads_inside(url, self._endpoint):
                 raise requests.exceptions.InvalidURL("it leads into a private network, and the endpoint is not in one")
-            response = session.request(
-                request.method,
-                url,
-                data=request.data,
-                headers=request.headers,
-                timeout=request.timeout,
-                verify=self._verify,
-                allow_redirects=False,
-                stream=True,
-            )
+            message = requests.Request(request.method, url, headers=request.headers, data=request.data)
+            prepared = session.prepare_request(message)
+            surroundings = self._surroundings(session, prepared.url or url)
+            response = session.send(prepared, timeout=request.timeout, allow_redirects=False, **surroundings)
             if request.method != "GET" or not response.is_redirect:
                 return response
             response.close()
             url = urljoin(url, response.headers["Location"])
         raise requests.TooManyRedirects(f"more than {self.MAX_REDIRECTS} redirects")
+
+    def _surroundings(self, session: requests.Session, url: str) -> Mapping[str, Any]:
+        """Return what the environment says of proxies and certificates, which is looked up once for each host."""
+        host = origin(url)
+        if host not in self._known_surroundings:
+            found = session.merge_environment_settings(url, {}, stream=True, verify=self._verify, cert=None)
+            self._known_surroundings[host] = found
+        return self._known_surroundings[host]
 
     def _body(self, response: requests.Response, request: Request) -> bytes:
         chunks, size = [], 0

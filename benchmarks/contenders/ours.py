@@ -108,8 +108,8 @@ def _append(frame: pd.DataFrame, project: str, client: pk.Client) -> pd.DataFram
 def sustained(endpoint: str, key: str, project: str, *, speed: float) -> dict[str, Any]:
     """Read as long as the limit of calls lasts, on a clock that runs so many times faster."""
     client = pk.Client(key, endpoint)
-    client.names("Label")
     client._use_clock(_FastClock(speed))  # noqa: SLF001 - as the tests do
+    client.names("Label")
     cost = measured(lambda: pk.read_kili(project, fields=["id", "status"], client=client, validate=False))
     return cost | {"result": len(cost["result"])}
 

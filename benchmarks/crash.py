@@ -1,0 +1,210 @@
+"""Does a script whose process is killed end as intended when it is run again?
+
+    python -m benchmarks.crash                            # 20 kills, less than half a minute
+    python -m benchmarks.crash --times 200 --rows 10000   # the campaign
+
+Each time, a process appends hosted rows, updates rows, or appends local files, and is killed (SIGKILL) at a random moment
+of its work: at one of its requests, before or after the server worked on it, or some milliseconds later. Then the same
+call runs again, in another process that knows nothing of the first. What the server holds at the end is compared with
+what the rows say: every one, once, in order, whole. The exit status is 1 where anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import random
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import pandas_kili as pk
+from pandas_kili.sandbox import Sandbox
+
+_PROCESSES = multiprocessing.get_context("forkserver")  # the package is imported once, and no thread is inherited
+_AFTERWARDS = 0.02  # seconds after a request within which the process may live on
+_LONGEST_RUN = 120.0  # seconds; a second run that takes longer hangs
+
+
+def frame_of(kind: str, rows: int, folder: str) -> pd.DataFrame:
+    """Return the same rows every time."""
+    frame = pd.DataFrame({"externalId": [f"{kind}-{i}" for i in range(rows)]})
+    frame["content"] = [f"{folder}/{i % 50}.txt" if kind == "files" else f"https://a.org/{i}" for i in range(rows)]
+    frame["jsonMetadata"] = [{"row": i} for i in range(rows)]
+    frame["priority"] = range(1, rows + 1)
+    return frame
+
+
+def work(kind: str, rows: int, folder: str, project: str, endpoint: str, key: str) -> None:
+    """Be the script: it writes its rows, and keeps no books."""
+    warnings.simplefilter("ignore", pk.KiliDeclinedWarning)  # rows that are there already
+    frame = frame_of(kind, rows, folder)
+    given: dict[str, Any] = {"client": pk.Client(key, endpoint, max_calls_per_minute=10**6), "disable_tqdm": True}
+    if kind == "update":
+        frame.kili.update_properties_in_assets("priority", "jsonMetadata", project_id=project, **given)
+    else:
+        frame.kili.append_many_to_dataset(project, if_exists="skip", **given)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When to kill: at which request, counted from 1, on which side of its work, and how much later."""
+
+    request: int
+    after_work: bool
+    delay: float
+
+
+class Watch:
+    """Sees the requests come and go, and acts at one of them."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._lock = threading.Lock()
+        self.seen = self.worked = 0
+        self.moment: Moment | None = None
+        self.act: Callable[[], None] = lambda: None
+        sandbox.before_request(lambda _: self._note(after_work=False))
+        sandbox.after_request(lambda _: self._note(after_work=True))
+
+    def _note(self, *, after_work: bool) -> None:
+        with self._lock:
+            self.worked += after_work
+            self.seen += not after_work
+            count = self.worked if after_work else self.seen
+        if self.moment and (self.moment.request, self.moment.after_work) == (count, after_work):
+            time.sleep(self.moment.delay / 2 if after_work else 0)  # half of it holds the answer back
+            threading.Timer(self.moment.delay, self.act).start() if self.moment.delay else self.act()
+
+    def expect(self, moment: Moment | None, act: Callable[[], None]) -> None:
+        """Count anew, and act at that moment."""
+        self.seen = self.worked = 0
+        self.moment, self.act = moment, act
+
+    def settled(self) -> None:
+        """Wait for the work on requests whose client is gone."""
+        while self.seen > self.worked:
+            time.sleep(0.002)
+
+
+class Campaign:
+    """One sandbox, and what happened there."""
+
+    def __init__(self, sandbox: Sandbox, rows: int, folder: str, seed: str) -> None:
+        self.sandbox, self.folder = sandbox, folder
+        self.rows = {"append": rows, "update": rows, "files": rows // 10}
+        self.chance = random.Random(seed)
+        self.watch = Watch(sandbox)
+        self.found: Counter[str] = Counter()
+        self.requests = {kind: self._undisturbed(kind) for kind in self.rows}
+
+    def _undisturbed(self, kind: str) -> int:
+        """Count the requests of a run that nobody kills, and see that it is right."""
+        project = self._project(kind)
+        self.watch.expect(None, lambda: None)
+        self._run_again(kind, project)
+        self._judge(kind, project, "a run that nobody killed")
+        return self.watch.seen
+
+    def kill_once(self, kind: str) -> None:
+        """Kill a process at a random moment, run again, and judge."""
+        project = self._project(kind)
+        moment = Moment(
+            self.chance.randint(1, self.requests[kind]),
+            self.chance.random() < 0.5,  # noqa: PLR2004 - a coin
+            self.chance.choice([0.0, self.chance.uniform(0.0, _AFTERWARDS)]),
+        )
+        process = self._process(kind, project)
+        self.watch.expect(moment, process.kill)
+        process.start()
+        process.join(_LONGEST_RUN)
+        self.watch.settled()
+        self.watch.expect(None, lambda: None)
+        self.found["killed" if process.exitcode == -9 else "ended first"] += 1  # noqa: PLR2004 - SIGKILL
+        held = len(self._written(kind, project))
+        self.found["with part of the rows written" if 0 < held < self.rows[kind] else "with all or none"] += 1
+        self._run_again(kind, project)
+        self._judge(kind, project, f"{kind}, killed at {moment}")
+
+    def _project(self, kind: str) -> str:
+        project = self.sandbox.create_project(kind, "TEXT" if kind == "files" else "IMAGE")
+        if kind == "update":
+            frame = frame_of(kind, self.rows[kind], self.folder)
+            self.sandbox.add_assets(project, frame[["externalId", "content"]])
+        return project
+
+    def _process(self, kind: str, project: str) -> BaseProcess:
+        return _PROCESSES.Process(
+            target=work,
+            args=(kind, self.rows[kind], self.folder, project, self.sandbox.api_endpoint, self.sandbox.api_key),
+        )
+
+    def _run_again(self, kind: str, project: str) -> None:
+        process = self._process(kind, project)
+        process.start()
+        process.join(_LONGEST_RUN)
+        if process.exitcode != 0:
+            process.kill()
+            self.found["WRONG: the second run failed"] += 1
+
+    def _written(self, kind: str, project: str) -> list[dict[str, Any]]:
+        rows = self.sandbox.assets(project)
+        return [row for row in rows if row["priority"]] if kind == "update" else rows
+
+    def _judge(self, kind: str, project: str, what: str) -> None:
+        """Compare all that is stored with all that was meant."""
+        wanted = frame_of(kind, self.rows[kind], self.folder)
+        rows = self.sandbox.assets(project)
+        right = [row["externalId"] for row in rows] == wanted["externalId"].tolist()
+        right &= [json.loads(row["jsonMetadata"]) for row in rows] == wanted["jsonMetadata"].tolist()
+        if kind == "update":
+            right &= [row["priority"] for row in rows] == wanted["priority"].tolist()
+        if kind == "append":
+            right &= [row["content"] for row in rows] == wanted["content"].tolist()
+        if kind == "files":
+            right &= self._files_are_whole(project, wanted)
+        self.found["right in the end" if right else "WRONG in the end"] += 1
+        if not right:
+            print(f"wrong: {what}", file=sys.stderr)
+        self.sandbox.delete_assets(row["id"] for row in rows)
+
+    def _files_are_whole(self, project: str, wanted: pd.DataFrame) -> bool:
+        frame = pk.read_kili(project, fields=["content"], client=self.sandbox.client, disable_tqdm=True)
+        served = frame["content"].head(20).tolist()
+        texts = [self.sandbox.client.get(url).decode() for url in served]
+        return texts == [Path(path).read_text(encoding="utf-8") for path in wanted["content"].head(20)]
+
+
+def main() -> int:
+    """Kill as often as asked, and say what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--seed", default="0")
+    options = parser.parse_args()
+    _PROCESSES.set_forkserver_preload(["pandas_kili"])
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, Sandbox(max_calls_per_minute=None) as sandbox:
+        for number in range(50):
+            Path(folder, f"{number}.txt").write_text(f"text {number}\n" * 200, encoding="utf-8")
+        campaign = Campaign(sandbox, options.rows, folder, options.seed)
+        for number in range(options.times):
+            campaign.kill_once(list(campaign.rows)[number % len(campaign.rows)])
+    for what, times in sorted(campaign.found.items()):
+        print(f"{times:6,} {what}")
+    print(f"rows: {campaign.rows}; requests of a whole run: {campaign.requests}; {time.monotonic() - started:.0f} s")
+    return int(any("WRONG" in what for what in campaign.found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
