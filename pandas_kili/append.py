@@ -9,7 +9,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError as Cancelled
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -21,9 +21,13 @@ from pandas_kili.identity import Identity, existing, find_external_ids, read_bac
 from pandas_kili.media import Medium, Stored, check_licence, plan_media, store_media, wait_for_import
 from pandas_kili.pages import find_project
 from pandas_kili.parallel import in_order
+from pandas_kili.progress import progress_bar
 from pandas_kili.properties import Columns, require_column
 from pandas_kili.session import Client
 from pandas_kili.write import Options, Work, repeated_values
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 _LATER = (0.0, 0.2, 0.5, 1.0, *(2.0 for _ in range(60)))  # the seed's servers say nothing of imports that end later
 _COLUMNS = {
@@ -66,9 +70,12 @@ def append_rows(
     targets = [rows.target(row, media[row], identity) for row in open_rows]
     adopted: dict[Hashable, str] = {labels[name]: name for name in ("id", "externalId") if name in labels}
     work.home = project_id
-    return work.deliver(
-        change, identity, targets, {}, account=account, adopted=adopted | {"id": "id", "externalId": "externalId"}
-    )
+    size = sum(media[row].size for row in open_rows)
+    disable = options.disable_tqdm if size else True
+    with progress_bar("upload", total=size, unit="B", disable=disable) as change.bar:
+        return work.deliver(
+            change, identity, targets, {}, account=account, adopted=adopted | {"id": "id", "externalId": "externalId"}
+        )
 
 
 class Append:
@@ -81,19 +88,20 @@ class Append:
         self.client, self.project_id = client, project_id
         self.mutation = spelling(client, APPEND)
         self.is_todays = self.mutation == APPEND[0]
+        self.bar: tqdm[Any] | None = None  # of the bytes to store
 
     def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[str, Verdict]]:
         """Store the files of one batch, then register what was stored, by the ways in which Kili takes it."""
         media = [target.payload["medium"] for target in targets]
         ids = [target.asset_id for target in targets]
-        stored = store_media(self.client, self.project_id, ids, media, stop=stop)
-        routes: dict[str | None, list[tuple[Target, Stored]]] = defaultdict(list)
+        stored = store_media(self.client, self.project_id, ids, media, bar=self.bar, stop=stop)
+        routes: dict[tuple[str | None, bool], list[tuple[Target, Stored]]] = defaultdict(list)
         for target, medium, result in zip(targets, media, stored, strict=True):
             if isinstance(result, KiliError):
                 yield {target.asset_id: Verdict("failed", str(result))}
             else:
-                routes[medium.upload_type].append((target, result))
-        for upload_type, assets in routes.items():
+                routes[medium.upload_type, bool(result.layers)].append((target, result))
+        for (upload_type, _), assets in routes.items():
             yield self._register(upload_type, assets, stop)
 
     def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:

@@ -21,7 +21,14 @@ def progress_bar(description: str, *, total: int | None, unit: str, disable: boo
     disable = progress_disabled() if disable is None else disable
     if disable is None and _in_notebook():
         disable = False
-    return tqdm(desc=description, total=total, unit=unit, disable=disable, leave=False)  # None: off outside terminals
+    return tqdm(
+        desc=description,
+        total=total,
+        unit=unit,
+        unit_scale=unit == "B",
+        disable=disable,  # None: off outside terminals
+        leave=False,
+    )
 
 
 def _in_notebook() -> bool:

@@ -192,3 +192,17 @@ def test_the_example_brings_a_folder_there_and_back(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
     assert done.returncode == 0, done.stderr
     assert "2 of 2 are the same, byte for byte." in done.stdout
+
+
+def test_a_bar_counts_the_bytes_that_go_and_only_where_there_are_any(sandbox, tmp_path, capsys):
+    (tmp_path / "a.png").write_bytes(picture(size=(300, 200)))
+    project_id = sandbox.create_project("Bars", "IMAGE")
+    size = (tmp_path / "a.png").stat().st_size
+    append(sandbox, project_id, [{"externalId": "a", "content": tmp_path / "a.png"}], disable_tqdm=False)
+    shown = capsys.readouterr().err
+    assert f"0.00/{size}" in shown
+    assert "B/s" in shown
+    append(sandbox, project_id, [{"externalId": "b", "content": "https://example.com/b.png"}], disable_tqdm=False)
+    shown = capsys.readouterr().err
+    assert "append_many_to_dataset" in shown
+    assert "upload" not in shown
