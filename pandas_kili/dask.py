@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import numbers
 import sys
 import threading
 import uuid
-from collections.abc import Hashable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Unpack
 
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.accessor import KiliAccessor, MutationOptions
+from pandas_kili.accessor import KiliAccessor
 from pandas_kili.catalog.assets import DEFAULT_FIELDS
-from pandas_kili.delivery import Account
 from pandas_kili.errors import KiliAuthenticationError, KiliFilterError, KiliGraphQLError, KiliValidationError
 from pandas_kili.filters import AssetFilters, asset_query
 from pandas_kili.parallel import in_order
@@ -33,6 +34,7 @@ from pandas_kili.read import count_assets
 from pandas_kili.read import read_kili as read_frame
 from pandas_kili.selection import Fields, select
 from pandas_kili.session import Client, default_client
+from pandas_kili.write import report_of
 
 try:
     import dask.dataframe as dd
@@ -44,7 +46,7 @@ __all__ = ["DaskKiliAccessor", "read_kili"]
 _INSTANT = pd.Timedelta(1, "ms")  # the grain of dates on the wire
 
 
-def read_kili(  # noqa: PLR0913 - what a reader of assets is asked for
+def read_kili(
     project_id: str,
     *,
     fields: Fields = DEFAULT_FIELDS,
@@ -94,9 +96,13 @@ def read_kili(  # noqa: PLR0913 - what a reader of assets is asked for
     With dask's own schedulers the processes of ``scheduler="processes"`` know nothing of each other's calls: use
     threads, the default, or a `distributed` cluster, whose scheduler needs this package too.
 
-    `dask.dataframe.read_parquet` does not take columns of lists in Arrow types. What ``ddf.to_parquet(folder)`` wrote
-    comes back in a pandas frame by ``pd.read_parquet(folder, dtype_backend="pyarrow")``, and in a dask frame by
-    ``dd.from_map(pd.read_parquet, sorted(glob.glob(f"{folder}/*.parquet")), dtype_backend="pyarrow")``.
+    ``len(ddf[["id"]])`` asks for ids only, where ``len(ddf)`` reads all columns.
+
+    Parquet takes and gives back all of it if files sort as the partitions do, and columns of lists are read as Arrow's
+    own types, which plain ``read_parquet`` fails at: ``ddf.to_parquet(folder, name_function="{:06}.parquet".format)``,
+    then ``pd.read_parquet(folder, dtype_backend="pyarrow")``, or ``dd.from_map(pd.read_parquet,
+    sorted(glob.glob(f"{folder}/*.parquet")), dtype_backend="pyarrow")``. `dask.dataframe.read_parquet` with
+    ``dtype_backend="pyarrow"`` gives text another type, pandas' own.
 
     Examples
     --------
@@ -106,16 +112,21 @@ def read_kili(  # noqa: PLR0913 - what a reader of assets is asked for
     {'TODO': 150, 'LABELED': 100}
     """
     _check_rows(rows_per_partition)
-    given = {name: list(value) if isinstance(value, Iterator) else value for name, value in filters.items()}
+    given: dict[str, Any] = {
+        name: list(value) if isinstance(value, Iterator) else value for name, value in filters.items()
+    }
     fields = fields if isinstance(fields, (Mapping, str)) else tuple(fields)
     # In chunks it comes lazily: this checks all that was given, and sends nothing.
-    read_frame(project_id, fields=fields, first=first, skip=skip, chunksize=1, validate=validate, client=client, **given)
+    read_frame(
+        project_id, fields=fields, first=first, skip=skip, chunksize=1, validate=validate, client=client, **given
+    )
     connection = _Connection(client or default_client())
     whole = _Part(given, int(skip), first)
     parts = _Plan(connection.open(), project_id, rows_per_partition).parts(whole)
     source = _Source(connection, project_id, fields, validate, uuid.uuid4().hex)
     meta = select(fields).schema.empty_table().to_pandas(types_mapper=pd.ArrowDtype)
-    return dd.from_map(_read_part, parts, source=source, meta=meta, label="read-kili")
+    ddf: dd.DataFrame = dd.from_map(_read_part, parts, source=source, meta=meta, label="read-kili")
+    return ddf
 
 
 def _check_rows(rows: Any) -> None:
@@ -194,10 +205,8 @@ class _Plan:
 
     def parts(self, whole: _Part) -> list[_Part]:
         """Return parts of so many rows, which share no asset, in the order of creation."""
-        if whole.first is not None and whole.first <= self.rows:
-            return [whole]
         count = count_assets(self.project_id, client=self.client, **whole.filters)
-        if count - whole.skip <= self.rows:
+        if min(count - whole.skip, count if whole.first is None else whole.first) <= self.rows:
             return [whole]
         times = [] if self._is_cut(whole) else self._times(whole, count)
         return self._stretches(whole, times) if times else self._named(whole)
@@ -217,8 +226,7 @@ class _Plan:
         return sorted({time for _, time in times})
 
     def _created(self, whole: _Part, place: int) -> pd.Timestamp | None:
-        options = {"fields": ["createdAt"], "validate": False, "disable_tqdm": True, "client": self.client}
-        frame = read_frame(self.project_id, skip=place, first=1, **options, **whole.filters)
+        frame = self._light(replace(whole, skip=place, first=1), ["createdAt"])
         return None if frame.empty else frame["createdAt"].iloc[0]
 
     def _is_known(self, whole: _Part, place: int, time: pd.Timestamp, count: int) -> bool:
@@ -232,21 +240,25 @@ class _Plan:
 
     def _stretches(self, whole: _Part, times: list[pd.Timestamp]) -> list[_Part]:
         bounds = [None, *times, None]
-        return [replace(whole, since=since, until=until) for since, until in zip(bounds, bounds[1:], strict=False)]
+        return [replace(whole, since=since, until=until) for since, until in itertools.pairwise(bounds)]
 
     def _named(self, whole: _Part) -> list[_Part]:
-        frame = read_frame(
+        frame = self._light(whole, ["id", "externalId"])
+        starts = range(0, max(1, len(frame)), self.rows)
+        return [_part_of(whole.filters, frame.iloc[start : start + self.rows]) for start in starts]
+
+    def _light(self, part: _Part, fields: list[str]) -> pd.DataFrame:
+        frame: pd.DataFrame = read_frame(
             self.project_id,
-            fields=["id", "externalId"],
-            first=whole.first,
-            skip=whole.skip,
+            fields=fields,
+            first=part.first,
+            skip=part.skip,
             validate=False,
             disable_tqdm=True,
             client=self.client,
-            **whole.filters,
+            **part.wanted,
         )
-        starts = range(0, max(1, len(frame)), self.rows)
-        return [_part_of(whole.filters, frame.iloc[start : start + self.rows]) for start in starts]
+        return frame
 
 
 def _part_of(filters: Mapping[str, Any], frame: pd.DataFrame) -> _Part:
@@ -329,3 +341,218 @@ def _claim(budget: Budget, calls_per_minute: int) -> float:
 
 def _pause(budget: Budget, seconds: float) -> None:
     rate_limit(budget).pause(seconds, Clock())
+
+
+@dd.extensions.register_dataframe_accessor("kili")
+class DaskKiliAccessor:
+    """Rows become mutations of a Kili project, each partition by itself; what comes back are the reports.
+
+    Every method returns a lazy dask frame of ``id``, ``externalId``, ``outcome`` and ``message``, on the index of the
+    rows. Nothing is sent before it is computed, and all of it again where it is computed again: so compute the report
+    once, whole. They take what the methods of `pandas_kili.KiliAccessor` take, but the project must be named, and
+    ``errors`` is ``"report"`` unless ``"raise"`` is asked for. Rows are checked partition by partition.
+
+    Where a worker is lost, its partition is given again, with rows computed anew. Nothing is applied twice by that:
+    rows that are to be renamed or deleted need ids, and appended ones external ids, from which their ids are made.
+    """
+
+    def __init__(self, frame: dd.DataFrame) -> None:
+        self._frame = frame
+
+    def append_many_to_dataset(
+        self,
+        project_id: str,
+        *,
+        external_id: Hashable = "externalId",
+        id: Hashable | None = None,  # noqa: A002 - Kili's name
+        **named: Any,
+    ) -> dd.DataFrame:
+        """Make a new asset of each row.
+
+        Parameters
+        ----------
+        project_id : str
+            Where the assets go.
+        external_id : label
+            Column of the external ids, none of which may be missing or stand in two partitions.
+        id : label, optional
+            Column of the ids; by default ``id``, where there is one. Without, they are made of the rows when this is
+            called, so that a partition which is given again finds the assets that it has made.
+        **named
+            Other columns, ``if_exists`` and `MutationOptions`, as for `KiliAccessor.append_many_to_dataset`.
+
+        Returns
+        -------
+        dask.dataframe.DataFrame
+            The reports. Within a partition the project's order is that of the rows.
+
+        Examples
+        --------
+        >>> import pandas as pd, dask.dataframe, pandas_kili.dask
+        >>> texts = pd.DataFrame({"externalId": ["a1", "b1"], "content": ["First text.", "Second text."]})
+        >>> ddf = dask.dataframe.from_pandas(texts, npartitions=2)
+        >>> ddf.kili.append_many_to_dataset(project_id).compute()["outcome"].tolist()
+        ['applied', 'applied']
+        """
+        meta = self._frame._meta  # noqa: SLF001 - dask's own word for it
+        require_column(meta, external_id)
+        label = "id" if id is None and "id" in meta.columns else id
+        prepare = functools.partial(_with_ids, label=label, names=external_id, token=uuid.uuid4().hex)
+        named |= {"external_id": external_id, "id": "id" if label is None else id}
+        return self._reports("append_many_to_dataset", project_id, named, prepare=prepare)
+
+    def update_properties_in_assets(self, *columns: Hashable, project_id: str, **named: Any) -> dd.DataFrame:
+        """Set properties of assets to the cells of columns.
+
+        Parameters
+        ----------
+        *columns : label
+            Columns that bear Kili field names.
+        project_id : str
+            Project of the assets.
+        **named
+            Columns by property, and `MutationOptions`, as for `KiliAccessor.update_properties_in_assets`.
+
+        Returns
+        -------
+        dask.dataframe.DataFrame
+            The reports.
+
+        Examples
+        --------
+        >>> ddf = pandas_kili.dask.read_kili(project_id, fields=["id", "priority"], rows_per_partition=100)
+        >>> reports = ddf.assign(priority=3).kili.update_properties_in_assets("priority", project_id=project_id)
+        >>> reports["outcome"].value_counts().compute().to_dict()
+        {'applied': 250}
+        """
+        return self._reports("update_properties_in_assets", project_id, named, columns, by={"id", "externalId"})
+
+    def change_asset_external_ids(self, new_external_ids: Hashable, *, project_id: str, **named: Any) -> dd.DataFrame:
+        """Give assets new external ids.
+
+        Parameters
+        ----------
+        new_external_ids : label
+            Column of the new external ids; a name that another asset keeps is refused, also where a later partition
+            would free it.
+        project_id : str
+            Project of the assets.
+        **named
+            `MutationOptions`.
+
+        Returns
+        -------
+        dask.dataframe.DataFrame
+            The reports.
+        """
+        require_column(self._frame._meta, new_external_ids)  # noqa: SLF001 - as above
+        return self._reports("change_asset_external_ids", project_id, named, [new_external_ids], by={"id"})
+
+    def delete_many_from_dataset(self, *, project_id: str, **named: Any) -> dd.DataFrame:
+        """Delete assets; one that is not there any more counts as applied.
+
+        Parameters
+        ----------
+        project_id : str
+            Project of the assets.
+        **named
+            `MutationOptions`.
+
+        Returns
+        -------
+        dask.dataframe.DataFrame
+            The reports.
+        """
+        return self._reports("delete_many_from_dataset", project_id, named, by={"id"})
+
+    def add_to_review(self, *, project_id: str, **named: Any) -> dd.DataFrame:
+        """Send labeled assets to review; assets without a label are declined.
+
+        Parameters
+        ----------
+        project_id : str
+            Project of the assets.
+        **named
+            `MutationOptions`.
+
+        Returns
+        -------
+        dask.dataframe.DataFrame
+            The reports.
+        """
+        return self._reports("add_to_review", project_id, named, by={"id", "externalId"})
+
+    def send_back_to_queue(self, *, project_id: str, **named: Any) -> dd.DataFrame:
+        """Send assets back to the queue of those to be labeled; assets that were never labeled are declined.
+
+        Parameters
+        ----------
+        project_id : str
+            Project of the assets.
+        **named
+            `MutationOptions`.
+
+        Returns
+        -------
+        dask.dataframe.DataFrame
+            The reports.
+        """
+        return self._reports("send_back_to_queue", project_id, named, by={"id", "externalId"})
+
+    def _reports(
+        self,
+        verb: str,
+        project_id: str,
+        named: dict[str, Any],
+        columns: Sequence[Hashable] = (),
+        *,
+        by: frozenset[str] | set[str] = frozenset(),
+        prepare: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+    ) -> dd.DataFrame:
+        """Say what is to be done to each partition, once what can be known without its rows is checked."""
+        asset_query(project_id, {})
+        meta = self._frame._meta  # noqa: SLF001 - as above
+        if by and not by & set(meta.columns):
+            raise KiliValidationError(f"The frame needs a column {' or '.join(map(repr, sorted(by, reverse=True)))}.")
+        client = named.pop("client", None) or default_client()
+        options = {"errors": "report", **named, "project_id": project_id, "disable_tqdm": True}
+        mutation = _Mutation(_Connection(client), verb, tuple(columns), options, prepare, must_have_id=by == {"id"})
+        reports: dd.DataFrame = self._frame.map_partitions(mutation, meta=mutation(meta.iloc[:0]))
+        return reports
+
+
+@dataclass(frozen=True)
+class _Mutation:
+    """What is done to each partition: a frame in, its report out. Without rows, nothing is sent."""
+
+    connection: _Connection
+    verb: str
+    columns: tuple[Hashable, ...]
+    options: Mapping[str, Any]
+    prepare: Callable[[pd.DataFrame], pd.DataFrame] | None
+    must_have_id: bool
+
+    def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
+        if self.must_have_id and frame["id"].isna().any():
+            # By its external id, an asset that was renamed or deleted would not be found when given again.
+            raise KiliValidationError(f"{self.verb} needs an id in every row.")
+        rows = frame if self.prepare is None else self.prepare(frame)
+        client = self.connection.open() if len(frame) else None
+        mutate = getattr(KiliAccessor(rows), self.verb)
+        return report_of(mutate(*self.columns, client=client, **self.options))
+
+
+def _with_ids(frame: pd.DataFrame, *, label: Hashable | None, names: Hashable, token: str) -> pd.DataFrame:
+    """Give rows the ids of new assets: the same when they are given again, others when they are others."""
+    if frame[names].isna().any():
+        raise KiliValidationError(f"Every row needs an external id, in the column {names!r}.")
+    seen: Counter[str] = Counter()
+    ids = []
+    for row in map(repr, frame.itertuples(index=False, name=None)):
+        digest = hashlib.sha256(f"{token}/{seen[row]}/{row}".encode()).hexdigest()
+        seen[row] += 1
+        ids.append(f"c{digest[:24]}")
+    made = pd.Series(pa.array(ids, pa.string()), frame.index, dtype=pd.ArrowDtype(pa.string()))
+    out = frame.copy()
+    out["id" if label is None else label] = made if label is None else frame[label].fillna(made)
+    return out
