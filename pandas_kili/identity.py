@@ -11,6 +11,7 @@ from pandas_kili.catalog.assets import BATCH_SIZE, COUNT_ASSETS, IN_LIMIT, LIST_
 from pandas_kili.delivery import Target, looks
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.filters import Where
+from pandas_kili.pages import find_project
 from pandas_kili.parallel import in_order
 from pandas_kili.properties import Columns
 from pandas_kili.read import read_kili
@@ -161,7 +162,7 @@ def _find_external(
 
 def find_external_ids(client: Client, project_id: str, external_ids: Iterable[str]) -> dict[str, list[str]]:
     """Return the ids of the assets that have exactly these external ids."""
-    unique = list(dict.fromkeys(external_ids))
+    unique = _present_parts(client, project_id, list(dict.fromkeys(external_ids)))
     if not unique:
         return {}
     frame = read_kili(
@@ -176,6 +177,21 @@ def find_external_ids(client: Client, project_id: str, external_ids: Iterable[st
     for asset_id, external_id in zip(frame["id"].tolist(), frame["externalId"].tolist(), strict=True):
         found[external_id].append(asset_id)
     return found  # keyed exactly: a server that ignores case gives more, under other keys
+
+
+def _present_parts(client: Client, project_id: str, external_ids: list[str]) -> list[str]:
+    """Return what a read has to look for: long lists are read part by part, and counted side by side before."""
+    if len(external_ids) <= IN_LIMIT:
+        return external_ids
+    find_project(client, project_id, "id")  # none of a project that is not there is no answer
+    parts = [external_ids[start : start + IN_LIMIT] for start in range(0, len(external_ids), IN_LIMIT)]
+
+    def count(part: list[str]) -> int:
+        where = {"project": {"id": project_id}, "externalIdStrictlyIn": part}
+        return int(client.execute(COUNT_ASSETS, {"where": where})["data"])
+
+    counted = in_order(count, parts, workers=client.max_workers)
+    return [external_id for part, found in counted if found for external_id in part]
 
 
 def existing(client: Client, project_id: str | None, ids: Sequence[str]) -> set[str]:

@@ -42,6 +42,7 @@ _BYTES_IN_FLIGHT = 256 * 2**20  # pages fetched ahead of their turn
 _LEAST_ROWS = 2  # a window of one row has no room for the overlap that joins it to the next
 _CALM_PAGES = 32  # requests without trouble before larger pages are tried again
 _PARSERS = 2  # blocks parsed side by side: the parser holds no lock, and keeps up with more fetching than is allowed
+_FILES_A_WORKER = 4  # answers behind URLs come from a bucket, which counts no calls: what one waits for is its latency
 _ID, _CREATED = "\0id", "\0createdAt"  # columns of our own beside the user's, which no field can be called
 
 
@@ -201,7 +202,7 @@ class Crawl:
         assets, lengths = read_pages([body for _, body in block], self.selection.wire)
         if self.behind_urls:
             fetch = functools.partial(self.client.get, stop=self.stop)
-            assets = complete_answers(assets, fetch, workers=self.client.max_workers)
+            assets = complete_answers(assets, fetch, workers=_FILES_A_WORKER * self.client.max_workers)
         return _cut([window for window, _ in block], lengths, assets, self.selection)
 
 
