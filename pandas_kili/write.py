@@ -240,12 +240,17 @@ class Work:
 
 
 def _headline(name: str, account: Account, index: pd.Index) -> str:
-    wrong = np.flatnonzero((account.outcomes == "failed") | (account.outcomes == "not_sent"))
-    first = "; ".join(
-        f"row {index[row]!r}: {account.outcomes[row]} ({account.messages[row] or 'no reason given'})"
-        for row in wrong[:_SHOWN]
-    )
-    return f"{name}: {account.summary()}. {first}{'; ...' if len(wrong) > _SHOWN else ''}"
+    """Say in one line what was done and what was not: each reason once, with its first rows."""
+    reasons: dict[tuple[str, str], list[int]] = {}
+    for row in np.flatnonzero((account.outcomes == "failed") | (account.outcomes == "not_sent")).tolist():
+        reasons.setdefault((account.outcomes[row], account.messages[row]), []).append(row)
+    shown = []
+    for (outcome, message), rows in list(reasons.items())[:_SHOWN]:
+        labels = ", ".join(repr(index[row]) for row in rows[:_SHOWN])
+        more = f" and {len(rows) - _SHOWN:,} more" if len(rows) > _SHOWN else ""
+        shown.append(f"row {labels}{more}: {outcome.replace('_', ' ')} ({message or 'no reason given'})")
+    rest = f"; and {len(reasons) - _SHOWN:,} more reasons" if len(reasons) > _SHOWN else ""
+    return " ".join(f"{name}: {account.summary()}. {'; '.join(shown)}{rest}".split())
 
 
 def replaced(series: pd.Series, rows: np.ndarray, values: Sequence[Any]) -> pd.Series:

@@ -845,7 +845,7 @@ def test_failed_rows_are_told_by_an_error_or_by_the_report(today):
     message = str(error)
     assert "\n" not in message
     assert "4 applied, 0 declined, 1 failed, 0 not sent" in message
-    assert "row 2: failed" in message
+    assert "row 2: failed (" in message
     assert error.report["outcome"].tolist() == ["applied", "applied", "failed", "applied", "applied"]
     assert error.frame.kili.report is error.report
     copied = pickle.loads(pickle.dumps(error))

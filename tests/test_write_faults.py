@@ -178,6 +178,11 @@ def test_a_key_that_is_revoked_in_the_middle_leaves_rows_that_were_not_sent(serv
         job.run()
     report, frame = caught.value.report, caught.value.frame
     assert report["outcome"].tolist() == ["applied"] * 100 + ["not_sent"] * 150
+    assert (
+        "100 applied, 0 declined, 0 failed, 150 not sent. row 'r100', 'r101', 'r102' and 147 more: not sent ("
+        in str(caught.value)
+    )
+    assert str(caught.value).count("API key") == 1
     job.assert_true(report)
     assert job.done() == [True] * 100 + [False] * 150
     assert report["message"].str.contains("API key").tolist() == [False] * 100 + [True] * 150
