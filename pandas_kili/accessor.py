@@ -11,9 +11,8 @@ import pyarrow as pa
 
 from pandas_kili.agreement import SUBMITTED, agreement, disagreements
 from pandas_kili.annotations import annotations_table, labels_table
-from pandas_kili.append import append_rows
 from pandas_kili.changes import AWAY, TO_QUEUE, TO_REVIEW
-from pandas_kili.media import download_media
+from pandas_kili.labelling import Kind, append_labels
 from pandas_kili.merge import merge_metadata
 from pandas_kili.metadata import metadata_table
 from pandas_kili.session import Client
@@ -150,6 +149,8 @@ class KiliAccessor:
             "is_honeypot": is_honeypot,
             "status": status,
         }
+        from pandas_kili.append import append_rows  # noqa: PLC0415 - what handles files costs a tenth of the import
+
         return cast("KiliFrame", append_rows(self._frame, named, if_exists, Options(project_id, **options)))
 
     def update_properties_in_assets(  # noqa: PLR0913 - Kili's properties
@@ -210,6 +211,54 @@ is_used_for_consensus, is_honeypot : label, optional
             "is_honeypot": is_honeypot,
         }
         return cast("KiliFrame", update_properties(self._frame, columns, named, Options(project_id, **options)))
+
+    def append_labels(
+        self,
+        json_response: Hashable = "jsonResponse",
+        label_type: Literal["DEFAULT", "PREDICTION", "REVIEW", "INFERENCE", "AUTOSAVE"] = "DEFAULT",
+        model_name: str | None = None,
+        *,
+        seconds_to_label: Hashable | None = None,
+        project_id: str | None = None,
+        **options: Unpack[MutationOptions],
+    ) -> KiliFrame:
+        """Give the asset of each row a label: ground truth, a prediction, a review.
+
+        Parameters
+        ----------
+        json_response : label
+            Column of the answers: dicts or JSON text, such as `pandas_kili.to_json_response` makes; none missing.
+        label_type : str
+            Type of all these labels.
+        model_name : str, optional
+            The model behind them; predictions and inferences need one.
+        seconds_to_label : label, optional
+            Column of the seconds that each took.
+        project_id : str, optional
+            Project of the assets; needed where rows have no ``id``, and the frame does not know it.
+        **options
+            See `MutationOptions`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The rows as they were. An asset may stand in several rows, and gets a label from each.
+
+        Notes
+        -----
+        A label is known again by its asset, type, model, author and answer: where an asset has this very label, the row
+        is declined, so that a script can run twice.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, fields=["id"], skip=200, first=2)
+        >>> df["guess"] = [{"JOB_0": {"categories": [{"name": "CAT", "confidence": 80}]}}] * 2
+        >>> df.kili.append_labels("guess", "PREDICTION", "cats-v1").kili.report["outcome"].tolist()
+        ['applied', 'applied']
+        """
+        kind = Kind(label_type, model_name)
+        out = append_labels(self._frame, json_response, seconds_to_label, kind, Options(project_id, **options))
+        return cast("KiliFrame", out)
 
     def merge_metadata(
         self, *columns: str, project_id: str | None = None, **options: Unpack[MutationOptions]
@@ -383,6 +432,8 @@ is_used_for_consensus, is_honeypot : label, optional
         ['no URL, so left as it is']
         """
         source = Work(self._frame, Options(project_id)).need_project_id("to say whose media they are")
+        from pandas_kili.media import download_media  # noqa: PLC0415 - what handles files costs a tenth of the import
+
         out = download_media(
             self._frame, source, local_media_dir=local_media_dir, client=client, disable_tqdm=disable_tqdm
         )

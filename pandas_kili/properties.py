@@ -227,6 +227,19 @@ def _json(value: Any) -> str:
     return _text(json_text(_container(value)))
 
 
+def _answer(value: Any) -> str:
+    text = _json(value)
+    if not isinstance(json.loads(text), dict):
+        raise TypeError
+    return text
+
+
+def _seconds(value: Any) -> float:
+    if not 0 <= _number(value) < float("inf"):
+        raise ValueError
+    return _number(value)
+
+
 def _container(value: Any) -> Any:
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
@@ -284,6 +297,8 @@ KINDS: dict[str, Kind] = {
     "id": Kind("an asset id: text that is not empty", _name),
     "externalId": Kind("an external id: text that is not empty", _name),
     "newExternalId": Kind("an external id: text that is not empty", _name),
+    "jsonResponse": Kind("an answer: a dict, or JSON text of an object, without NaN or infinity", _answer),
+    "secondsToLabel": Kind("a number of seconds that is not negative", _seconds),
     "metadataEntry": Kind("a value that JSON can hold, without NaN or infinity", json_text),
     "priority": Kind("a whole number of 32 bits", _whole),
     "jsonMetadata": _JSON,

@@ -19,7 +19,7 @@ ROWS = (
     "read",
     "annotations.schema annotations.values annotations.geometry annotations.columns annotations.rows annotations.shapes",
     "annotations.answers annotations.plain annotations.labels annotations.table annotations.response annotations metadata agreement",
-    "properties delivery identity changes write append merge preview plot accessor dask",
+    "properties delivery identity changes write append labelling merge preview plot accessor dask",
     "sandbox __main__ .",
 )
 ORDER = " ".join(ROWS).split()

@@ -1,6 +1,6 @@
 """What people answered: labels."""
 
-from pandas_kili.catalog.terms import DATE, FLAG, REAL, TEXT, WHOLE, Entity, Field
+from pandas_kili.catalog.terms import DATE, FLAG, REAL, TEXT, WHOLE, Entity, Field, Mutation
 
 LABEL_TYPES = ("AUTOSAVE", "DEFAULT", "INFERENCE", "PREDICTION", "REVIEW")
 
@@ -44,3 +44,9 @@ LABEL = Entity(
 )
 
 ANNOTATION = Entity("Annotation", (Field("id", TEXT), Field("labelId", TEXT), Field("job", TEXT)))
+
+APPEND_LABELS = Mutation(
+    "appendManyLabels",
+    "mutation appendManyLabels($data: AppendManyLabelsData!, $where: AssetWhere!)"
+    " { data: appendManyLabels(data: $data, where: $where) { id } }",
+)

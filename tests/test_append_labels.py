@@ -1,0 +1,138 @@
+"""df.kili.append_labels: each row's asset gets its label, once, whatever happens on the way."""
+
+import json
+
+import pandas as pd
+import pytest
+from writing import client_of, hurry
+
+import pandas_kili as pk
+from pandas_kili.sandbox import Fault, Sandbox
+
+
+@pytest.fixture(params=["today", "seed"])
+def box(request, monkeypatch):
+    hurry(monkeypatch)
+    with Sandbox(max_calls_per_minute=None, generation=request.param) as box:
+        yield box
+
+
+@pytest.fixture
+def project(box):
+    project = box.create_project("a project", "TEXT")
+    box.add_assets(project, [{"externalId": f"e{number}"} for number in range(250)])
+    return project
+
+
+def answer(name):
+    return {"JOB_0": {"categories": [{"name": name}]}}
+
+
+def frame_of(project, client, rows=250):
+    df = pk.read_kili(project, client=client, fields=["id", "externalId"], first=rows)
+    df["answer"] = [answer(name) for name in df["externalId"]]
+    return df
+
+
+def stored(box, project):
+    names = {asset["id"]: asset["externalId"] for asset in box.assets(project)}
+    return sorted(
+        (names[label["assetId"]], json.loads(label["jsonResponse"])["JOB_0"]["categories"][0]["name"])
+        for label in box.labels(project)
+    )
+
+
+def test_each_asset_gets_its_own_label_in_whatever_order(box, project):
+    client = client_of(box)
+    df = frame_of(project, client).sample(frac=1, random_state=1)
+    out = df.kili.append_labels("answer", client=client)
+    assert stored(box, project) == sorted((f"e{number}", f"e{number}") for number in range(250))
+    assert set(out.kili.report["outcome"]) == {"applied"}
+    assert {label["labelType"] for label in box.labels(project)} == {"DEFAULT"}
+    assert set(pk.read_kili(project, client=client, fields=["status"])["status"]) == {"LABELED"}
+
+
+def test_predictions_carry_their_model_and_seconds(box, project):
+    client = client_of(box)
+    df = frame_of(project, client, 3).assign(took=[1, 2.5, None])
+    df.kili.append_labels("answer", "PREDICTION", "model-1", seconds_to_label="took", client=client)
+    labels = box.labels(project)
+    assert {label["labelType"] for label in labels} == {"PREDICTION"}
+    assert {label["modelName"] for label in labels} == {"model-1"}
+    assert [label["secondsToLabel"] for label in labels][:2] == [1, 2.5]
+
+
+def test_a_second_run_finds_the_labels_and_declines(box, project):
+    client = client_of(box)
+    df = frame_of(project, client)
+    df.kili.append_labels("answer", client=client)
+    before = stored(box, project)
+    with pytest.warns(pk.KiliDeclinedWarning, match="this very label"):
+        again = df.assign(answer=df["answer"].map(json.dumps)).kili.append_labels("answer", client=client)
+    assert set(again.kili.report["outcome"]) == {"declined"}
+    assert stored(box, project) == before
+    df.kili.append_labels("answer", "PREDICTION", "another kind", client=client)
+    assert len(stored(box, project)) == 500
+
+
+def test_an_asset_may_get_several_labels_but_not_the_same_twice(box, project):
+    client = client_of(box)
+    df = frame_of(project, client, 2)
+    twice = pd.concat([df, df.assign(answer=[answer("x"), answer("y")])])
+    out = twice.kili.append_labels("answer", client=client)
+    assert out.kili.report["outcome"].tolist() == ["applied"] * 4
+    assert stored(box, project) == [("e0", "e0"), ("e0", "x"), ("e1", "e1"), ("e1", "y")]
+    same = pd.concat([df, df]).assign(answer=[answer("z")] * 4)
+    with pytest.raises(pk.KiliValidationError, match="earlier row gives this asset the same label"):
+        same.kili.append_labels("answer", client=client)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "reset_before"},
+        {"kind": "reset_after"},
+        {"kind": "status", "status": 502, "after_work": True},
+        {"kind": "status", "status": 429, "retry_after": 0},
+        {"kind": "cut"},
+        {"kind": "graphql_error", "code": "INTERNAL_SERVER_ERROR"},
+    ],
+    ids=lambda fault: f"{fault['kind']} {fault.get('status', '')}",
+)
+def test_a_failure_on_any_batch_leaves_each_label_once(box, project, fault, nth):
+    client = client_of(box)
+    df = frame_of(project, client)
+    box.inject(Fault(operation="appendManyLabels", nth=nth, **fault))
+    out = df.kili.append_labels("answer", client=client)
+    assert set(out.kili.report["outcome"]) == {"applied"}
+    assert stored(box, project) == sorted((f"e{number}", f"e{number}") for number in range(250))
+
+
+def test_answers_and_types_are_checked_before_anything_is_sent(box, project):
+    client = client_of(box)
+    df = frame_of(project, client, 4)
+    df["answer"] = pd.Series([answer("a"), None, "[1]", {"x": float("nan")}], dtype=object)
+    with pytest.raises(pk.KiliValidationError, match="expected an answer") as caught:
+        df.kili.append_labels("answer", client=client)
+    assert caught.value.failure_cases["row"].tolist() == [1, 2, 3]
+    with pytest.raises(pk.KiliValidationError, match="label_type is one of"):
+        df.kili.append_labels("answer", "GUESS", client=client)
+    with pytest.raises(pk.KiliValidationError, match="needs model_name"):
+        df.kili.append_labels("answer", "PREDICTION", client=client)
+    with pytest.raises(pk.KiliValidationError, match="no column 'anwser'; did you mean 'answer'"):
+        df.kili.append_labels("anwser", client=client)
+    assert stored(box, project) == []
+
+
+def test_answers_behind_urls_are_known_again(monkeypatch):
+    hurry(monkeypatch)
+    with Sandbox(max_calls_per_minute=None, json_response_urls=True) as box:
+        project = box.create_project("a project", "TEXT")
+        box.add_assets(project, [{"externalId": "e0"}])
+        client = client_of(box)
+        df = frame_of(project, client)
+        df.kili.append_labels("answer", client=client)
+        with pytest.warns(pk.KiliDeclinedWarning):
+            df.kili.append_labels("answer", client=client)
+        assert len(box.labels(project)) == 1
