@@ -363,6 +363,14 @@ def test_a_lost_answer_is_settled_although_replicas_lag(servers, monkeypatch):
 # --- interruptions ---------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def interruptible():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # processes in the background ignore it
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("generation", "verb"), [("seed", "append"), ("seed", "review"), *(("today", verb) for verb in VERBS)]
 )
