@@ -108,8 +108,8 @@ def read_kili(
     --------
     >>> from pandas_kili.dask import read_kili
     >>> ddf = read_kili(project_id, fields=["id", "status"], rows_per_partition=100)
-    >>> ddf["status"].value_counts().compute().to_dict()
-    {'TODO': 150, 'LABELED': 100}
+    >>> ddf["status"].value_counts().compute().sort_index().to_dict()
+    {'LABELED': 100, 'TODO': 150}
     """
     _check_rows(rows_per_partition)
     given: dict[str, Any] = {
@@ -420,6 +420,7 @@ class DaskKiliAccessor:
 
         Examples
         --------
+        >>> import pandas_kili.dask
         >>> ddf = pandas_kili.dask.read_kili(project_id, fields=["id", "priority"], rows_per_partition=100)
         >>> reports = ddf.assign(priority=3).kili.update_properties_in_assets("priority", project_id=project_id)
         >>> reports["outcome"].value_counts().compute().to_dict()

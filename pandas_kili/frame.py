@@ -314,10 +314,12 @@ def validate_frame(frame: pd.DataFrame, schema: pa_schema.DataFrameSchema, mode:
     except SchemaErrors as error:
         cases = error.failure_cases.head(_MOST_CASES)
         failure = KiliValidationError(_summary(cases, len(error.failure_cases)), failure_cases=cases)
-        if mode == "warn":
-            warnings.warn(str(failure), UserWarning, stacklevel=3)
-        else:
-            raise failure from None
+    else:
+        return
+    if mode == "warn":
+        warnings.warn(str(failure), UserWarning, stacklevel=3)
+    else:
+        raise failure  # out here, where it has no context: that would hold the frame, and go along in some pickles
 
 
 def _summary(cases: pd.DataFrame, total: int) -> str:

@@ -647,6 +647,7 @@ def test_validation_finds_all_failures_at_once():
     assert not any(column == "priority" for column, _ in found)
     assert "validate='warn'" in str(caught.value)
     assert re.match(rf"{len(cases)} values do not fit", str(caught.value))
+    assert caught.value.__context__ is None, "what went before holds the whole frame, and cannot be pickled"
     again = pickle.loads(pickle.dumps(caught.value))
     assert again.failure_cases.equals(cases)
 
