@@ -98,9 +98,9 @@ def read_kili(
 
     ``len(ddf[["id"]])`` asks for ids only, where ``len(ddf)`` reads all columns.
 
-    Parquet takes and gives back all of it if files sort as the partitions do, and columns of lists are read as Arrow's
-    own types, which plain ``read_parquet`` fails at: ``ddf.to_parquet(folder, name_function="{:06}.parquet".format)``,
-    then ``pd.read_parquet(folder, dtype_backend="pyarrow")``, or ``dd.from_map(pd.read_parquet,
+    Parquet gives back all of it if its files sort as the partitions do, and columns of lists are read as Arrow's own
+    types, which plain ``read_parquet`` fails at: ``ddf.to_parquet(folder, name_function="{:06}.parquet".format,
+    write_index=False)``, then ``pd.read_parquet(folder, dtype_backend="pyarrow")``, or ``dd.from_map(pd.read_parquet,
     sorted(glob.glob(f"{folder}/*.parquet")), dtype_backend="pyarrow")``. `dask.dataframe.read_parquet` with
     ``dtype_backend="pyarrow"`` gives text another type, pandas' own.
 
