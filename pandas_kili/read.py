@@ -19,7 +19,6 @@ from pandas_kili.exact import Consistency
 from pandas_kili.filters import AssetFilters, Query, asset_query
 from pandas_kili.frame import asset_schema, concatenate, to_pandas, validate_frame
 from pandas_kili.label_answers import BEHIND, INLINE
-from pandas_kili.media.download import download_media as store_locally
 from pandas_kili.pages import Crawl, count_matching, find_project, merged
 from pandas_kili.progress import progress_bar
 from pandas_kili.selection import Fields, Selection, select
@@ -111,8 +110,8 @@ def read_kili(  # noqa: PLR0913 - what a reader of assets is asked for
     pandas.DataFrame or iterator of pandas.DataFrame
         All columns are `pandas.ArrowDtype`: text ``string``, dates ``timestamp[ms, tz=UTC]``, marks ``double``, counts
         ``int64``, flags ``bool``; fields that carry JSON stay JSON text, as served. The index is a `RangeIndex`.
-        ``attrs["kili"]`` holds ``project_id``, ``api_endpoint``, and under ``consistency`` the counts of rows
-        ``expected``, ``read``, ``duplicates`` left out, ``recovered`` and ``in_doubt``.
+        ``attrs["kili"]`` holds ``project_id`` and ``api_endpoint``; that of a whole frame also, under ``consistency``,
+        the counts of rows ``expected``, ``read``, ``duplicates`` left out, ``recovered`` and ``in_doubt``.
 
     Raises
     ------
@@ -290,11 +289,13 @@ class _Download(_Finish):
         folder: str | os.PathLike[str] | None,
         disable_tqdm: bool | None,
     ) -> None:
+        from pandas_kili.media import download_media  # noqa: PLC0415 - what handles files costs a tenth of the import
+
         super().__init__(mode, fields)
         if "content" not in fields:
             raise KiliFieldError("download_media=True needs 'content' among the fields.", field="content")
         self.download = functools.partial(
-            store_locally, project_id=project_id, local_media_dir=folder, client=client, disable_tqdm=disable_tqdm
+            download_media, project_id=project_id, local_media_dir=folder, client=client, disable_tqdm=disable_tqdm
         )
         self.unwanted = [name for name in ("id", "externalId") if name not in fields]  # files are named by them
         types = fields if isinstance(fields, Mapping) else dict.fromkeys(fields)
@@ -318,14 +319,16 @@ class _Read:
 
     def frame(self, finish: _Finish) -> pd.DataFrame:
         """Return all rows."""
-        return finish(to_pandas(concatenate(self.tables(), self.schema), self._attrs()))
+        frame = to_pandas(concatenate(self.tables(), self.schema), self.attrs)
+        frame.attrs["kili"]["consistency"] = dataclasses.asdict(self.found)
+        return finish(frame)
 
     def frames(self, rows: int, finish: _Finish) -> Iterator[pd.DataFrame]:
         """Yield frames of so many rows, whose indexes go on from one another."""
         start = 0
         with contextlib.closing(self.tables()) as tables:
             for table in _rechunk(tables, rows, self.schema):
-                frame = to_pandas(table, self._attrs())
+                frame = to_pandas(table, self.attrs)  # equal in all chunks, or pandas drops them when they are joined
                 frame.index = pd.RangeIndex(start, start + len(frame))
                 start += len(frame)
                 yield finish(frame)
@@ -350,12 +353,10 @@ class _Read:
                     bar.update(len(table))
                     yield table.select(self.schema.names)
 
-    def _attrs(self) -> dict[str, Any]:
-        return {
-            "project_id": self.query.project_id,
-            "api_endpoint": self.client.api_endpoint,
-            "consistency": dataclasses.asdict(self.found),
-        }
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """Where the rows come from."""
+        return {"project_id": self.query.project_id, "api_endpoint": self.client.api_endpoint}
 
     def _selection(self) -> Selection:
         """Return what is asked: the fields, what exact reads need, and where long answers lie."""

@@ -13,8 +13,6 @@ from typing import IO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-import imagesize
-
 from pandas_kili.media.kinds import EXTENSIONS, JSON, LARGE_IMAGE_BYTES, LARGE_IMAGE_SIDE, UNMISTAKABLE, Kind
 
 _HEAD = 8192
@@ -156,6 +154,8 @@ def _checked_json(file: IO[bytes]) -> str:
 
 def image_size(path: Path) -> tuple[int, int]:
     """Return width and height as the header of an image tells them, -1 where it does not."""
+    import imagesize  # noqa: PLC0415 - brings an XML parser along
+
     width, height = imagesize.get(os.fspath(path))
     return int(width), int(height)
 
