@@ -256,13 +256,14 @@ def _weight(answers: list[tuple[Window, bytes]]) -> int:
 
 
 def _blocks(fetched: Iterable[tuple[Window, list[tuple[Window, bytes]]]]) -> Iterator[list[tuple[Window, bytes]]]:
-    """Gather pages into blocks that are parsed by one call."""
+    """Gather pages into blocks that are parsed by one call; the first ones are small, so that rows come soon."""
     block: list[tuple[Window, bytes]] = []
+    size = 1
     for _, answers in fetched:
         block += answers
-        if len(block) >= _BLOCK_PAGES or _weight(block) >= _BLOCK_BYTES:
+        if len(block) >= size or _weight(block) >= _BLOCK_BYTES:
             yield block
-            block = []
+            block, size = [], min(2 * size, _BLOCK_PAGES)
     if block:
         yield block
 
