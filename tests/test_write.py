@@ -563,6 +563,7 @@ def test_assets_are_renamed_by_their_old_names(sandbox):
 def test_names_move_along_a_chain_in_whatever_order_the_rows_come(sandbox):
     project, ids = filled(sandbox, 250)
     frame = pd.DataFrame({"id": ids, "new": [f"n{i + 1}" for i in range(250)]}).sample(frac=1, random_state=1)
+    sandbox.inject(Fault("latency", operation="updatePropertiesInAssets", seconds=0.1))  # the others could overtake
     out = frame.kili.change_asset_external_ids("new", project_id=project, client=client_of(sandbox))
     assert outcomes(out) == ["applied"] * 250
     assert list(stored(sandbox, project, "externalId").values()) == [f"n{i + 1}" for i in range(250)]
