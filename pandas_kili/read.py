@@ -337,7 +337,9 @@ class _Read:
         """Yield record batches of so many rows, the last of which may be shorter."""
         with contextlib.closing(self.tables()) as tables:
             for table in _rechunk(tables, rows, self.schema):
-                yield from table.combine_chunks().to_batches(max_chunksize=rows)
+                # One without rows where there are none: not all readers take a stream of no batches.
+                batches = table.combine_chunks().to_batches(max_chunksize=rows)
+                yield from batches or [pa.RecordBatch.from_pylist([], self.schema)]
 
     def tables(self) -> Generator[pa.Table]:
         """Yield the rows in tables of the wanted columns."""
