@@ -1,0 +1,125 @@
+"""Which labels of an asset are looked at, and what they say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from pandas_kili.agreement import SUBMITTED
+from pandas_kili.annotations.labels import arrow_array, labels_table
+from pandas_kili.annotations.table import annotations_table
+
+Row = dict[str, Any]
+Labels = Literal["latest", "all"]
+
+_AUTHORS = ("author.email", "author.id", "authorId")
+_NEEDED = (
+    *("kind", "mid", "parentMid", "job", "parentJob", "mlTask", "tool", "category", "parentCategories", "confidence"),
+    *("text", "beginOffset", "endOffset", "beginId", "endId", "content", "startMids", "endMids", "firstId", "secondId"),
+    *("rank", "elements", "page", "frame", "isKeyFrame", "xmin", "ymin", "xmax", "ymax", "x", "y", "rings"),
+    *("polyline", "points", "rangeStart", "rangeEnd", "problem"),
+)
+_DRAWN = ("rings", "polyline", "points", "x")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One label: whose, when, of which type, and its rows as `annotations_table` lays them out."""
+
+    author: str
+    type: str
+    created: str
+    rows: tuple[Row, ...]
+
+
+def has_labels(frame: pd.DataFrame) -> bool:
+    """Return whether a frame was read with labels."""
+    columns = [str(name) for name in frame.columns]
+    return any(name in {"labels", "latestLabels"} or name.startswith("latestLabel.") for name in columns)
+
+
+def chosen_labels(frame: pd.DataFrame, labels: Labels) -> pd.DataFrame:
+    """Return labels of assets, indexed by the position of the asset.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Assets with labels.
+    labels : {"latest", "all"}
+        The latest of each asset, where submitted ones go before drafts and predictions; or of each asset the latest of
+        each author and type.
+    """
+    table = labels_table(frame.set_axis(pd.RangeIndex(len(frame)), axis=0))
+    if not len(table):
+        return table
+    asset = pd.Series(table.index, index=table.index)
+    order = pd.DataFrame({"asset": asset, "author": authors(table), "type": _texts(table, "labelType")})
+    order["drafted"] = ~order["type"].isin([*SUBMITTED, ""])
+    order["created"] = table.get("createdAt", pd.NaT)
+    order = order.reset_index(drop=True)
+    if labels == "latest":
+        order = order.sort_values(["drafted", "created"], ascending=[False, True], kind="stable", na_position="first")
+        kept = order.drop_duplicates("asset", keep="last")
+    else:
+        order = order.sort_values("created", kind="stable", na_position="first")
+        kept = order.drop_duplicates(["asset", "author", "type"], keep="last")
+    places = kept.sort_values(["asset", "author", "type"], kind="stable").index
+    return table.iloc[places]
+
+
+def answers(frame: pd.DataFrame, labels: Labels) -> dict[int, list[Answer]]:
+    """Return the labels of assets that are shown, by the position of the asset."""
+    chosen = chosen_labels(frame, labels)
+    if not len(chosen):
+        return {}
+    table = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0))
+    columns = [arrow_array(table[name]).to_pylist() for name in _NEEDED]
+    rows: list[list[Row]] = [[] for _ in range(len(chosen))]
+    for label, *values in zip(table.index, *columns, strict=True):
+        rows[label].append(dict(zip(_NEEDED, values, strict=True)))
+    found: dict[int, list[Answer]] = {}
+    created = chosen["createdAt"].dt.strftime("%Y-%m-%d %H:%M") if "createdAt" in chosen else None
+    whens = [""] * len(chosen) if created is None else created.fillna("").tolist()
+    for asset, author, type_, when, said in zip(
+        chosen.index, authors(chosen), _texts(chosen, "labelType"), whens, rows, strict=True
+    ):
+        found.setdefault(asset, []).append(Answer(author, type_, when, tuple(said)))
+    return found
+
+
+def authors(table: pd.DataFrame) -> list[str]:
+    """Return who made each label; empty where nothing says it."""
+    name = next((name for name in _AUTHORS if name in table), "")
+    return _texts(table, name)
+
+
+def _texts(table: pd.DataFrame, name: str) -> list[str]:
+    return table[name].fillna("").astype(str).tolist() if name in table else [""] * len(table)
+
+
+def is_drawn(row: Row) -> bool:
+    """Return whether a row has a shape."""
+    return any(row[name] is not None for name in _DRAWN)
+
+
+def part_shown(said: Sequence[Answer]) -> tuple[int | None, int | None]:
+    """Return the frame and the page on which most was drawn, the first of them; None where there are none."""
+    rows = [row for answer in said for row in answer.rows]
+    for several in (
+        [row for row in rows if is_drawn(row) and row["isKeyFrame"] is not False],
+        [row for row in rows if is_drawn(row)],
+        rows,
+    ):
+        parts = Counter((row["frame"], row["page"]) for row in several if (row["frame"], row["page"]) != (None, None))
+        if parts:
+            return min(parts, key=lambda part: (-parts[part], part[0] or 0, part[1] or 0))
+    return None, None
+
+
+def in_part(row: Row, frame: int | None, page: int | None) -> bool:
+    """Return whether a row is about a part, or about the whole."""
+    return row["frame"] in {None, frame} and row["page"] in {None, page}

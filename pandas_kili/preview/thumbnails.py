@@ -1,0 +1,137 @@
+"""Pictures small enough to sit in a page: thumbnails where Pillow is installed, small originals else."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import io
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import imagesize
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# What browsers show, by how such files begin.
+_MARKS = ((b"\x89PNG\r\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
+_LARGEST_ORIGINAL = 200_000  # bytes; without Pillow nothing can be made smaller
+_STEPS = ((960, 82), (800, 78), (640, 75), (512, 72), (416, 68), (320, 62), (256, 55), (192, 45), (128, 35))
+_LONGEST = _STEPS[0][0]
+_ORIENTATION = 0x0112
+_DEEP_MODES = ("I", "F")
+_PIXELS_A_BYTE = 40  # no photograph packs better
+
+
+class NotShownError(Exception):
+    """A medium that cannot be shown; its text says why."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture in a page.
+
+    Attributes
+    ----------
+    uri : str
+        Its bytes, as a ``data:`` URI.
+    width, height : int
+        Of the original, in pixels, the way up that it is shown.
+    """
+
+    uri: str
+    width: int
+    height: int
+
+
+def picture(data: bytes, budget: int) -> Picture:
+    """Return a picture of at most about so many bytes.
+
+    Raises
+    ------
+    NotShownError
+        Where it cannot be shown.
+    """
+    if importlib.util.find_spec("PIL") is not None:
+        return _thumbnail(data, budget)
+    type_ = _type_of(data)
+    if type_ is None:
+        raise NotShownError("browsers do not show this type of file; pip install 'pandas-kili[plot]' does")
+    if len(data) > _LARGEST_ORIGINAL:
+        raise NotShownError("it is large; pip install 'pandas-kili[plot]' makes thumbnails")
+    width, height = imagesize.get(io.BytesIO(data))
+    if min(width, height) <= 0:
+        raise NotShownError("the file is damaged")
+    return Picture(_uri(data, type_), width, height)
+
+
+def _thumbnail(data: bytes, budget: int) -> Picture:
+    from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415 - an optional dependency
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            opened = Image.open(io.BytesIO(data))
+        except UnidentifiedImageError:
+            raise NotShownError("it is no picture that can be read") from None
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise NotShownError("it has too many pixels") from None
+    with opened:
+        size, orientation, type_ = opened.size, opened.getexif().get(_ORIENTATION, 1), _type_of(data)
+        upright = size if orientation < 5 else size[::-1]  # noqa: PLR2004 - from 5 on, turned by a quarter
+        if type_ and orientation == 1 and len(data) <= budget:
+            opened.load()  # a damaged file is told now
+            return Picture(_uri(data, type_), *upright)
+        opened.draft(None, (2 * _LONGEST, 2 * _LONGEST))
+        shrunk = ImageOps.exif_transpose(_displayable(opened, _LONGEST))
+        return Picture(_encoded(shrunk, budget), *upright)
+
+
+def _displayable(image: Image, side: int) -> Image:
+    """Return a picture of eight bits a channel, no larger than needed."""
+    if image.mode.startswith(_DEEP_MODES):
+        image = _in_eight_bits(image)
+    elif image.mode not in {"L", "RGB", "RGBA"}:
+        image = image.convert("RGBA" if image.mode in {"P", "PA", "LA", "La", "RGBa"} else "RGB")
+    image.thumbnail((side, side))
+    return image
+
+
+def _in_eight_bits(image: Image) -> Image:
+    """Spread the values of scans and measurements over what a screen shows."""
+    from PIL import Image as images  # noqa: N813, PLC0415 - the module beside its class
+
+    values = np.nan_to_num(np.asarray(image, np.float64), posinf=0.0, neginf=0.0)
+    span = np.ptp(values) or 1.0
+    grey = images.fromarray(((values - values.min()) / span * 255).round().astype(np.uint8))
+    grey.getexif()[_ORIENTATION] = image.getexif().get(_ORIENTATION, 1)
+    return grey
+
+
+def _encoded(image: Image, budget: int) -> str:
+    """Return the largest of some sizes that fits, else the smallest."""
+    sides = [step for step in _STEPS if step[0] ** 2 < _PIXELS_A_BYTE * budget and step[0] <= max(image.size)]
+    for side, quality in sides or _STEPS[-1:]:
+        image.thumbnail((side, side))
+        file = io.BytesIO()
+        image.save(file, "WEBP", quality=quality)
+        if file.tell() <= budget:
+            break
+    return _uri(file.getvalue(), "image/webp")
+
+
+def _type_of(data: bytes) -> str | None:
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((type_ for mark, type_ in _MARKS if data.startswith(mark)), None)
+
+
+def is_displayable(data: bytes) -> bool:
+    """Tell whether bytes begin as a picture does that every browser shows."""
+    return _type_of(data) is not None
+
+
+def _uri(data: bytes, type_: str) -> str:
+    return f"data:{type_};base64,{base64.b64encode(data).decode()}"
