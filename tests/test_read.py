@@ -209,6 +209,7 @@ def test_attrs_say_where_a_frame_comes_from(reading):
     expected = {"project_id": reading.projects[250], "api_endpoint": reading.client.api_endpoint}
     counts = {"expected": 250, "duplicates": 0, "recovered": 0, "in_doubt": 0}
     assert reading(250).attrs == {"kili": {**expected, "consistency": {**counts, "read": 250}}}
+    assert pd.concat(reading(250, chunksize=100)).attrs == {"kili": expected}
     for chunk in reading(250, chunksize=100):
         assert chunk.attrs["kili"] == expected
         assert reading.client._api_key not in str(chunk.attrs)
