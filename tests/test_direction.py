@@ -17,8 +17,9 @@ ROWS = (
     "media.kinds media.inspection media.plan media.upload media.imports",
     "media.names media.ledger media.fetch media.download media",
     "read",
-    "annotations.schema annotations.values annotations.geometry annotations.columns annotations.rows annotations.shapes",
-    "annotations.answers annotations.plain annotations.labels annotations.table annotations.response annotations metadata agreement",
+    "annotations.schema annotations.values annotations.geometry annotations.columns annotations.rows",
+    "annotations.shapes annotations.answers annotations.plain annotations.labels annotations.table",
+    "annotations.response annotations metadata agreement",
     "properties delivery identity changes write append labelling merge preview plot accessor dask",
     "sandbox __main__ .",
 )
