@@ -88,6 +88,11 @@ class Verdict:
         return cls(Fate.UNKNOWN, "the answer was cut", status=answer.status)
 
     @classmethod
+    def misled(cls, answer: Answer) -> Verdict:
+        """Take a good status as that of somebody on the way."""
+        return cls(Fate.UNKNOWN, f"HTTP status {answer.status} with a page of somebody else", status=answer.status)
+
+    @classmethod
     def transient(cls, error: KiliError) -> Verdict:
         """Take the server's error as one that may pass."""
         return cls(Fate.TRANSIENT, error=error, attempts=_ATTEMPTS_TRANSIENT)

@@ -321,14 +321,15 @@ class Client:
             if file:
                 file.seek(position)
             result = self._transport.send(session, replace(request, until=until))
-            return judge_failure(result) if isinstance(result, Failure) else self._judge_file(result)
+            return judge_failure(result) if isinstance(result, Failure) else self._judge_file(result, request.method)
 
         subject = f"{request.method} {place(request.url)}"
         return self._retry.run(attempt, subject, repeatable=True, allowance=allowance, stop=stop)
 
-    def _judge_file(self, answer: Answer) -> Verdict:
+    def _judge_file(self, answer: Answer, method: str) -> Verdict:
         if 200 <= answer.status < 300:  # noqa: PLR2004
-            return Verdict.done(answer)
+            # A bucket says nothing to what it stores: a page comes from a proxy, which stores nothing.
+            return Verdict.misled(answer) if method == "PUT" and answer.is_page else Verdict.done(answer)
         if answer.status in {401, 403} and origin(answer.url) == origin(self.api_endpoint):
             text = f"Kili refused the API key for {place(answer.url)} (HTTP status {answer.status})."
             return Verdict.refused(KiliAuthenticationError(text, status=answer.status))

@@ -67,6 +67,11 @@ class Answer:
         """Whether HTTP itself says where the body ends, so that a cut one cannot pass for whole."""
         return "Content-Length" in self.headers or "chunked" in self.headers.get("Transfer-Encoding", "")
 
+    @property
+    def is_page(self) -> bool:
+        """Whether it is for people to read."""
+        return bool(self.body) and "text/html" in self.headers.get("Content-Type", "").lower()
+
     def mentions(self, secret: str) -> bool:
         """Whether the server sends a secret back."""
         return secret.encode() in self.body

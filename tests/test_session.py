@@ -247,6 +247,18 @@ def test_files_are_asked_for_again(client, bucket, reply):
     assert [asked.body for asked in bucket.asked[2:]] == [b"content"] * 2
 
 
+def test_a_page_in_the_place_of_a_buckets_silence_is_not_taken_for_a_stored_file(client, bucket):
+    page = Reply(b"<html>Please log in", headers={"Content-Type": "text/html; charset=utf-8"})
+    bucket.script = [page]
+    client.put(bucket.origin, b"content")
+    assert [asked.body for asked in bucket.asked] == [b"content"] * 2
+    bucket.otherwise = page
+    with pytest.raises(KiliConnectionError, match="page of somebody else") as caught:
+        client.put(f"{bucket.origin}/file", b"content")
+    assert caught.value.outcome_unknown
+    assert client.get(bucket.origin) == page.body  # pages may be files, too
+
+
 def test_a_file_that_is_not_there_is_named_without_its_signature(client, bucket):
     bucket.otherwise = Reply(b"<Error>expired</Error>", 403)
     for send in (client.get, lambda url: client.put(url, b"x"), lambda url: client.stream(url).__enter__()):
