@@ -67,9 +67,14 @@ def _options() -> argparse.Namespace:
 
 
 def _write(lines: list[Line]) -> None:
-    table = "\n".join([HEAD, *(line.text() for line in lines)])
+    """Put lines into the table, in the place of those of the same goals."""
+    readme = _README.read_text(encoding="utf-8")
+    goals = {line.goal for line in lines}
+    kept = [row for row in re.findall(r"^\| \d.*", readme, re.MULTILINE) if row.split()[1] not in goals]
+    rows = sorted([*kept, *(line.text() for line in lines)], key=lambda row: int(row.split()[1]))
+    table = "\n".join([HEAD, *rows])
     text = f"\n`{_command()}`, on {_machine()}.\n\n{table}\n\n"
-    _README.write_text(_TABLE.sub(lambda _: text, _README.read_text(encoding="utf-8")), encoding="utf-8")
+    _README.write_text(_TABLE.sub(lambda _: text, readme), encoding="utf-8")
 
 
 def _command() -> str:

@@ -183,14 +183,15 @@ def _present_parts(client: Client, project_id: str, external_ids: list[str]) -> 
     """Return what a read has to look for: long lists are read part by part, and counted side by side before."""
     if len(external_ids) <= IN_LIMIT:
         return external_ids
-    find_project(client, project_id, "id")  # none of a project that is not there is no answer
     parts = [external_ids[start : start + IN_LIMIT] for start in range(0, len(external_ids), IN_LIMIT)]
 
     def count(part: list[str]) -> int:
+        if not part:  # that nothing is in a project which is not there would be no answer
+            return len(find_project(client, project_id, "id"))
         where = {"project": {"id": project_id}, "externalIdStrictlyIn": part}
         return int(client.execute(COUNT_ASSETS, {"where": where})["data"])
 
-    counted = in_order(count, parts, workers=client.max_workers)
+    counted = in_order(count, [[], *parts], workers=client.max_workers)
     return [external_id for part, found in counted if found for external_id in part]
 
 

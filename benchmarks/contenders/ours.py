@@ -21,6 +21,7 @@ from pandas_kili.selection import select
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Iterator
 
     import pyarrow as pa
 
@@ -42,13 +43,13 @@ def _frame(crawl: Crawl, bodies: list[bytes]) -> pd.DataFrame:
     return to_pandas(concatenate(_tables(crawl, bodies), schema), {})
 
 
-def _tables(crawl: Crawl, bodies: list[bytes]) -> list[pa.Table]:
+def _tables(crawl: Crawl, bodies: list[bytes]) -> Iterator[pa.Table]:
     windows = [Window(sizes.PAGE * number, sizes.PAGE) for number in range(len(bodies))]
     served = list(zip(windows, bodies, strict=True))
     blocks = [served[start : start + sizes.BLOCK] for start in range(0, len(served), sizes.BLOCK)]
     names = crawl.selection.schema.names
-    parsed = in_order(crawl._parse, blocks, workers=2)  # noqa: SLF001 - the very code that reads
-    return [page.table.select(names) for _, pages in parsed for page in pages]
+    for _, pages in in_order(crawl._parse, blocks, workers=2):  # noqa: SLF001 - the very code that reads
+        yield from (page.table.select(names) for page in pages)
 
 
 def read(endpoint: str, key: str, project: str, *, workers: int = 8, warm: int = 200) -> dict[str, Any]:
