@@ -27,7 +27,7 @@ def ask(terms: Terms) -> list[Line]:
             "–",  # noqa: RUF001
             f"{what}: CPU an asset",
             ours.text("cpu", "µs", 1e6 / large),
-            f"{itself}: {base.text('wall', 'µs', 1e6 / small)}",
+            f"{itself}: {base.text('cpu', 'µs', 1e6 / small)}",
             (ours.median("cpu") / large) / (base.median("cpu") / small),
             at_most=_SLACK,
         ),

@@ -87,11 +87,12 @@ def read_kili(
     -----
     The read is exact, as that of `pandas_kili.read_kili` is: the partitions are stretches of the time of creation,
     which never changes, so no asset moves from one to another between the plan and the read, or when a partition is
-    read again because its worker was lost. Assets created in one instant stay together, whatever their number.
+    read again because its worker was lost. Assets created in one instant stay together, so partitions differ in length.
 
     The plan costs two calls per partition. Where that cannot be (a part of the list by `first` or `skip`, lists of more
-    than 1,000 entries, servers that do not filter by the time of creation), all ids are looked through, at one call per
-    100 of them, and each partition reads its own: rows that match no longer are then left out, and none is added.
+    than 1,000 entries, more assets of one instant than a partition is to hold, servers that do not filter by the time
+    of creation), all ids are looked through, at one call per 100 of them, and each partition reads its own: rows that
+    match no longer are then left out, and none is added.
 
     With dask's own schedulers the processes of ``scheduler="processes"`` know nothing of each other's calls: use
     threads, the default, or a `distributed` cluster, whose scheduler needs this package too.
@@ -217,13 +218,15 @@ class _Plan:
         return bool(whole.skip or whole.first is not None or query.long_lists)
 
     def _times(self, whole: _Part, count: int) -> list[pd.Timestamp]:
-        """Return the times of creation at which partitions begin; none where the server does not filter by them."""
+        """Return the times of creation at which partitions begin; none where they cannot be cut there."""
         places = range(self.rows, count, self.rows)
         found = in_order(lambda place: self._created(whole, place), places, workers=self.client.max_workers)
         times = [(place, time) for place, time in found if time is not None]
-        if not times or not self._is_known(whole, *times[len(times) // 2], count):
+        begins = sorted({time for _, time in times})
+        crowded = len(begins) < len(times)  # so many assets of one instant that a stretch would be twice as long
+        if not times or crowded or not self._is_known(whole, *times[len(times) // 2], count):
             return []
-        return sorted({time for _, time in times})
+        return begins
 
     def _created(self, whole: _Part, place: int) -> pd.Timestamp | None:
         frame = self._light(replace(whole, skip=place, first=1), ["createdAt"])

@@ -1,5 +1,7 @@
 """Dask frames read and write what pandas frames do, on any number of workers, within one budget of calls."""
 
+import doctest
+import inspect
 import json
 import os
 import signal
@@ -169,6 +171,15 @@ def test_assets_of_one_instant_stay_together(sandbox, client):
     sandbox.add_assets(project, pd.DataFrame({"externalId": names(range(450)), "content": "x", "createdAt": instant}))
     ddf = read(project, client, fields=["externalId"])
     assert [len(part) for part in dask.compute(*ddf.to_delayed())] == [0, 400, 50]
+    assert ddf.compute()["externalId"].tolist() == names(range(450))
+
+
+def test_many_assets_of_one_instant_are_parted_by_their_ids(sandbox, client):
+    project = sandbox.create_project("Texts", "TEXT")
+    rows = pd.DataFrame({"externalId": names(range(450)), "content": "x", "createdAt": "2024-01-01T00:00:00.000Z"})
+    sandbox.add_assets(project, rows)
+    ddf = read(project, client, fields=["externalId"])
+    assert [len(part) for part in dask.compute(*ddf.to_delayed())] == [200, 200, 50]
     assert ddf.compute()["externalId"].tolist() == names(range(450))
 
 
@@ -433,3 +444,25 @@ def test_parquet_gives_back_rows_and_types(project, client, tmp_path):
     ddf = dd.from_map(pd.read_parquet, sorted(map(str, tmp_path.glob("assets/*.parquet"))), dtype_backend="pyarrow")
     assert ddf.npartitions == 11
     pd.testing.assert_frame_equal(computed(ddf), expected)
+
+
+EXAMPLES = {
+    name: example
+    for place in (kili_dask.read_kili, *vars(kili_dask.DaskKiliAccessor).values())
+    if inspect.isfunction(place) and ">>>" in (place.__doc__ or "")
+    for name, example in [(place.__name__, place)]
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_run(sandbox, monkeypatch, name):
+    monkeypatch.setenv("KILI_API_KEY", sandbox.api_key)
+    monkeypatch.setenv("KILI_API_ENDPOINT", sandbox.api_endpoint)
+    project = sandbox.create_project("Texts", "TEXT")
+    texts = pd.DataFrame({"externalId": names(range(250)), "content": "x"})
+    sandbox.add_assets(project, texts)
+    sandbox.add_labels(texts[:100].assign(jsonResponse="{}", author="ann@example.com"), project_id=project)
+    globs = {"project_id": project, "pandas_kili": pk}
+    example = doctest.DocTestParser().get_doctest(EXAMPLES[name].__doc__, globs, name, None, None)
+    printed = []
+    assert doctest.DocTestRunner().run(example, out=printed.append).failed == 0, "".join(printed)
