@@ -14,6 +14,7 @@ from pandas_kili.preview.overlay import overlay
 from pandas_kili.preview.palette import Palette
 from pandas_kili.preview.spans import marked_text
 from pandas_kili.preview.summary import account, chips, problems, statements
+from pandas_kili.preview.thumbnails import Picture
 
 _SMALL = 128  # pixels; enlarged, each of them is to be seen
 _BLANK = (4.0, 3.0)
@@ -58,10 +59,10 @@ def card(asset: Asset, palette: Palette) -> str:
     """Return the card of an asset as HTML."""
     shown: Sequence[Answer | None] = asset.answers or [None]
     panels = "".join(_panel(asset, answer, palette, first=not number) for number, answer in enumerate(shown))
-    facts = _facts(asset.cells)
+    facts, called = _facts(asset.cells), name(asset.called)
     return (
-        f'<article class="kp-card" tabindex="0" aria-label="{name(asset.called)}" data-panels="{min(len(shown), 4)}">'
-        f"<header><h2><bdi>{name(asset.called)}</bdi></h2>{_status(asset.cells.get('status'))}</header>"
+        f'<article class="kp-card" tabindex="0" aria-label="{called}" data-panels="{min(len(shown), 4)}">'
+        f'<header><h2 title="{called}"><bdi>{called}</bdi></h2>{_status(asset.cells.get("status"))}</header>'
         f'<div class="kp-panels">{panels}</div>{facts}</article>'
     )
 
@@ -95,7 +96,8 @@ def _medium(asset: Asset, rows: list[Row], palette: Palette, words: str, *, firs
     if medium.picture is not None:
         picture = medium.picture
         drawn = overlay(rows, palette, picture.width, picture.height)
-        return _svg(_image(asset, first=first) + drawn, picture.width, picture.height, words)
+        kind = "kp-brief" if _is_small(picture) else ""
+        return _svg(_image(asset, first=first) + drawn, picture.width, picture.height, words, kind)
     if medium.text is not None:
         text = marked_text(medium.text, medium.starts, rows, palette)
         return f'<div class="kp-text" dir="auto" tabindex="0" role="group" aria-label="{name(words)}">{text}</div>'
@@ -118,11 +120,15 @@ def _image(asset: Asset, *, first: bool) -> str:
     mark = f"kp-{hashlib.sha256(picture.uri.encode()).hexdigest()[:12]}-{asset.number}"
     if not first:
         return f'<use href="#{mark}"/>'
-    small = ' class="kp-small"' if max(picture.width, picture.height) <= _SMALL else ""
+    small = ' class="kp-small"' if _is_small(picture) else ""
     return (
         f'<image id="{mark}"{small} width="{picture.width}" height="{picture.height}" '
         f'preserveAspectRatio="none" href="{picture.uri}"/>'
     )
+
+
+def _is_small(picture: Picture) -> bool:
+    return max(picture.width, picture.height) <= _SMALL
 
 
 def _placeholder(asset: Asset, rows: list[Row], palette: Palette, words: str) -> str:

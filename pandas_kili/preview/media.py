@@ -20,8 +20,8 @@ _LONGEST_PATH = 4096
 _TEXTS = frozenset({".txt", ".csv", ".json", ".md", ".html"})
 _NOT_DRAWN = {
     "video/": "a video, which is not decoded here",
-    "audio/": "a recording",
-    "application/pdf": "a PDF document",
+    "audio/": "a recording, which has no picture",
+    "application/pdf": "a PDF document, which is not drawn here",
 }
 
 

@@ -14,7 +14,7 @@ Vertex = Mapping[str, Any]
 
 _MOST_TAGS = 12  # more of them would hide the picture
 _LONGEST_TAG = 24
-_TAG_SHARE = 24  # of the longer side, for the height of a tag
+_TAG_SHARE = 27  # of the longer side, for the height of a tag
 _FAR = 1e6  # browsers draw nothing where a path leaves their numbers
 
 

@@ -43,10 +43,9 @@ _RULES = """
   background: var(--tone); }
 .kp-swatch.kp-d1 { background: repeating-linear-gradient(90deg, var(--tone) 0 4px, var(--halo) 4px 6px); }
 .kp-swatch.kp-d2 { background: repeating-linear-gradient(90deg, var(--tone) 0 2px, var(--halo) 2px 4px); }
-.kp-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(280px, 100%), 1fr)); gap: 14px;
-  align-items: start; }
-.kp-card { overflow: hidden; min-width: 0; border: 1px solid var(--line); border-radius: 10px;
-  background: var(--card); }
+.kp-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(280px, 100%), 1fr)); gap: 14px; }
+.kp-card { display: flex; flex-direction: column; overflow: hidden; min-width: 0;
+  border: 1px solid var(--line); border-radius: 10px; background: var(--card); }
 .kp-card[data-panels="2"] { grid-column: span 2; }
 .kp-card[data-panels="3"], .kp-card[data-panels="4"] { grid-column: 1 / -1; }
 @media (max-width: 640px) { .kili-preview .kp-card { grid-column: 1 / -1; } }
@@ -60,10 +59,11 @@ _RULES = """
   font-weight: 600; letter-spacing: .03em; }
 .kp-status::before { content: ""; width: 28px; height: 6px; border: 1px solid var(--soft); border-radius: 3px;
   background: linear-gradient(90deg, var(--soft) var(--done), transparent var(--done)); }
-.kp-panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(220px, 100%), 1fr)); gap: 1px;
-  background: var(--line); border-block: 1px solid var(--line); }
+.kp-panels { flex: 1; display: grid; grid-template-columns: repeat(auto-fit, minmax(min(220px, 100%), 1fr)); gap: 1px;
+  background: var(--line); border-top: 1px solid var(--line); }
 .kp-panels figure { min-width: 0; background: var(--card); }
 .kp-view { display: block; width: 100%; aspect-ratio: 4 / 3; background: var(--well); overflow: hidden; }
+.kp-brief { height: 176px; aspect-ratio: auto; padding: 10px; }
 .kp-small { image-rendering: pixelated; }
 .kp-sheet { fill: var(--card); stroke: var(--line); vector-effect: non-scaling-stroke; }
 .kp-shape path { fill: none; stroke-linejoin: round; stroke-linecap: round; vector-effect: non-scaling-stroke; }
@@ -98,8 +98,8 @@ _RULES = """
   overflow-wrap: anywhere; }
 .kili-preview dd { display: flex; flex-wrap: wrap; gap: 4px; margin-bottom: 4px; }
 .kp-problem { color: var(--bad); font-size: 12px; overflow-wrap: anywhere; }
-.kp-card footer { display: flex; flex-wrap: wrap; gap: 4px 14px; padding: 7px 12px; color: var(--soft);
-  font-size: 12px; }
+.kp-card footer { display: flex; flex-wrap: wrap; gap: 4px 14px; padding: 7px 12px; border-top: 1px solid var(--line);
+  color: var(--soft); font-size: 12px; }
 .kp-card footer b { color: var(--ink); font-weight: 600; font-variant-numeric: tabular-nums; }
 """
 _PAGE = """
