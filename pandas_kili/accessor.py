@@ -59,7 +59,8 @@ class KiliAccessor:
         failures at once, before anything is sent.
     KiliMutationError
         With ``errors="raise"``, where rows ``failed`` or were ``not_sent``; its ``.report`` and ``.frame`` tell which.
-        ``err.frame[err.report.outcome != "applied"]`` is what is left to do, and calling again with it is safe.
+        ``err.frame[err.report.outcome != "applied"]`` is what is left to do, and calling again with it is safe: it
+        names all its assets by ``id``. What else interrupts a call, such as Ctrl-C, carries both attributes too.
 
     Warns
     -----
@@ -83,7 +84,8 @@ class KiliAccessor:
         Raises
         ------
         AttributeError
-            Where this frame did not come from a mutation: reports do not travel to derived frames.
+            Where this frame did not come from a mutation, or its rows were changed in place since: reports do not
+            travel to derived frames.
 
         Examples
         --------
@@ -302,9 +304,10 @@ is_used_for_consensus, is_honeypot : label, optional
         Parameters
         ----------
         new_external_ids : label
-            Column of the new external ids: text, none missing, none twice, none that another asset keeps.
+            Column of the new external ids: text, none missing, none twice, none that another asset keeps. An asset may
+            take the name that another row gives up; a server that wants names unique refuses a ring of such rows.
         project_id : str, optional
-            Project of the assets; needed where rows have no ``id``, and the frame does not know it.
+            Project of the assets, in which the new external ids must be free; needed where the frame does not know it.
         **options
             See `MutationOptions`.
 

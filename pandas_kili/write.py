@@ -273,9 +273,9 @@ def replaced(series: pd.Series, rows: np.ndarray, values: Sequence[Any]) -> pd.S
 
 
 def _put(array: Any, rows: np.ndarray, fresh: Sequence[Any]) -> None:
-    """Put values in, or raise where the dtype would change them: numpy cuts numbers and texts to fit."""
+    """Put values in, or raise where the dtype would change them: pandas 2 lets numpy cut numbers to fit."""
     array[rows] = fresh
-    if isinstance(array.dtype, np.dtype) and array.dtype != object and array[rows].tolist() != list(fresh):
+    if isinstance(array, pd.arrays.NumpyExtensionArray) and array[rows].tolist() != list(fresh):
         raise ValueError
 
 

@@ -324,7 +324,9 @@ def test_a_chain_finds_its_assets_although_replicas_lag(sandbox, monkeypatch):
         priority="p", client=client
     )
     assert outcomes(out) == ["applied"] * 2
-    named = frame.kili.update_properties_in_assets(priority="p", project_id=project, client=client)
+    more = frame.assign(externalId=["c", "d"])
+    more.kili.append_many_to_dataset(project, client=client)
+    named = more.kili.update_properties_in_assets(priority="p", project_id=project, client=client)
     assert outcomes(named) == ["applied"] * 2
 
 
