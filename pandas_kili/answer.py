@@ -64,6 +64,8 @@ def _judge_content(answer: Answer, content: Any, operation: Operation) -> Verdic
     if answer.status < 400 and content is _NO_JSON and answer.body.lstrip()[:1] in {b"", b"{"}:  # noqa: PLR2004
         return Verdict.cut(answer)
     problem = f"HTTP status {answer.status} with a body that is no GraphQL answer: {answer.first_line!r}"
+    if answer.status < 300 and answer.body.lstrip()[:1] == b"<":  # noqa: PLR2004
+        return Verdict.misled(answer, problem)
     return Verdict.failed(answer, problem, doubtful=answer.status < 400)  # noqa: PLR2004
 
 

@@ -7,8 +7,9 @@ fate           when                                            a query          
 =============  ==============================================  =========================  =====================
 done           a good answer                                   returned                   returned
 not processed  no connection; 429; 521                         resent until the deadline  the same
-unknown        no answer in time; reset; cut; 408; other 5xx   resent, 5 times in all;    never resent:
-                                                               2 after a time-out         ``outcome_unknown``
+unknown        no answer in time; reset; cut; 408; other 5xx;  resent, 5 times in all;    never resent:
+               HTTP 200 with an HTML page                      2 after a time-out,        ``outcome_unknown``
+                                                               3 after a page
 transient      GraphQL errors that are all internal            sent 3 times in all        raised at once
 failed         everything else                                 raised at once             raised at once
 =============  ==============================================  =========================  =====================
@@ -88,9 +89,9 @@ class Verdict:
         return cls(Fate.UNKNOWN, "the answer was cut", status=answer.status)
 
     @classmethod
-    def misled(cls, answer: Answer) -> Verdict:
-        """Take a good status as that of somebody on the way."""
-        return cls(Fate.UNKNOWN, f"HTTP status {answer.status} with a page of somebody else", status=answer.status)
+    def misled(cls, answer: Answer, problem: str) -> Verdict:
+        """Take a good status as that of somebody on the way: proxies send such pages in passing, or for good."""
+        return cls(Fate.UNKNOWN, problem, status=answer.status, attempts=_ATTEMPTS_TRANSIENT)
 
     @classmethod
     def transient(cls, error: KiliError) -> Verdict:

@@ -329,7 +329,9 @@ class Client:
     def _judge_file(self, answer: Answer, method: str) -> Verdict:
         if 200 <= answer.status < 300:  # noqa: PLR2004
             # A bucket says nothing to what it stores: a page comes from a proxy, which stores nothing.
-            return Verdict.misled(answer) if method == "PUT" and answer.is_page else Verdict.done(answer)
+            if method == "PUT" and answer.is_page:
+                return Verdict.misled(answer, f"HTTP status {answer.status} with a page of somebody else")
+            return Verdict.done(answer)
         if answer.status in {401, 403} and origin(answer.url) == origin(self.api_endpoint):
             text = f"Kili refused the API key for {place(answer.url)} (HTTP status {answer.status})."
             return Verdict.refused(KiliAuthenticationError(text, status=answer.status))
