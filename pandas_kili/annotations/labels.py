@@ -63,10 +63,10 @@ def labels_table(frame: pd.DataFrame, fields: Iterable[str] | None = None) -> pd
     Examples
     --------
     >>> import pandas as pd, pyarrow as pa
-    >>> labels = pa.array([[{"id": "l1", "author": {"email": "ada@example.com"}}], []])
+    >>> labels = pa.array([[{"author": {"email": "ada@example.com"}, "id": "l1"}], []])
     >>> assets = pd.DataFrame({"id": ["a1", "a2"], "labels": pd.Series(labels, dtype=pd.ArrowDtype(labels.type))})
     >>> labels_table(assets).loc[0].to_dict()
-    {'assetId': 'a1', 'id': 'l1', 'author.email': 'ada@example.com'}
+    {'assetId': 'a1', 'author.email': 'ada@example.com', 'id': 'l1'}
     """
     rows = label_rows(frame)
     names = list(rows.fields) if fields is None else _wanted(fields, rows.fields)
