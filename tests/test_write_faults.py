@@ -205,9 +205,10 @@ def test_a_server_that_never_answers_leaves_rows_whose_fate_is_unknown(servers, 
     job.complete(out, out.kili.report)
 
 
+@pytest.mark.parametrize("status", [500, 401])
 @pytest.mark.parametrize("generation", ["today", "seed"])
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_server_that_goes_down_after_the_work_is_not_called_not_sent(servers, generation, verb):
+def test_rows_whose_outcome_cannot_be_read_back_are_not_called_not_sent(servers, generation, verb, status):
     """The work of the second batch is done, and from then on nothing can be asked."""
     job = Job(servers[generation], verb, max_workers=1)
     broken = threading.Event()
@@ -215,7 +216,7 @@ def test_a_server_that_goes_down_after_the_work_is_not_called_not_sent(servers, 
     def break_down(request):
         if request.operation == job.operation and len(sent(job.sandbox, job.operation)) == 2:
             broken.set()
-            job.sandbox.inject(Fault("status", status=500, times=None))
+            job.sandbox.inject(Fault("status", status=status, times=None))
 
     job.sandbox.clear_requests()
     job.sandbox.after_request(break_down)
@@ -226,6 +227,32 @@ def test_a_server_that_goes_down_after_the_work_is_not_called_not_sent(servers, 
     job.assert_true(out.kili.report)
     assert job.done()[:200] == [True] * 200
     assert "not_sent" not in outcomes(out)[100:200]
+    job.complete(out, out.kili.report)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_work_that_is_done_after_all_is_not_called_not_sent(servers, verb):
+    """The second request is taken so slowly that it is given up, sent again, and refused; then its work is done."""
+    job = Job(servers["today"], verb, max_workers=1, timeout=(5, 0.1))
+    arrived, returned, done = [], threading.Event(), threading.Event()
+
+    def delay(request):
+        if request.operation == job.operation:
+            arrived.append(request)
+            if len(arrived) == 2:
+                returned.wait(20)
+            elif len(arrived) == 3:
+                job.sandbox.inject(Fault("status", operation=job.operation, status=401))
+
+    job.sandbox.before_request(delay)
+    job.sandbox.after_request(lambda request: done.set() if len(arrived) > 1 and request is arrived[1] else None)
+    out = job.run(errors="report")
+    returned.set()
+    assert done.wait(10)
+    assert outcomes(out) == ["applied"] * 100 + ["failed"] * 100 + ["not_sent"] * 50
+    assert job.done() == [True] * 200 + [False] * 50
+    job.assert_true(out.kili.report)
+    job.sandbox.clear_hooks()
     job.complete(out, out.kili.report)
 
 
