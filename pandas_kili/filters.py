@@ -21,6 +21,8 @@ from pandas_kili.catalog.terms import Filter
 from pandas_kili.category_search import CategorySearchError, check_category_search
 from pandas_kili.errors import KiliFilterError
 
+_SHOWN = 200  # characters of a value in a message
+
 Texts: TypeAlias = Sequence[str] | AbstractSet[str] | pd.Series | pd.Index | np.ndarray | pa.Array | pa.ChunkedArray
 Date: TypeAlias = str | dt.date | dt.datetime | pd.Timestamp | np.datetime64
 Where: TypeAlias = dict[str, Any]
@@ -135,7 +137,7 @@ def asset_query(project_id: str, filters: Mapping[str, Any]) -> Query:
     known = {item.keyword: item for item in FILTERS}
     problems: dict[str, str] = {}
     if not isinstance(project_id, str) or not project_id.strip():
-        problems["project_id"] = f"must be the identifier of a project, a string; got {project_id!r}"
+        problems["project_id"] = f"must be the identifier of a project, a string; got {shown(project_id)}"
     query = Query(project_id)
     taken: dict[str, str] = {}
     for keyword, value in filters.items():
@@ -162,6 +164,15 @@ def asset_query(project_id: str, filters: Mapping[str, Any]) -> Query:
             "; ".join(f"{keyword}: {problem}" for keyword, problem in problems.items()) + ".", problems=problems
         )
     return query
+
+
+def shown(value: Any) -> str:
+    """Write a value for a message, as far as it can be written and is short."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a value that is refused may be of any making
+        return f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _is_any_of(path: str) -> bool:
@@ -201,9 +212,9 @@ def _check_fits(item: Filter, value: Any) -> None:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"must be a string; got {value!r}")
+        raise TypeError(f"must be a string; got {shown(value)}")
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError(f"{value!r} is not valid Unicode text")
+        raise ValueError(f"{shown(value)} is not valid Unicode text")
     return str(value)
 
 
@@ -215,14 +226,16 @@ def _id(value: Any) -> str:
 
 def _texts(value: Any) -> list[str]:
     if isinstance(value, (str, bytes)):
-        raise TypeError(f"takes a list; write [{value!r}]")
+        raise TypeError(f"takes a list; write [{shown(value)}]")
     if isinstance(value, (Mapping, pd.DataFrame)) or not isinstance(value, (Iterable, pa.Array, pa.ChunkedArray)):
-        raise TypeError(f"takes a list of strings; got {value!r}")
+        raise TypeError(f"takes a list of strings; got {shown(value)}")
     if isinstance(value, (pa.Array, pa.ChunkedArray)):
         items = value.to_pylist()
     else:
         items = sorted(value, key=str) if isinstance(value, (set, frozenset)) else list(value)
-    wrong = [f"{item!r} at position {position}" for position, item in enumerate(items) if not isinstance(item, str)]
+    wrong = [
+        f"{shown(item)} at position {position}" for position, item in enumerate(items) if not isinstance(item, str)
+    ]
     if wrong:
         raise TypeError(f"takes strings; got {', '.join(wrong[:5])}" + (", ..." if wrong[5:] else ""))
     return list(dict.fromkeys(_text(item) for item in items))
@@ -230,23 +243,23 @@ def _texts(value: Any) -> list[str]:
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"must be True or False; got {value!r}")
+        raise TypeError(f"must be True or False; got {shown(value)}")
     return bool(value)
 
 
 def _number(value: Any) -> int | float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.number)):
-        raise TypeError(f"must be a number; got {value!r}")
+        raise TypeError(f"must be a number; got {shown(value)}")
     number = int(value) if isinstance(value, (numbers.Integral, np.integer)) else float(value)
     if not abs(number) <= sys.float_info.max:
-        raise ValueError(f"must be finite; got {value!r}")
+        raise ValueError(f"must be finite; got {shown(value)}")
     return number
 
 
 def _mark(value: Any) -> float:
     number = float(_number(value))
     if not 0 <= number <= 1:
-        raise ValueError(f"marks are within 0 and 1; got {value!r}")
+        raise ValueError(f"marks are within 0 and 1; got {shown(value)}")
     return number
 
 
@@ -263,7 +276,7 @@ def _date(value: Any) -> str:
 def _day(value: Any) -> str:
     day, _, time = _date(value).partition("T")
     if time.strip("0:.Z"):
-        raise ValueError(f"takes a day, YYYY-MM-DD, or its first instant in UTC; got {value!r}")
+        raise ValueError(f"takes a day, YYYY-MM-DD, or its first instant in UTC; got {shown(value)}")
     return day
 
 
@@ -277,17 +290,19 @@ def _moment(value: Any) -> dt.date | dt.datetime:
     if isinstance(value, dt.date):
         return value
     if not isinstance(value, str):
-        raise TypeError(f"must be a date: 'YYYY-MM-DD', an ISO date-time, date, datetime or Timestamp; got {value!r}")
+        raise TypeError(
+            f"must be a date: 'YYYY-MM-DD', an ISO date-time, date, datetime or Timestamp; got {shown(value)}"
+        )
     try:
         return dt.date.fromisoformat(value) if len(value) == len("YYYY-MM-DD") else dt.datetime.fromisoformat(value)
     except ValueError:
-        raise ValueError(f"must be 'YYYY-MM-DD' or an ISO date-time; got {value!r}") from None
+        raise ValueError(f"must be 'YYYY-MM-DD' or an ISO date-time; got {shown(value)}") from None
 
 
 def _metadata(value: Any) -> dict[str, Any]:
     """Check metadata conditions: a value, a list of texts (any of), or two numbers (closed range)."""
     if not isinstance(value, Mapping) or not value:
-        raise TypeError(f"must be a dict such as {{'key': 'value'}}; got {value!r}")
+        raise TypeError(f"must be a dict such as {{'key': 'value'}}; got {shown(value)}")
     return {_id(key): _condition(key, wanted) for key, wanted in value.items()}
 
 
@@ -299,13 +314,15 @@ def _condition(key: str, wanted: Any) -> Any:
     if isinstance(wanted, (numbers.Real, np.number)):
         return _number(wanted)
     if isinstance(wanted, Mapping) or not isinstance(wanted, (Iterable, pa.Array, pa.ChunkedArray)):
-        raise TypeError(f"the condition on {key!r} is a value, a list of texts or two numbers; got {wanted!r}")
+        raise TypeError(
+            f"the condition on {shown(key)} is a value, a list of texts or two numbers; got {shown(wanted)}"
+        )
     items = wanted.to_pylist() if isinstance(wanted, (pa.Array, pa.ChunkedArray)) else list(wanted)
     if items and all(isinstance(item, str) for item in items):
         return [_text(item) for item in items]
     if len(items) == 2 and not any(isinstance(item, str) for item in items):  # noqa: PLR2004 - a range has two ends
         return [_number(item) for item in items]
-    raise ValueError(f"the condition on {key!r} is a value, a list of texts or two numbers; got {wanted!r}")
+    raise ValueError(f"the condition on {shown(key)} is a value, a list of texts or two numbers; got {shown(wanted)}")
 
 
 def _category_search(value: Any) -> str:

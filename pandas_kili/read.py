@@ -16,7 +16,7 @@ import pyarrow as pa
 from pandas_kili.catalog.assets import DEFAULT_FIELDS
 from pandas_kili.errors import KiliFieldError, KiliFilterError
 from pandas_kili.exact import Consistency
-from pandas_kili.filters import AssetFilters, Query, asset_query
+from pandas_kili.filters import AssetFilters, Query, asset_query, shown
 from pandas_kili.frame import asset_schema, concatenate, to_pandas, validate_frame
 from pandas_kili.label_answers import BEHIND, INLINE
 from pandas_kili.pages import Crawl, count_matching, find_project, merged
@@ -24,6 +24,7 @@ from pandas_kili.progress import progress_bar
 from pandas_kili.selection import Fields, Selection, select
 from pandas_kili.session import Client, default_client
 
+_MOST_SKIPPED = 2_000_000_000  # the server's whole numbers have 32 bits
 _DISJOINT = {"idIn", "externalIdStrictlyIn"}  # an asset has one of each, so parts of such a list share no asset
 
 
@@ -252,13 +253,15 @@ def _checked(
     """Return the first three as numbers of Python, or raise what is wrong with all of them."""
     limits = {"first": (first, 1), "skip": (skip, 0), rows_name: (rows, 1)}
     problems = {
-        name: f"must be a whole number of at least {least}; got {value!r}"
+        name: f"must be a whole number of at least {least}; got {shown(value)}"
         for name, (value, least) in limits.items()
         if not (value is None and name != "skip")
         and (isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least)
     }
     if not (isinstance(validate, bool) or (isinstance(validate, str) and validate == "warn")):
-        problems["validate"] = f"must be True, False or 'warn'; got {validate!r}"
+        problems["validate"] = f"must be True, False or 'warn'; got {shown(validate)}"
+    if "skip" not in problems and skip > _MOST_SKIPPED:
+        problems["skip"] = f"must be at most {_MOST_SKIPPED:,}; got {shown(skip)}"
     if problems:
         raise KiliFilterError("; ".join(f"{name} {text}" for name, text in problems.items()) + ".", problems=problems)
     return first and int(first), int(skip), rows and int(rows)
