@@ -67,18 +67,25 @@ def _options() -> argparse.Namespace:
 
 
 def _write(lines: list[Line]) -> None:
-    """Put lines into the table, in the place of those of the same goals."""
+    """Put lines into the table, in the place of those of the same goals; say which run each line is from."""
     readme = _README.read_text(encoding="utf-8")
     goals = {line.goal for line in lines}
     kept = [row for row in re.findall(r"^\| \d.*", readme, re.MULTILINE) if row.split()[1] not in goals]
     rows = sorted([*kept, *(line.text() for line in lines)], key=lambda row: int(row.split()[1]))
-    table = "\n".join([HEAD, *rows])
-    text = f"\n`{_command()}`, on {_machine()}.\n\n{table}\n\n"
+    earlier = re.findall(r"^\* goals .*", readme, re.MULTILINE) if kept else []
+    load = os.getloadavg()[2]
+    run = f"* goals {', '.join(sorted(goals, key=int))}: `{_command()}`, {_machine()}, load {load:.1f} at the end"
+    runs = "\n".join([*earlier, run])
+    text = f"\nThe runs; where two name a goal, its lines are from the later one:\n\n{runs}\n\n"
+    text += "\n".join([HEAD, *rows]) + "\n\n"
     _README.write_text(_TABLE.sub(lambda _: text, readme), encoding="utf-8")
 
 
 def _command() -> str:
-    words = [word for word in sys.argv[1:] if not word.startswith("--sdk-python") and not Path(word).is_file()]
+    words = list(sys.argv[1:])
+    if "--sdk-python" in words:
+        place = words.index("--sdk-python")
+        del words[place : place + 2]  # a path of this machine
     return shlex.join(["python", "-m", "benchmarks", *words])
 
 
