@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_hashable
 
 from pandas_kili.catalog.assets import STATUSES
 from pandas_kili.errors import KiliValidationError
@@ -54,7 +55,7 @@ class Columns:
         kind = KINDS[name]
         fits = np.ones(len(series), dtype=bool)
         values: list[Any] = [None] * len(series)
-        nulls = series.isna().to_numpy(dtype=bool)
+        nulls = _nulls(series)
         cells = series.tolist()
         for row in np.flatnonzero(~nulls):
             try:
@@ -147,7 +148,7 @@ def _headline(cases: Sequence[Mapping[str, Any]]) -> str:
 
 def require_column(frame: pd.DataFrame, label: Hashable) -> None:
     """Raise unless the frame has exactly one column of that label."""
-    count = int((frame.columns == label).sum()) if not isinstance(label, tuple) else int(label in frame.columns)
+    count = _count(frame, label)
     if count == 1:
         return
     if count:
@@ -158,6 +159,31 @@ def require_column(frame: pd.DataFrame, label: Hashable) -> None:
         f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(map(repr, names.values())) or 'none'}."
     )
     raise KiliValidationError(f"The frame has no column {label!r}; {hint}")
+
+
+def _count(frame: pd.DataFrame, label: Hashable) -> int:
+    """Count the columns of a label."""
+    if not is_hashable(label):
+        raise KiliValidationError(f"A column is named by its label; got a {type(label).__name__}.")
+    try:
+        return int(label in frame.columns) if isinstance(label, tuple) else int((frame.columns == label).sum())
+    except (TypeError, ValueError, ArithmeticError):  # pandas cannot compare it: it is none of them
+        return 0
+
+
+def _nulls(series: pd.Series) -> np.ndarray:
+    """Say which cells are null; one that pandas cannot even look at is not."""
+    try:
+        return series.isna().to_numpy(dtype=bool)
+    except ArithmeticError:
+        return np.array([_is_null(cell) for cell in series.tolist()], dtype=bool)
+
+
+def _is_null(cell: Any) -> bool:
+    try:
+        return bool(pd.api.types.is_scalar(cell) and pd.isna(cell))
+    except ArithmeticError:  # a signalling NaN
+        return False
 
 
 def json_text(value: Any) -> str:
