@@ -274,8 +274,9 @@ def replaced(series: pd.Series, rows: np.ndarray, values: Sequence[Any]) -> pd.S
 
 def _put(array: Any, rows: np.ndarray, fresh: Sequence[Any]) -> None:
     """Put values in, or raise where the dtype would change them: pandas 2 lets numpy cut numbers to fit."""
-    array[rows] = fresh
-    if isinstance(array, pd.arrays.NumpyExtensionArray) and array[rows].tolist() != list(fresh):
+    plain = isinstance(array, pd.arrays.NumpyExtensionArray)
+    array[rows] = np.asarray(fresh) if plain and array.dtype != object else fresh  # numpy 1 warns of numbers in lists
+    if plain and array[rows].tolist() != list(fresh):
         raise ValueError
 
 
