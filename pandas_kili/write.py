@@ -15,6 +15,7 @@ from pandas_kili.catalog.assets import PROPERTIES
 from pandas_kili.changes import APPLIED, TO_QUEUE, TO_REVIEW, Destination, Move, Update
 from pandas_kili.delivery import Account, Change, Target, Verdict, deliver
 from pandas_kili.errors import KiliDeclinedWarning, KiliMutationError, KiliValidationError
+from pandas_kili.filters import shown
 from pandas_kili.identity import (
     Identity,
     find_external_ids,
@@ -285,10 +286,10 @@ def _asked_properties(columns: Sequence[Hashable], named: Mapping[str, Hashable 
     asked: dict[str, Hashable] = {}
     names = list(PROPERTIES.values())
     for label in columns:
-        if label not in names:
-            hint = " (use change_asset_external_ids)" if label == "externalId" else ""
+        if not (isinstance(label, str) and label in names):
+            hint = " (use change_asset_external_ids)" if isinstance(label, str) and label == "externalId" else ""
             raise KiliValidationError(
-                f"{label!r} is not a property that can be updated{hint}; there are {', '.join(names)}."
+                f"{shown(label)} is not a property that can be updated{hint}; there are {', '.join(names)}."
                 " A column of another name goes to a keyword, such as priority='my_column'."
             )
         asked[str(label)] = label
