@@ -15,6 +15,8 @@ from pandas_kili.changes import AWAY, TO_QUEUE, TO_REVIEW
 from pandas_kili.labelling import Kind, append_labels
 from pandas_kili.merge import merge_metadata
 from pandas_kili.metadata import metadata_table
+from pandas_kili.plot import KiliPlot
+from pandas_kili.preview import Labels, Preview, preview_frame
 from pandas_kili.session import Client
 from pandas_kili.write import Options, Work, change_external_ids, move, report_of, update_properties
 
@@ -577,6 +579,64 @@ is_used_for_consensus, is_honeypot : label, optional
         True
         """
         return cast("KiliFrame", disagreements(self._frame, label_types=label_types, iou_threshold=iou_threshold))
+
+    def preview(
+        self, n: int = 24, *, labels: Labels = "latest", annotations: bool = True, client: Client | None = None
+    ) -> Preview:
+        """Show assets with what was annotated on them: a gallery that a notebook displays by itself.
+
+        Parameters
+        ----------
+        n : int
+            How many assets to show, the first ones.
+        labels : {"latest", "all"}
+            Of each asset the latest label, submitted ones before drafts and predictions; or side by side the latest
+            label of each author and type.
+        annotations : bool
+            Whether labels are shown at all.
+        client : Client, optional
+            Connection for hosted media; by default one that the environment describes. Local ones need none.
+
+        Returns
+        -------
+        Preview
+            Its ``html`` is a page of its own, which ``save(path)`` writes: it needs no network and has no scripts.
+
+        Raises
+        ------
+        KiliFieldError
+            Where the labels were read without their ``jsonResponse``.
+
+        Notes
+        -----
+        A medium that cannot be shown leaves its reason in its place. Pillow makes thumbnails
+        (``pip install 'pandas-kili[plot]'``); without it, small pictures are shown as they are.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, status_in=["LABELED"], first=10)
+        >>> df.kili.preview(n=2, labels="all")
+        <Preview of 2 of 10 assets>
+        """
+        return preview_frame(self._frame, n, labels=labels, annotations=annotations, client=client)
+
+    @property
+    def plot(self) -> KiliPlot:
+        """Charts of the project, drawn with matplotlib as pandas does; each returns its axes.
+
+        Returns
+        -------
+        KiliPlot
+            With ``progress()``, ``labels_over_time()``, ``time_to_label()``, ``marks()``, ``class_balance(job)`` and
+            ``confusion(labeler_a, labeler_b, job)``.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, first=10)
+        >>> df.kili.plot.progress().get_ylabel()
+        'assets'
+        """
+        return KiliPlot(self._frame)
 
 
 if TYPE_CHECKING:

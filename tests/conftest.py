@@ -54,6 +54,7 @@ def clean_environment(monkeypatch, tmp_path):
         monkeypatch.delenv(f"KILI_{name}", raising=False)
     for name in ("NETRC", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))

@@ -20,7 +20,9 @@ ROWS = (
     "annotations.schema annotations.values annotations.geometry annotations.columns annotations.rows",
     "annotations.shapes annotations.answers annotations.plain annotations.labels annotations.table",
     "annotations.response annotations metadata agreement",
-    "properties delivery identity changes write append labelling merge preview plot accessor dask",
+    "properties delivery identity changes write append labelling merge",
+    "preview.escaping preview.palette preview.choice preview.thumbnails preview.media preview.overlay preview.spans",
+    "preview.summary preview.cards preview.style preview.gallery preview plot accessor dask",
     "sandbox __main__ .",
 )
 ORDER = " ".join(ROWS).split()

@@ -16,6 +16,10 @@ from pandas_kili.annotations.table import annotations_table
 Row = dict[str, Any]
 Labels = Literal["latest", "all"]
 
+PER_ASSET = ("asset",)
+PER_AUTHOR = ("asset", "author")
+PER_TYPE = ("asset", "author", "type")
+
 _AUTHORS = ("author.email", "author.id", "authorId")
 _NEEDED = (
     *("kind", "mid", "parentMid", "job", "parentJob", "mlTask", "tool", "category", "parentCategories", "confidence"),
@@ -42,38 +46,31 @@ def has_labels(frame: pd.DataFrame) -> bool:
     return any(name in {"labels", "latestLabels"} or name.startswith("latestLabel.") for name in columns)
 
 
-def chosen_labels(frame: pd.DataFrame, labels: Labels) -> pd.DataFrame:
+def chosen_labels(frame: pd.DataFrame, of_each: Sequence[str]) -> pd.DataFrame:
     """Return labels of assets, indexed by the position of the asset.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         Assets with labels.
-    labels : {"latest", "all"}
-        The latest of each asset, where submitted ones go before drafts and predictions; or of each asset the latest of
-        each author and type.
+    of_each : sequence of str
+        Of what the latest label is taken: of each asset, or within it of each author, or of each author and type.
+        Submitted labels go before drafts and predictions.
     """
     table = labels_table(frame.set_axis(pd.RangeIndex(len(frame)), axis=0))
     if not len(table):
         return table
-    asset = pd.Series(table.index, index=table.index)
-    order = pd.DataFrame({"asset": asset, "author": authors(table), "type": _texts(table, "labelType")})
+    order = pd.DataFrame({"asset": table.index, "author": authors(table), "type": _texts(table, "labelType")})
     order["drafted"] = ~order["type"].isin([*SUBMITTED, ""])
-    order["created"] = table.get("createdAt", pd.NaT)
-    order = order.reset_index(drop=True)
-    if labels == "latest":
-        order = order.sort_values(["drafted", "created"], ascending=[False, True], kind="stable", na_position="first")
-        kept = order.drop_duplicates("asset", keep="last")
-    else:
-        order = order.sort_values("created", kind="stable", na_position="first")
-        kept = order.drop_duplicates(["asset", "author", "type"], keep="last")
-    places = kept.sort_values(["asset", "author", "type"], kind="stable").index
-    return table.iloc[places]
+    order["created"] = table["createdAt"].array if "createdAt" in table else pd.NaT
+    order = order.sort_values(["drafted", "created"], ascending=[False, True], kind="stable", na_position="first")
+    kept = order.drop_duplicates(list(of_each), keep="last")
+    return table.iloc[kept.sort_values(list(PER_TYPE), kind="stable").index]
 
 
 def answers(frame: pd.DataFrame, labels: Labels) -> dict[int, list[Answer]]:
     """Return the labels of assets that are shown, by the position of the asset."""
-    chosen = chosen_labels(frame, labels)
+    chosen = chosen_labels(frame, PER_ASSET if labels == "latest" else PER_TYPE)
     if not len(chosen):
         return {}
     table = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0))
