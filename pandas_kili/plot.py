@@ -101,9 +101,10 @@ class KiliPlot:
         """
         labels = self._labels("createdAt")
         days = pd.to_datetime(labels["createdAt"], utc=True).dt.tz_localize(None).astype("datetime64[ns]").dt.floor("D")
-        counts = pd.crosstab(days.array, pd.Index(authors(labels), name="author"))
+        counts = pd.crosstab(days.array, pd.Index(authors(labels))).rename_axis(columns="author")
         counts = _every_day(counts) if len(counts) else _nothing("labels")
-        options = {"title": "Labels a day", "xlabel": "", "ylabel": "labels", "color": _colours(counts.shape[1])}
+        options = {"title": "Labels a day", "xlabel": "", "ylabel": "labels", "ylim": (0, None)}
+        options["color"] = _colours(counts.shape[1])
         line = {} if "kind" in kwargs else {"marker": "o"}  # a single day is seen too
         return _drawn(counts, ax, {**options, **line, **kwargs})
 
