@@ -100,6 +100,8 @@ class MediaReader:
         return client.get(url, max_bytes=_LARGEST, stop=self._stop)
 
     def _shown(self, data: bytes) -> Medium:
+        if not data:
+            raise NotShownError("the file is empty")
         if data[:5] == b"%PDF-":
             raise NotShownError(_NOT_DRAWN["application/pdf"])
         try:

@@ -6,6 +6,7 @@ import base64
 import importlib.util
 import io
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
 _MARKS = ((b"\x89PNG\r\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
 _LARGEST_ORIGINAL = 200_000  # bytes; without Pillow nothing can be made smaller
 _STEPS = ((960, 82), (800, 78), (640, 75), (512, 72), (416, 68), (320, 62), (256, 55), (192, 45), (128, 35))
-_LONGEST = _STEPS[0][0]
 _ORIENTATION = 0x0112
 _DEEP_MODES = ("I", "F")
-_PIXELS_A_BYTE = 40  # no photograph packs better
+_PIXELS_A_BYTE = 12  # of photographs; to try more takes time and seldom fits
 
 
 class NotShownError(Exception):
@@ -84,9 +84,11 @@ def _thumbnail(data: bytes, budget: int) -> Picture:
         if type_ and orientation == 1 and len(data) <= budget:
             opened.load()  # a damaged file is told now
             return Picture(_uri(data, type_), *upright)
-        opened.draft(None, (2 * _LONGEST, 2 * _LONGEST))
-        shrunk = ImageOps.exif_transpose(_displayable(opened, _LONGEST))
-        return Picture(_encoded(shrunk, budget), *upright)
+        steps = [step for step in _STEPS if step[0] ** 2 <= _PIXELS_A_BYTE * budget] or _STEPS[-1:]
+        longest = steps[0][0]
+        opened.draft(None, (2 * longest, 2 * longest))  # half of the work for large JPEG files
+        shrunk = ImageOps.exif_transpose(_displayable(opened, longest))
+        return Picture(_encoded(shrunk, budget, steps), *upright)
 
 
 def _displayable(image: Image, side: int) -> Image:
@@ -110,13 +112,12 @@ def _in_eight_bits(image: Image) -> Image:
     return grey
 
 
-def _encoded(image: Image, budget: int) -> str:
+def _encoded(image: Image, budget: int, steps: Sequence[tuple[int, int]]) -> str:
     """Return the largest of some sizes that fits, else the smallest."""
-    sides = [step for step in _STEPS if step[0] ** 2 < _PIXELS_A_BYTE * budget and step[0] <= max(image.size)]
-    for side, quality in sides or _STEPS[-1:]:
+    for side, quality in steps:
         image.thumbnail((side, side))
         file = io.BytesIO()
-        image.save(file, "WEBP", quality=quality)
+        image.save(file, "WEBP", quality=quality, method=3)
         if file.tell() <= budget:
             break
     return _uri(file.getvalue(), "image/webp")

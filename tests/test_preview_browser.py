@@ -1,0 +1,90 @@
+"""What a real browser draws: annotations lie where they were drawn, to the pixel, in light and dark."""
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pandas_kili.preview import preview_frame
+from pandas_kili.preview.palette import COLOURS
+from pandas_kili.preview.style import _DARK, _LIGHT
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
+]
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-color-profile=srgb"),
+)
+BACKGROUND = "#ff00ff"
+
+
+@pytest.fixture
+def screenshot(tmp_path):
+    def take(page, *flags):
+        target = tmp_path / "page.png"
+        command = [CHROMIUM, *FLAGS, *flags, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=900,800"]
+        command += [f"--screenshot={target}", page.as_uri()]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        return np.asarray(Image.open(target).convert("RGB"), dtype=int)
+
+    return take
+
+
+def colour(text):
+    return [int(text[start : start + 2], 16) for start in (1, 3, 5)]
+
+
+def near(pixels, text, tolerance=40):
+    return np.abs(pixels - colour(text)).max(axis=-1) <= tolerance
+
+
+def extent(found):
+    """Return where the first and the last row or column with any such pixel begin and end."""
+    places = np.flatnonzero(found)
+    return places[0], places[-1] + 1
+
+
+def gallery(folder, size, ring):
+    Image.new("RGB", size, BACKGROUND).save(folder / "a.bmp")
+    vertices = [{"x": x, "y": y} for x, y in ring]
+    shape = {"type": "polygon", "categories": [{"name": "A"}], "boundingPoly": [{"normalizedVertices": vertices}]}
+    answer = json.dumps({"J": {"annotations": [shape]}})
+    frame = pd.DataFrame({"content": [str(folder / "a.bmp")], "labels": [[{"id": "l", "jsonResponse": answer}]]})
+    return preview_frame(frame).save(folder / "page.html")
+
+
+BOX = [(0.25, 0.8), (0.25, 0.2), (0.7, 0.2), (0.7, 0.8)]
+DIAMOND = [(0.1, 0.5), (0.5, 0.1), (0.9, 0.5), (0.5, 0.9)]
+
+
+@pytest.mark.parametrize("size", [(400, 300), (3000, 1000), (300, 900), (64, 64)])
+@pytest.mark.parametrize("ring", [BOX, DIAMOND], ids=["box", "diamond"])
+def test_an_outline_is_drawn_within_a_pixel_of_its_place(tmp_path, screenshot, size, ring):
+    pixels = screenshot(gallery(tmp_path, size, ring))
+    picture = near(pixels, BACKGROUND, 60)
+    top, bottom = extent(picture.any(axis=1))
+    left, right = extent(picture.any(axis=0))
+    assert abs((right - left) / (bottom - top) - size[0] / size[1]) < 0.02
+    inside = pixels[top:bottom, left:right]
+    line = near(inside, COLOURS[0])
+    for axis, length in ((0, right - left), (1, bottom - top)):
+        begin, end = extent(line.any(axis=axis))
+        places = [vertex[axis] * length for vertex in ring]
+        # The line is two pixels wide, its middle on the place; at a corner it reaches a little further.
+        assert abs(begin + 1 - min(places)) <= 1
+        assert abs(end - 1 - max(places)) <= 1
+
+
+@pytest.mark.parametrize(("scheme", "colours"), [(1, _LIGHT), (0, _DARK)], ids=["light", "dark"])
+def test_the_page_is_light_or_dark_as_the_system_is(tmp_path, screenshot, scheme, colours):
+    pixels = screenshot(gallery(tmp_path, (64, 64), BOX), f"--blink-settings=preferredColorScheme={scheme}")
+    assert pixels[-1, -1].tolist() == colour(colours["paper"])
+    assert near(pixels, colours["card"], 0).sum() > 5000
+    assert near(pixels, colours["ink"], 30).sum() > 50
