@@ -22,7 +22,7 @@ from pandas_kili.media import Medium, Stored, check_licence, plan_media, store_m
 from pandas_kili.pages import find_project
 from pandas_kili.parallel import in_order
 from pandas_kili.progress import progress_bar
-from pandas_kili.properties import Columns, require_column
+from pandas_kili.properties import Columns, cells_of, nulls_of, require_column
 from pandas_kili.session import Client
 from pandas_kili.write import Options, Work, repeated_values
 
@@ -231,7 +231,7 @@ class _Rows:
         if name not in self.labels:
             return [None] * len(self.columns.frame)
         series = self.columns.series(self.labels[name])
-        return [None if null else cell for cell, null in zip(series.tolist(), series.isna(), strict=True)]
+        return [None if null else cell for cell, null in zip(cells_of(series), nulls_of(series), strict=True)]
 
 
 class _Presence:

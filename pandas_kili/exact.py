@@ -163,6 +163,9 @@ class Seams:
             for row, (id_, created) in enumerate(zip(page.ids, page.created, strict=True))
             if id_ not in self._recent and created > self._forgotten
         ]
+        if len({page.ids[row] for row in fresh}) < len(fresh):  # a server that joins tables may say a row twice
+            first = {page.ids[row]: row for row in reversed(fresh)}
+            fresh = sorted(first.values())
         overlap = bool(page.ids) and page.ids[0] == self._last
         self.found.duplicates += len(page.ids) - len(fresh) - overlap
         self._remember(page)

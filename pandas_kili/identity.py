@@ -13,7 +13,7 @@ from pandas_kili.errors import KiliValidationError
 from pandas_kili.filters import Where
 from pandas_kili.pages import find_project
 from pandas_kili.parallel import in_order
-from pandas_kili.properties import Columns
+from pandas_kili.properties import Columns, cells_of
 from pandas_kili.read import read_kili
 from pandas_kili.session import Client
 
@@ -56,7 +56,7 @@ def read_identity(columns: Columns) -> Identity:
         external_ids = columns.read("externalId", "externalId")
     else:  # only for the report: what it holds is nobody's error
         series = columns.frame.loc[:, columns.frame.columns == "externalId"].iloc[:, 0]
-        external_ids = [value if isinstance(value, str) else None for value in series.tolist()]
+        external_ids = [value if isinstance(value, str) else None for value in cells_of(series)]
     label = "id" if columns.has("id") else "externalId"
     nameless = [
         row

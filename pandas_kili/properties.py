@@ -55,8 +55,8 @@ class Columns:
         kind = KINDS[name]
         fits = np.ones(len(series), dtype=bool)
         values: list[Any] = [None] * len(series)
-        nulls = _nulls(series)
-        cells = series.tolist()
+        nulls = nulls_of(series)
+        cells = cells_of(series)
         for row in np.flatnonzero(~nulls):
             try:
                 values[row] = kind.read(cells[row])
@@ -111,7 +111,7 @@ class Columns:
             schema.validate(pd.DataFrame(self._fits), lazy=True)
         except SchemaErrors as error:
             failures = error.failure_cases
-            cells = {name: self.series(self._labels[name]).tolist() for name in failures["column"].unique()}
+            cells = {name: cells_of(self.series(self._labels[name])) for name in failures["column"].unique()}
             found = zip(failures["index"], failures["column"], failures["check"], strict=True)
             return [self._case(int(row), self._labels[name], cells[name][row], check) for row, name, check in found]
         return []
@@ -167,14 +167,36 @@ def _count(frame: pd.DataFrame, label: Hashable) -> int:
         raise KiliValidationError(f"A column is named by its label; got a {type(label).__name__}.")
     try:
         return int(label in frame.columns) if isinstance(label, tuple) else int((frame.columns == label).sum())
-    except (TypeError, ValueError, ArithmeticError):  # pandas cannot compare it: it is none of them
+    except (TypeError, ValueError, ArithmeticError, NotImplementedError):  # it cannot be compared, so it is none
         return 0
 
 
-def _nulls(series: pd.Series) -> np.ndarray:
+class _Unreadable:
+    """In the place of a cell that Python cannot hold, such as a date of Arrow's before year 1."""
+
+    def __repr__(self) -> str:
+        return "a value that Python cannot hold"
+
+
+def cells_of(series: pd.Series) -> list[Any]:
+    """Return the cells as Python has them."""
+    try:
+        return list(series.tolist())
+    except (ArithmeticError, ValueError, NotImplementedError):
+        return [_cell(series, row) for row in range(len(series))]
+
+
+def _cell(series: pd.Series, row: int) -> Any:
+    try:
+        return series.iloc[row]
+    except (ArithmeticError, ValueError, NotImplementedError):
+        return _Unreadable()
+
+
+def nulls_of(series: pd.Series) -> np.ndarray:
     """Say which cells are null; one that pandas cannot even look at is not."""
     try:
-        return series.isna().to_numpy(dtype=bool)
+        return np.asarray(series.isna(), dtype=bool)
     except ArithmeticError:
         return np.array([_is_null(cell) for cell in series.tolist()], dtype=bool)
 

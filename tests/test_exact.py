@@ -138,3 +138,11 @@ def test_rows_of_long_ago_are_known_by_their_time_alone(monkeypatch, ties):
         assert len(seams._recent) <= 1000
         assert len(ids) == len(set(ids)), seed
         assert seams.found.in_doubt or project.throughout <= set(ids), seed
+
+
+def test_a_row_that_a_page_says_twice_is_given_once():
+    ids = ["a", "b", "b", "c", "a"]
+    page = Page(Window(0, 100), ids, [1, 2, 2, 3, 1], pa.table({"id": pa.array(ids)}))
+    seams = Seams(lambda _: page, 0)
+    assert [table["id"].to_pylist() for table in seams.join(page)] == [["a", "b", "c"]]
+    assert seams.found.duplicates == 2
