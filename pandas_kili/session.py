@@ -42,7 +42,8 @@ class Client:
     api_key
         Default: ``KILI_API_KEY``, else ``api_key`` of ``kili-sdk-config.json`` in the working or home directory.
     api_endpoint
-        Default: ``KILI_API_ENDPOINT``, else ``api_endpoint`` of that file, else Kili's European cloud.
+        Default: ``KILI_API_ENDPOINT``, else ``api_endpoint`` of that file, else Kili's European cloud. A file in the
+        working directory that would lead a key from elsewhere to a host of its own is told by a warning.
     verify
         Whether certificates are checked, or the path of a CA bundle. Default: ``KILI_VERIFY``, else ``verify_ssl``
         of that file, else True.

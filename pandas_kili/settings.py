@@ -78,8 +78,12 @@ def read_settings(
     told = environment()
     endpoint = _first(api_endpoint, told["KILI_API_ENDPOINT"], _configured("api_endpoint", str), DEFAULT_ENDPOINT)
     trust = _first(verify, told["KILI_VERIFY"], _configured("verify_ssl", (bool, str)), True)
-    key = _first(api_key, told["KILI_API_KEY"], _configured("api_key", str))
-    return Settings(_checked_key(key), _checked_endpoint(endpoint), _checked_trust(trust))
+    given_key = _first(api_key, told["KILI_API_KEY"])
+    key = _first(given_key, _configured("api_key", str))
+    settings = Settings(_checked_key(key), _checked_endpoint(endpoint), _checked_trust(trust))
+    if given_key is not None and _first(api_endpoint, told["KILI_API_ENDPOINT"]) is None:
+        _warn_of_stranger(settings.api_endpoint)
+    return settings
 
 
 def checked_timeout(timeout: float | tuple[float, float]) -> tuple[float, float]:
@@ -129,11 +133,26 @@ def _first(*candidates: Any) -> Any:
 
 
 def _configured(name: str, kind: type | tuple[type, ...]) -> Any:
-    for folder in (Path.cwd, Path.home):
-        path = folder() / CONFIG_FILE
-        if path.is_file():
-            return _entry(path, name, kind)
-    return None
+    path = _config_file()
+    return None if path is None else _entry(path, name, kind)
+
+
+def _config_file() -> Path | None:
+    paths = (folder() / CONFIG_FILE for folder in (Path.cwd, Path.home))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _warn_of_stranger(endpoint: str) -> None:
+    """Say where a key of one's own goes, if that is what a file says which may have come with somebody's folder."""
+    path = _config_file()
+    if path is None or endpoint == DEFAULT_ENDPOINT or path.parent == Path.home():
+        return
+    warnings.warn(
+        f"{path} sends the API key, which is not from there, to {urlsplit(endpoint).hostname}: set KILI_API_ENDPOINT,"
+        " or pass api_endpoint=, if that is right; remove the file if you do not know it.",
+        UserWarning,
+        stacklevel=4,
+    )
 
 
 def _entry(path: Path, name: str, kind: type | tuple[type, ...]) -> Any:

@@ -1,14 +1,21 @@
 """The key goes to the endpoint's own origin, and nowhere else."""
 
+import gzip
 import io
 import logging
 import pickle
 import traceback
+import tracemalloc
 
+import pandas as pd
+import pyarrow as pa
 import pytest
+import requests
 from scripted import Reply, ScriptedServer
 
-from pandas_kili.errors import KiliError
+import pandas_kili as pk
+from pandas_kili.errors import KiliConnectionError, KiliError
+from pandas_kili.sandbox import Fault, Sandbox
 from pandas_kili.session import Client
 
 KEY = "key-8b1f-secret"
@@ -153,3 +160,71 @@ def test_proxies_of_the_environment_are_used(client, scripted_server, stranger, 
     monkeypatch.setenv("no_proxy", "")
     client.get("http://bucket.example/file?signature=s")
     assert stranger.asked[0].path == "http://bucket.example/file?signature=s"
+
+
+@pytest.mark.parametrize("how", ["whole", "chunked"])
+def test_a_bomb_is_given_up_before_it_fills_the_memory(client, scripted_server, how):
+    packed = gzip.compress(bytes(2**20)) * 300  # one member after the other, 300 MiB of zeros
+    scripted_server.otherwise = Reply(packed, headers={"Content-Encoding": "gzip"}, how=how)
+    tracemalloc.start()
+    try:
+        with pytest.raises(KiliConnectionError, match="larger than 1000000 bytes"):
+            client.get(f"{scripted_server.origin}/file", max_bytes=1_000_000)
+        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert len(scripted_server.asked) == 1
+
+
+def test_a_body_without_end_is_given_up(client, scripted_server):
+    scripted_server.otherwise = Reply(b"x" * 5_000_000, how="unframed")
+    with pytest.raises(KiliConnectionError, match="larger than 100000 bytes"):
+        client.get(f"{scripted_server.origin}/file", max_bytes=100_000)
+
+
+@pytest.fixture
+def sandbox():
+    with Sandbox(api_key=KEY, max_calls_per_minute=None) as sandbox:
+        sandbox.project = sandbox.create_project("Secret", "TEXT")
+        yield sandbox
+
+
+def test_frames_and_what_is_made_of_them_hold_no_key(sandbox, tmp_path):
+    """In no attribute, pickle, parquet file or Arrow schema; also not of what came back from a mutation."""
+    (tmp_path / "a.txt").write_text("text")
+    frame = pd.DataFrame({"externalId": ["a"], "content": [str(tmp_path / "a.txt")]})
+    written = frame.kili.append_many_to_dataset(sandbox.project, client=sandbox.client)
+    read = pk.read_kili(sandbox.project, client=sandbox.client)
+    for each in (written, read):
+        each.to_parquet(tmp_path / "frame.parquet")
+        seen = [pickle.dumps(each), (tmp_path / "frame.parquet").read_bytes(), repr(each.attrs).encode()]
+        seen += [repr(vars(each)).encode(), repr(pa.Table.from_pandas(each).schema.metadata).encode()]
+        assert not any(KEY.encode() in text for text in seen)
+    # The bucket was asked by its signatures alone, and no URL holds the key.
+    files = [request for request in sandbox.requests if request.method == "PUT"]
+    assert len(files) == 1
+    assert KEY not in "".join(request.path for request in sandbox.requests)
+    assert KEY not in "".join(pk.read_kili(sandbox.project, fields=["content"], client=sandbox.client)["content"])
+
+
+def test_errors_of_mutations_hold_no_key(sandbox):
+    sandbox.add_assets(sandbox.project, [{"externalId": "a"}])
+    frame = pk.read_kili(sandbox.project, fields=["id", "priority"], client=sandbox.client).assign(priority=3)
+    sandbox.inject(Fault("status", "updatePropertiesInAssets", status=401, times=None))
+    with pytest.raises(pk.KiliMutationError) as caught:
+        frame.kili.update_properties_in_assets("priority", client=sandbox.client)
+    assert not any(KEY in text for text in everything(caught.value))
+    assert KEY.encode() not in pickle.dumps(caught.value)
+    assert KEY not in repr(caught.value.report.to_dict()) + repr(caught.value.frame.attrs)
+
+
+def test_a_sandbox_does_not_show_its_key(sandbox):
+    assert KEY not in repr(sandbox) + str(sandbox)
+    for headers in ({}, {"Authorization": "X-API-Key: wrong"}):
+        refused = requests.post(sandbox.api_endpoint, json={"query": "{ me { id } }"}, headers=headers, timeout=10)
+        assert refused.status_code == 401 or "errors" in refused.json()
+        assert KEY not in refused.text + repr(refused.headers)
+
+
+def test_a_sandbox_listens_on_loopback_only(sandbox):
+    assert sandbox._running().server_address[0] == "127.0.0.1"

@@ -35,12 +35,47 @@ def test_arguments_come_before_environment_before_working_directory_before_home(
     (elsewhere / FILE).write_text(json.dumps({"api_key": "here", "verify_ssl": True}))
     assert read_settings().api_key == "here"
     assert read_settings().verify is True
-    monkeypatch.setenv("KILI_API_KEY", "environment")
     monkeypatch.setenv("KILI_API_ENDPOINT", "https://environment.example/graphql")
+    monkeypatch.setenv("KILI_API_KEY", "environment")
     assert read_settings().api_key == "environment"
     assert read_settings().api_endpoint == "https://environment.example/graphql"
     assert read_settings("argument").api_key == "argument"
     assert read_settings("k", "https://argument.example/").api_endpoint == "https://argument.example/"
+
+
+STRANGER = "https://stranger.example/graphql"
+
+
+@pytest.mark.parametrize("way", ["argument", "environment"])
+def test_a_file_in_the_working_directory_that_leads_a_key_of_ones_own_elsewhere_warns(monkeypatch, elsewhere, way):
+    (elsewhere / FILE).write_text(json.dumps({"api_endpoint": STRANGER}))
+    if way == "environment":
+        monkeypatch.setenv("KILI_API_KEY", "hidden")
+    with pytest.warns(UserWarning, match=rf"{FILE} sends the API key.* to stranger\.example:") as caught:
+        Client(None if way == "environment" else "hidden")
+    assert caught[0].filename == __file__
+    assert "hidden" not in str(caught[0].message)
+
+
+@pytest.mark.parametrize(
+    ("file", "environment"),
+    [
+        ({"api_endpoint": STRANGER, "api_key": "of-the-file"}, {}),
+        ({"api_endpoint": STRANGER}, {"KILI_API_KEY": "k", "KILI_API_ENDPOINT": "https://own.example/graphql"}),
+        ({"api_endpoint": "https://cloud.kili-technology.com/api/label/v2/graphql"}, {"KILI_API_KEY": "k"}),
+        ({"verify_ssl": True}, {"KILI_API_KEY": "k"}),
+    ],
+)
+def test_a_file_that_leads_no_key_of_ones_own_elsewhere_does_not_warn(monkeypatch, elsewhere, file, environment):
+    (elsewhere / FILE).write_text(json.dumps(file))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    Client()  # a warning would fail the test
+
+
+def test_a_file_at_home_is_ones_own(monkeypatch, clean_environment):
+    (clean_environment / FILE).write_text(json.dumps({"api_endpoint": STRANGER}))
+    assert Client("k").api_endpoint == STRANGER
 
 
 def test_an_empty_variable_counts_as_absent(monkeypatch):
