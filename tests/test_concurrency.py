@@ -75,7 +75,8 @@ def test_one_client_serves_sixteen_threads_that_read_and_write(sandbox):
 
 def test_two_clients_in_many_threads_spend_one_budget(sandbox):
     clock, budget, calls = SwiftClock(), 20, 80
-    clients = [client_of(sandbox, max_calls_per_minute=budget) for _ in range(2)]
+    patient = {"timeout": 10_000}  # a pause that one thread skips is time that an answer to another seems to take
+    clients = [client_of(sandbox, max_calls_per_minute=budget, **patient) for _ in range(2)]
     for client in clients:
         client._use_clock(clock)
     start = clock.now()
