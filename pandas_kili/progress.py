@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,25 +11,38 @@ from pandas_kili.settings import progress_disabled
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+_PATIENCE = 0.5  # seconds; a notebook keeps what was shown, so what is over sooner leaves no trace in it
+
 
 def progress_bar(description: str, *, total: int | None, unit: str, disable: bool | None) -> tqdm[Any]:
     """Return a bar: the argument decides, else the settings, else whether it would be seen.
 
-    It is shown in notebooks, and in terminals; not where the output goes to a file.
+    It is shown in notebooks, once it is worth while, and in terminals; not where the output goes to a file.
     """
-    from tqdm.auto import tqdm  # noqa: PLC0415 - its notebook part costs time to import
-
     disable = progress_disabled() if disable is None else disable
-    if disable is None and _in_notebook():
+    notebook = _in_notebook()
+    if disable is None and notebook:
         disable = False
-    return tqdm(
+    return _bar_class(notebook=notebook)(
         desc=description,
         total=total,
         unit=unit,
         unit_scale=unit == "B",
         disable=disable,  # None: off outside terminals
         leave=False,
+        delay=_PATIENCE if notebook else 0,
     )
+
+
+def _bar_class(*, notebook: bool) -> type[tqdm[Any]]:
+    """Return a widget where there can be one, else text, as `tqdm.auto` does, which warns of what is not installed."""
+    if notebook and importlib.util.find_spec("ipywidgets") is not None:
+        from tqdm.notebook import tqdm as widget  # noqa: PLC0415 - as below
+
+        return widget
+    from tqdm import tqdm as text  # noqa: PLC0415 - importing this package does not load it
+
+    return text
 
 
 def _in_notebook() -> bool:

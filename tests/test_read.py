@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from scripted import Reply, ScriptedServer
 
 import pandas_kili as pk
-from pandas_kili import Client, KiliConsistencyWarning, KiliFilterError, count_assets, read_kili
+from pandas_kili import Client, KiliConsistencyWarning, KiliFilterError, count_assets, progress, read_kili
 from pandas_kili.catalog import ENTITIES
 from pandas_kili.sandbox import Fault, Sandbox
 from pandas_kili.selection import select
@@ -775,18 +775,30 @@ def test_a_progress_bar_is_shown_where_somebody_looks(reading, monkeypatch, term
     assert ("/250" in screen.getvalue()) is shown
 
 
-def test_a_progress_bar_is_shown_in_a_notebook(reading, monkeypatch):
+@pytest.fixture
+def notebook(monkeypatch):
     class Shell:
         def __init__(self):
             self.config = {"IPKernelApp": {}}
 
-    notebook = type(sys)("IPython")
-    notebook.get_ipython = Shell
-    monkeypatch.setitem(sys.modules, "IPython", notebook)
-    screen = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", screen)
+    shell = type(sys)("IPython")
+    shell.get_ipython = Shell
+    monkeypatch.setitem(sys.modules, "IPython", shell)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)  # as if it were not installed
+
+
+@pytest.mark.usefixtures("notebook")
+def test_a_progress_bar_is_shown_in_a_notebook(reading, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "_PATIENCE", 0)
     reading(250, fields=["id"])
-    assert "250" in screen.getvalue()
+    assert "250" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("notebook")
+def test_what_is_soon_over_leaves_nothing_in_a_notebook(reading, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "_PATIENCE", 3600)
+    reading(250, fields=["id"])
+    assert capsys.readouterr().err == ""
 
 
 def test_a_selection_of_every_field_of_an_asset_can_be_read(shared):
