@@ -8,16 +8,16 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from pandas_kili.neighbourhood import leads_inside
+from pandas_kili.neighbourhood import InsideError, WaryAdapter, leads_inside
 from pandas_kili.ratelimit import Clock
 from pandas_kili.settings import Secret, origin
 
@@ -188,8 +188,11 @@ class Transport:
         session = requests.Session()
         session.auth = self._credential
         session.headers["User-Agent"] = f"pandas-kili/{program_version()}"
+        session.cookies.set_policy(
+            DefaultCookiePolicy(allowed_domains=())
+        )  # they are told apart by host, not by origin
         for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=1))
+            session.mount(scheme, WaryAdapter(self._endpoint, pool_connections=4, pool_maxsize=1))
         return session
 
     def _answered(self, session: requests.Session, request: Request) -> requests.Response:
@@ -197,7 +200,7 @@ class Transport:
         url = request.url
         for _ in range(self.MAX_REDIRECTS):
             if request.method == "GET" and leads_inside(url, self._endpoint):
-                raise requests.exceptions.InvalidURL("it leads into a private network, and the endpoint is not in one")
+                raise InsideError
             message = requests.Request(request.method, url, headers=request.headers, data=request.data)
             prepared = session.prepare_request(message)
             surroundings = self._surroundings(session, prepared.url or url)
@@ -242,6 +245,7 @@ _FAULTS: tuple[tuple[Fault, tuple[type[Exception], ...]], ...] = (
     (
         Fault.REFUSED,
         (
+            InsideError,
             ssl.SSLCertVerificationError,
             requests.exceptions.InvalidHeader,
             requests.exceptions.InvalidSchema,

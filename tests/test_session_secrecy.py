@@ -155,6 +155,14 @@ def test_netrc_neither_replaces_the_key_nor_speaks_to_buckets(client, scripted_s
     assert "Authorization" not in stranger.asked[0].headers
 
 
+def test_cookies_go_nowhere(client, scripted_server, stranger):
+    scripted_server.otherwise = Reply(headers={"Set-Cookie": "session=secret; Path=/"})
+    client.execute("{ a }")
+    client.get(f"{scripted_server.origin}/file")
+    client.get(f"{stranger.origin}/file")
+    assert not any("Cookie" in asked.headers for asked in [*scripted_server.asked, *stranger.asked])
+
+
 def test_proxies_of_the_environment_are_used(client, scripted_server, stranger, monkeypatch):
     monkeypatch.setenv("http_proxy", stranger.origin)
     monkeypatch.setenv("no_proxy", "")
