@@ -138,7 +138,8 @@ class Crawl:
         self.found.expected += self.expected
         if bar is not None:
             bar.total = self.expected
-            bar.refresh()
+            if not getattr(bar, "delay", 0):  # a bar that waits goes on waiting
+                bar.refresh()
         # A window may be longer than what is left: that it comes back short is how the end is known.
         rest = windows(skip, first) if first is not None and first <= rows else windows(skip, None)
         for window in itertools.islice(rest, 1, None):
