@@ -88,3 +88,33 @@ def test_the_page_is_light_or_dark_as_the_system_is(tmp_path, screenshot, scheme
     assert pixels[-1, -1].tolist() == colour(colours["paper"])
     assert near(pixels, colours["card"], 0).sum() > 5000
     assert near(pixels, colours["ink"], 30).sum() > 50
+
+
+HOST = """
+.host h1, .host h2, .host p { margin: 3em 0; line-height: 1; color: red; }
+.host ul:not(.list-inline) { padding-left: 2em; margin: 3em; }
+.host dl dt { float: left; width: 20%; }
+.host svg { max-width: 50%; height: auto; }
+.host img, .host b, .host small, .host mark { font: 30px serif; background: lime; }
+"""  # what JupyterLab, and others, make of what stands in a notebook
+
+
+def test_a_notebook_with_styles_of_its_own_changes_nothing(tmp_path, screenshot):
+    frame = pd.DataFrame(
+        {
+            "externalId": ["a", "b"],
+            "content": [str(tmp_path / "a.png"), "Ada was in Paris."],
+            "status": ["LABELED", "TODO"],
+            "consensusMark": [0.5, None],
+            "labels": [[{"jsonResponse": '{"A_LONG_NAME_OF_A_JOB": {"categories": [{"name": "A"}]}}'}], []],
+        }
+    )
+    Image.new("RGB", (64, 64), BACKGROUND).save(tmp_path / "a.png")
+    fragment = preview_frame(frame)._repr_html_()
+    taken = []
+    for rules in ("", HOST):
+        page = tmp_path / "page.html"
+        page.write_text(f'<!doctype html><style>{rules}</style><div class="host">{fragment}</div>', encoding="utf-8")
+        taken.append(screenshot(page))
+    assert near(taken[0], BACKGROUND).sum() > 5000
+    assert (taken[0] == taken[1]).all()

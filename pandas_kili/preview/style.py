@@ -26,18 +26,16 @@ _DARK = {
 }
 
 _RULES = """
-.kili-preview { color: var(--ink); font: 14px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
-  text-align: left; }
-.kili-preview *, .kili-preview *::before { box-sizing: border-box; }
-.kili-preview p, .kili-preview h1, .kili-preview h2, .kili-preview dl, .kili-preview dd, .kili-preview ul,
-.kili-preview figure { margin: 0; padding: 0; }
-.kili-preview h1 { color: var(--ink); font-size: 20px; font-weight: 650; letter-spacing: -.01em; }
+& { color: var(--ink); font: 14px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; text-align: left; }
+& :not(svg, svg *) { all: revert; }
+& *, & *::before { box-sizing: border-box; }
+& :is(p, h1, h2, dl, dd, ul, figure) { margin: 0; padding: 0; }
+& h1 { color: var(--ink); font-size: 20px; font-weight: 650; letter-spacing: -.01em; }
 .kp-sub { color: var(--soft); }
 .kp-top { display: flex; flex-wrap: wrap; align-items: baseline; gap: 2px 14px; margin-bottom: 10px; }
-.kili-preview .kp-legend { display: flex; flex-wrap: wrap; gap: 6px; list-style: none; margin-bottom: 14px; }
+.kp-legend { display: flex; flex-wrap: wrap; gap: 6px; list-style: none; margin-bottom: 14px; }
 .kp-legend li, .kp-chip { display: inline-flex; align-items: center; gap: 6px; max-width: 100%; padding: 1px 9px;
   border: 1px solid var(--line); border-radius: 99px; background: var(--card); overflow-wrap: anywhere; }
-.kp-legend li { margin: 0; }
 .kp-legend small { color: var(--soft); font-variant-numeric: tabular-nums; }
 .kp-swatch { flex: none; width: 12px; height: 12px; border-radius: 3px; border: 1px solid var(--soft);
   background: var(--tone); }
@@ -48,12 +46,12 @@ _RULES = """
   border: 1px solid var(--line); border-radius: 10px; background: var(--card); }
 .kp-card[data-panels="2"] { grid-column: span 2; }
 .kp-card[data-panels="3"], .kp-card[data-panels="4"] { grid-column: 1 / -1; }
-@media (max-width: 640px) { .kili-preview .kp-card { grid-column: 1 / -1; } }
+@media (max-width: 640px) { .kp-card { grid-column: 1 / -1; } }
 .kp-card:focus-visible, .kp-text:focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
 .kp-text:focus-visible { outline-offset: -3px; }
 .kp-card header { display: flex; align-items: center; justify-content: space-between; gap: 10px;
   padding: 9px 12px; }
-.kili-preview h2 { min-width: 0; overflow: hidden; color: var(--ink); font-size: 14px; font-weight: 600;
+& h2 { min-width: 0; overflow: hidden; color: var(--ink); font-size: 14px; font-weight: 600;
   text-overflow: ellipsis; white-space: nowrap; }
 .kp-status { flex: none; display: inline-flex; align-items: center; gap: 6px; color: var(--soft); font-size: 11px;
   font-weight: 600; letter-spacing: .03em; }
@@ -62,7 +60,8 @@ _RULES = """
 .kp-panels { flex: 1; display: grid; grid-template-columns: repeat(auto-fit, minmax(min(220px, 100%), 1fr)); gap: 1px;
   background: var(--line); border-top: 1px solid var(--line); }
 .kp-panels figure { min-width: 0; background: var(--card); }
-.kp-view { display: block; width: 100%; aspect-ratio: 4 / 3; background: var(--well); overflow: hidden; }
+.kp-view { display: block; width: 100%; max-width: none; height: auto; aspect-ratio: 4 / 3; background: var(--well);
+  overflow: hidden; }
 .kp-brief { height: 176px; aspect-ratio: auto; padding: 10px; }
 .kp-small { image-rendering: pixelated; }
 .kp-sheet { fill: var(--card); stroke: var(--line); vector-effect: non-scaling-stroke; }
@@ -85,30 +84,28 @@ _RULES = """
 .kp-missing { position: relative; display: flex; flex-direction: column; justify-content: center; min-height: 120px;
   background: var(--well); }
 .kp-reason { padding: 10px 12px; color: var(--soft); overflow-wrap: anywhere; }
-.kili-preview .kp-reason { padding: 10px 12px; }
 .kp-reason b { display: block; color: var(--ink); }
-.kili-preview figcaption { padding: 9px 12px 11px; text-align: left; }
+& figcaption { padding: 9px 12px 11px; text-align: left; }
 .kp-by { overflow-wrap: anywhere; }
 .kp-by b { font-weight: 600; }
 .kp-by time, .kp-note { color: var(--soft); font-size: 12px; }
 .kp-type { padding: 0 6px; border: 1px solid var(--soft); border-radius: 4px; color: var(--soft); font-size: 10px;
   font-weight: 600; letter-spacing: .04em; }
-.kili-preview dl { display: grid; gap: 2px; margin-top: 6px; }
-.kili-preview dt { color: var(--soft); font-size: 11px; font-weight: 500; letter-spacing: .02em;
+& dl { display: grid; gap: 2px; margin-top: 6px; }
+& dt { color: var(--soft); font-size: 11px; font-weight: 500; letter-spacing: .02em;
   overflow-wrap: anywhere; }
-.kili-preview dd { display: flex; flex-wrap: wrap; gap: 4px; margin-bottom: 4px; }
+& dd { display: flex; flex-wrap: wrap; gap: 4px; margin-bottom: 4px; }
 .kp-problem { color: var(--bad); font-size: 12px; overflow-wrap: anywhere; }
 .kp-card footer { display: flex; flex-wrap: wrap; gap: 4px 14px; padding: 7px 12px; border-top: 1px solid var(--line);
   color: var(--soft); font-size: 12px; }
 .kp-card footer b { color: var(--ink); font-weight: 600; font-variant-numeric: tabular-nums; }
 """
 _PAGE = """
-body { margin: 0; }
-body > .kili-preview { min-height: 100vh; padding: 24px max(20px, calc(50vw - 800px)); background: var(--paper); }
-body > .kili-preview .kp-legend { position: sticky; z-index: 1; top: 0; margin-inline: -6px; padding: 8px 6px;
+:where(body) > & { min-height: 100vh; padding: 24px max(20px, calc(50vw - 800px)); background: var(--paper); }
+:where(body) > & .kp-legend { position: sticky; z-index: 1; top: 0; margin-inline: -6px; padding: 8px 6px;
   background: var(--paper); }
-@media (max-height: 600px) { body > .kili-preview .kp-legend { position: static; } }
-@media print { body > .kili-preview .kp-legend { position: static; } .kp-card { break-inside: avoid; } }
+@media (max-height: 600px) { :where(body) > & .kp-legend { position: static; } }
+@media print { :where(body) > & .kp-legend { position: static; } .kp-card { break-inside: avoid; } }
 """
 _STEPS = 4
 
@@ -128,12 +125,17 @@ def fragment_style() -> str:
         f'[data-jp-theme-light="true"] .kili-preview,.vscode-light .kili-preview{{color-scheme:light;{light}}}\n'
         f'[data-jp-theme-light="false"] .kili-preview,.vscode-dark .kili-preview{{color-scheme:dark;{dark}}}\n'
     )
-    return themes + tones + dashes + steps + _RULES
+    return themes + tones + dashes + steps + _within(_RULES)
 
 
 def page_style() -> str:
     """Return what a page that holds nothing else needs besides."""
-    return _PAGE
+    return "body { margin: 0; }" + _within(_PAGE)
+
+
+def _within(rules: str) -> str:
+    """Return rules for a gallery alone, that go before those of the notebook in which it may stand."""
+    return f".kili-preview.kili-preview.kili-preview {{{rules}}}\n"
 
 
 def _variables(colours: dict[str, str]) -> str:
