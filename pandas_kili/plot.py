@@ -23,6 +23,7 @@ _MARKS = ("consensusMark", "honeypotMark")
 _CLASSES = (CATEGORY, CHOICE, ANNOTATION)
 _CHOSEN = (CATEGORY, CHOICE)
 _NONE = "(none)"
+_ONE_LINE = 50  # characters that stand side by side below a chart
 
 
 class KiliPlot:
@@ -105,8 +106,9 @@ class KiliPlot:
         counts = _every_day(counts) if len(counts) else _nothing("labels")
         options = {"title": "Labels a day", "xlabel": "", "ylabel": "labels", "ylim": (0, None)}
         options["color"] = _colours(counts.shape[1])
-        line = {} if "kind" in kwargs else {"marker": "o"}  # a single day is seen too
-        return _drawn(counts, ax, {**options, **line, **kwargs})
+        line = {} if "kind" in kwargs else {"marker": "o", "clip_on": False}  # a single day is seen too, and the first
+        axes = _drawn(counts, ax, {**options, **line, **kwargs})
+        return axes if ax is not None else _legend_beside(axes)
 
     def time_to_label(self, ax: Axes | None = None, **kwargs: Any) -> Axes:
         """Draw how long each author takes for a label: median, quartiles, and what lies far from them.
@@ -201,7 +203,8 @@ class KiliPlot:
         elif len(rows["job"].unique()) > 1:
             names = rows["job"].astype(object) + ": " + names
         counts = names.value_counts().astype("int64")
-        options = {"kind": "bar", "title": "Classes", "xlabel": job or "", "ylabel": "times", **_calm(), **kwargs}
+        options = {"kind": "bar", "title": "Classes", "xlabel": job or "", "ylabel": "times", **_calm()}
+        options |= {"rot": 0 if sum(map(len, counts.index)) <= _ONE_LINE else 90, **kwargs}
         return _drawn(counts if len(counts) else pd.Series([0], [_NONE]), ax, options)
 
     def confusion(
@@ -332,7 +335,14 @@ def _drawn(data: pd.Series[Any] | pd.DataFrame, ax: Axes | None, options: dict[s
 def _new_axes(options: dict[str, Any]) -> Axes:
     import matplotlib.pyplot as plt  # noqa: PLC0415 - an optional dependency, heavy
 
-    return plt.subplots(figsize=options.pop("figsize", None))[1]
+    return plt.subplots(figsize=options.pop("figsize", None), layout="constrained")[1]
+
+
+def _legend_beside(axes: Axes) -> Axes:
+    """Move the legend to where it hides no lines."""
+    if (legend := axes.get_legend()) is not None:
+        axes.legend(title=legend.get_title().get_text(), loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    return axes
 
 
 def _heat_map(

@@ -72,6 +72,21 @@ def test_labels_over_time_has_a_line_an_author_and_no_gap(frame):
     assert lines == {"ada": [3, 0, 0], "bob": [0, 0, 2]}
 
 
+def test_no_line_lies_behind_the_legend_or_is_cut_off_at_the_edge(frame):
+    axes = KiliPlot(frame).labels_over_time()
+    axes.figure.canvas.draw()
+    assert not axes.get_legend().get_window_extent().overlaps(axes.bbox)
+    assert axes.get_legend().get_window_extent().x1 <= axes.figure.bbox.x1
+    assert not any(line.get_clip_on() for line in axes.lines)
+
+
+def test_names_of_classes_stand_upright_where_there_is_room(frame):
+    turned = {KiliPlot(frame).class_balance().get_xticklabels()[0].get_rotation()}
+    long = assets(*[[label("ada", kind * 30)] for kind in "AB"])
+    turned |= {KiliPlot(long).class_balance().get_xticklabels()[0].get_rotation()}
+    assert turned == {0, 90}
+
+
 def test_a_single_day_is_drawn_without_complaint(frame):
     axes = KiliPlot(frame.iloc[2:3]).labels_over_time()
     assert axes.lines[0].get_ydata().tolist() == [0, 1, 0]
