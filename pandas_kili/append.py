@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from pandas_kili.answer import promised
 from pandas_kili.catalog.assets import APPEND, APPEND_LATER, BATCH_SIZE, FILTER_EXISTING, IN_LIMIT
 from pandas_kili.changes import APPLIED, spelling
 from pandas_kili.delivery import Account, Target, Verdict, after_the_work, looks
@@ -54,9 +55,10 @@ def append_rows(
     project_id = work.need_project_id("to say where the assets are to go")
     _refuse_foreign_ids(work, named, labels, project_id)
     rows = _Rows(work.columns, labels)
-    project = find_project(work.client, project_id, "inputType")
+    with promised("projects"):
+        input_type = str(find_project(work.client, project_id, "inputType")["inputType"])
     change = Append(work.client, project_id)
-    media = rows.plan(project["inputType"], seed=not change.is_todays)
+    media = rows.plan(input_type, seed=not change.is_todays)
     rows.refuse_repeated(if_exists)
     work.columns.check()
     account = Account(len(frame))
@@ -116,11 +118,13 @@ class Append:
         mutation = self.mutation if upload_type is None else spelling(self.client, APPEND_LATER)
         data = self._data(assets) if upload_type is None else _data_later(upload_type, assets)
         variables = {"data": data, "where": {"id": self.project_id}}
-        answer = self.client.execute(mutation.document, variables, stop=stop)["data"]
-        if upload_type is None and self.is_todays:
-            return {asset["id"]: APPLIED for asset in answer or ()}
+        answer = self.client.execute(mutation.document, variables, stop=stop)
+        with promised(mutation.name):
+            if upload_type is None and self.is_todays:
+                return {asset["id"]: APPLIED for asset in answer["data"] or ()}
+            notification_id = answer["data"]["id"] if self.is_todays else ""
         if self.is_todays:
-            self._wait(answer["id"], stop)
+            self._wait(notification_id, stop)
         with after_the_work():
             return self._seen(targets, stop, () if self.is_todays or upload_type is None else _LATER)
 
@@ -303,7 +307,9 @@ def _taken(client: Client, project_id: str, external_ids: Iterable[str]) -> set[
 
     def taken_of(part: list[str]) -> list[str]:
         variables = {"projectID": project_id, "externalIDs": part}
-        return list(client.execute(FILTER_EXISTING, variables)["external_ids"])
+        data = client.execute(FILTER_EXISTING, variables)
+        with promised("filterExistingAssets"):
+            return list(dict.fromkeys(data["external_ids"]))
 
     answers = in_order(taken_of, parts, workers=client.max_workers)
     return {name for _, found in answers for name in found} & set(names)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pandas_kili.answer import promised
 from pandas_kili.catalog.assets import DELETE, QUEUE, REVIEW, UPDATE
 from pandas_kili.catalog.terms import Mutation
 from pandas_kili.delivery import Target, Verdict, after_the_work, looks
@@ -47,19 +48,22 @@ class Update:
             "whereArray": [{"id": target.asset_id} for target in targets],
             "dataArray": [target.payload for target in targets],
         }
-        answer = self.client.execute(self.mutation.document, variables, stop=stop)["data"]
-        yield {asset["id"]: APPLIED for asset in answer or ()}
+        data = self.client.execute(self.mutation.document, variables, stop=stop)
+        with promised(self.mutation.name):
+            applied = {asset["id"]: APPLIED for asset in data["data"] or ()}
+        yield applied
 
     def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:
         """Return the assets whose properties have the values asked for."""
         names = dict.fromkeys(name for target in targets for name in target.payload if name != _RESET)
         fields = " ".join("toBeLabeledBy { user { email } }" if name == "toBeLabeledBy" else name for name in names)
         shown = read_back(self.client, [target.asset_id for target in targets], f"id {fields}")
-        return {
-            target.asset_id: APPLIED
-            for target in targets
-            if target.asset_id in shown and _holds(shown[target.asset_id], target.payload)
-        }
+        with promised("assets"):
+            return {
+                target.asset_id: APPLIED
+                for target in targets
+                if target.asset_id in shown and _holds(shown[target.asset_id], target.payload)
+            }
 
 
 _RESET = "shouldResetToBeLabeledBy"
@@ -80,7 +84,7 @@ def _equal(name: str, shown: Any, wanted: Any) -> bool:
 def _parsed(text: Any) -> Any:
     try:
         return json.loads(text)
-    except (TypeError, ValueError):
+    except (RecursionError, TypeError, ValueError):
         return text
 
 
@@ -134,15 +138,18 @@ class Move:
     def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[str, Verdict]]:
         """Send one batch; the seed's servers say nothing of single assets, so there it is read back."""
         variables = {"where": {"idIn": [target.asset_id for target in targets]}}
-        answer = self.client.execute(self.mutation.document, variables, stop=stop)["data"]
+        data = self.client.execute(self.mutation.document, variables, stop=stop)
         if not self.tells_outcomes:
             with after_the_work():
                 seen = self._seen(targets, stop)
             yield seen
             return
-        yield {asset["assetId"]: APPLIED for asset in (answer or {}).get("succeeded") or ()}
-        with after_the_work():
-            refused = self._refused(targets, answer or {})
+        with promised(self.mutation.name):
+            answer = data["data"] or {}
+            applied = {asset["assetId"]: APPLIED for asset in answer.get("succeeded") or ()}
+        yield applied
+        with after_the_work(), promised(self.mutation.name):
+            refused = self._refused(targets, answer)
         yield refused
 
     def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:
@@ -153,7 +160,8 @@ class Move:
     def _look(self, targets: Sequence[Target]) -> tuple[dict[str, Verdict], Collection[str]]:
         """Return the assets whose fate is plain, and which assets there are."""
         shown = read_back(self.client, [target.asset_id for target in targets], self.destination.fields)
-        verdicts = {target.asset_id: self.destination.judge(shown.get(target.asset_id)) for target in targets}
+        with promised("assets"):
+            verdicts = {target.asset_id: self.destination.judge(shown.get(target.asset_id)) for target in targets}
         return {asset_id: verdict for asset_id, verdict in verdicts.items() if verdict is not None}, shown
 
     def _refused(self, targets: Sequence[Target], answer: Mapping[str, Any]) -> dict[str, Verdict]:

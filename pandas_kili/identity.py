@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pandas_kili.catalog.assets import BATCH_SIZE, COUNT_ASSETS, IN_LIMIT, LIST_ASSETS
+from pandas_kili.answer import promised
+from pandas_kili.catalog.assets import BATCH_SIZE, IN_LIMIT, LIST_ASSETS
 from pandas_kili.delivery import Target, looks
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.filters import Where
-from pandas_kili.pages import find_project
+from pandas_kili.pages import counted, find_project
 from pandas_kili.parallel import in_order
 from pandas_kili.properties import Columns, cells_of
 from pandas_kili.read import read_kili
@@ -189,7 +190,7 @@ def _present_parts(client: Client, project_id: str, external_ids: list[str]) -> 
         if not part:  # that nothing is in a project which is not there would be no answer
             return len(find_project(client, project_id, "id"))
         where = {"project": {"id": project_id}, "externalIdStrictlyIn": part}
-        return int(client.execute(COUNT_ASSETS, {"where": where})["data"])
+        return counted(client, where)
 
     counted = in_order(count, [[], *parts], workers=client.max_workers)
     return [external_id for part, found in counted if found for external_id in part]
@@ -200,7 +201,9 @@ def existing(client: Client, project_id: str | None, ids: Sequence[str]) -> set[
     unique = list(dict.fromkeys(ids))
     parts = [unique[start : start + IN_LIMIT] for start in range(0, len(unique), IN_LIMIT)]
     found: set[str] = set()
-    for part, count in in_order(lambda part: _count(client, project_id, part), parts, workers=client.max_workers):
+    for part, count in in_order(
+        lambda part: counted(client, _where(project_id, part)), parts, workers=client.max_workers
+    ):
         found.update(part if count == len(part) else ())
     doubtful = [asset_id for asset_id in unique if asset_id not in found]
     pieces = [doubtful[start : start + BATCH_SIZE] for start in range(0, len(doubtful), BATCH_SIZE)]
@@ -215,12 +218,9 @@ def read_back(
 ) -> dict[str, dict[str, Any]]:
     """Return what the server shows of at most one batch of assets, by id; those that do not exist are not there."""
     variables = {"where": _where(project_id, ids), "first": BATCH_SIZE, "skip": 0}
-    assets = client.execute(LIST_ASSETS % fields, variables)["data"]
-    return {asset["id"]: asset for asset in assets}
-
-
-def _count(client: Client, project_id: str | None, ids: Sequence[str]) -> int:
-    return int(client.execute(COUNT_ASSETS, {"where": _where(project_id, ids)})["data"])
+    data = client.execute(LIST_ASSETS % fields, variables)
+    with promised("assets"):
+        return {asset["id"]: dict(asset) for asset in data["data"]}
 
 
 def _where(project_id: str | None, ids: Sequence[str]) -> Where:

@@ -10,10 +10,11 @@ from typing import Any
 
 import pandas as pd
 
+from pandas_kili.answer import promised
 from pandas_kili.catalog.assets import BATCH_SIZE
 from pandas_kili.catalog.labels import APPEND_LABELS, LABEL_TYPES
 from pandas_kili.changes import APPLIED, spelling
-from pandas_kili.delivery import Account, Target, Verdict, looks
+from pandas_kili.delivery import Account, Target, Verdict, looks, rows_of
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.identity import Identity, read_back, resolve
 from pandas_kili.parallel import in_order
@@ -56,9 +57,7 @@ def append_labels(
     account = Account(len(frame))
     change = Labelling(work.client, kind)
     there = change.present(targets)
-    for target in targets:
-        if target.asset_id in there:
-            account.note(target, _THERE)
+    account.note(rows_of(target for target in targets if target.asset_id in there), _THERE)
     open_targets = [target for target in targets if target.asset_id not in there]
     return work.deliver(change, identity, open_targets, {}, account=account)
 
@@ -73,7 +72,9 @@ class Labelling:
         self.client, self.kind = client, kind
         self.mutation = spelling(client, (APPEND_LABELS,))
         whoami = "viewer" if "viewer" in client.names("Query") else "me"
-        self.author_id = client.execute(_ME % whoami)["data"]["id"]
+        user = client.execute(_ME % whoami)
+        with promised(whoami):
+            self.author_id = user["data"]["id"]
         self.url = " jsonResponseUrl" if "jsonResponseUrl" in client.names("Label") else ""
 
     def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[str, Verdict]]:
@@ -81,8 +82,10 @@ class Labelling:
         data = {"labelType": self.kind.label_type, "labelsData": [self._item(target) for target in targets]}
         ids = list(dict.fromkeys(target.payload["assetID"] for target in targets))
         variables = {"data": data, "where": {"idIn": ids}}
-        answer = self.client.execute(self.mutation.document, variables, stop=stop)["data"]
-        if len(answer or ()) == len(targets):
+        answer = self.client.execute(self.mutation.document, variables, stop=stop)
+        with promised(self.mutation.name):
+            is_complete = len([label["id"] for label in answer["data"] or ()]) == len(targets)
+        if is_complete:
             yield {target.asset_id: APPLIED for target in targets}
         else:
             yield self.settle(targets)
@@ -106,7 +109,8 @@ class Labelling:
         ids = list(dict.fromkeys(target.payload["assetID"] for target in targets))
         fields = f"id labels {{ labelType modelName jsonResponse{self.url} author {{ id }} }}"
         shown = read_back(self.client, ids, fields)
-        answers = {asset_id: list(self._answers(asset["labels"])) for asset_id, asset in shown.items()}
+        with promised("assets"):
+            answers = {asset_id: list(self._answers(asset["labels"])) for asset_id, asset in shown.items()}
         return [
             target.asset_id
             for target in targets
@@ -120,10 +124,10 @@ class Labelling:
             if (label["labelType"], model, label["author"]["id"]) != (*self._kind(), self.author_id):
                 continue
             url = label.get("jsonResponseUrl")
-            text = self.client.get(url).decode() if url else label["jsonResponse"]
+            text = self.client.get(url) if url else label["jsonResponse"]
             try:
                 yield json.loads(text)
-            except (TypeError, ValueError):
+            except (RecursionError, TypeError, ValueError):
                 continue  # an answer that is no JSON is not one of ours
 
     def _kind(self) -> tuple[str, str | None]:

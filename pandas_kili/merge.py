@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from pandas_kili.answer import promised
 from pandas_kili.catalog.assets import BATCH_SIZE
 from pandas_kili.changes import APPLIED, Update
 from pandas_kili.delivery import Target
@@ -57,11 +58,15 @@ def _merge(client: Client, targets: Sequence[Target], rows: int) -> list[str | N
 
 def _metadata(client: Client, targets: Sequence[Target]) -> Mapping[str, dict[str, Any]]:
     shown = read_back(client, [target.asset_id for target in targets], "id jsonMetadata")
-    return {asset_id: _parsed(asset_id, asset["jsonMetadata"]) for asset_id, asset in shown.items()}
+    with promised("assets"):
+        return {asset_id: _parsed(asset_id, asset["jsonMetadata"]) for asset_id, asset in shown.items()}
 
 
 def _parsed(asset_id: str, text: str | None) -> dict[str, Any]:
-    metadata = json.loads(text) if text else {}
+    try:
+        metadata = json.loads(text) if text else {}
+    except (RecursionError, ValueError):
+        metadata = None
     if not isinstance(metadata, dict):
         raise KiliValidationError(
             f"Nothing was sent: the metadata of asset {asset_id!r} is no object that has keys, but {text!r:.80}."

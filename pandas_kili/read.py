@@ -13,6 +13,7 @@ from typing import Any, Literal, Unpack, overload
 import pandas as pd
 import pyarrow as pa
 
+from pandas_kili.answer import promised
 from pandas_kili.catalog.assets import DEFAULT_FIELDS
 from pandas_kili.errors import KiliFieldError, KiliFilterError
 from pandas_kili.exact import Consistency
@@ -391,8 +392,9 @@ def _with_step_ids(client: Client, query: Query) -> Query:
     """Put ids in the place of the names of workflow steps."""
     if not query.step_names:
         return query
-    steps = find_project(client, query.project_id, "steps { id name }")["steps"] or []
-    ids = {step["name"]: step["id"] for step in steps}
+    with promised("projects"):
+        steps = find_project(client, query.project_id, "steps { id name }")["steps"] or []
+        ids = {str(step["name"]): str(step["id"]) for step in steps}
     unknown = sorted({name for names in query.step_names.values() for name in names} - set(ids))
     if unknown:
         known = f"the steps are {', '.join(map(repr, ids))}" if ids else "it has no workflow steps"

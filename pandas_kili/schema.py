@@ -6,6 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
+from pandas_kili.answer import promised
 from pandas_kili.errors import KiliGraphQLError
 
 if TYPE_CHECKING:
@@ -33,10 +34,11 @@ def _asked(execute: Callable[[str], dict[str, Any]]) -> dict[str, frozenset[str]
         data = execute(_QUERY % "(includeDeprecated: true)")
     except KiliGraphQLError:
         data = execute(_QUERY % "")
-    return {
-        each["name"]: frozenset(field["name"] for field in (each.get("fields") or each.get("inputFields") or ()))
-        for each in data["__schema"]["types"]
-    }
+    with promised("the question for its schema"):
+        return {
+            each["name"]: frozenset(field["name"] for field in (each.get("fields") or each.get("inputFields") or ()))
+            for each in data["__schema"]["types"]
+        }
 
 
 if hasattr(os, "register_at_fork"):

@@ -265,7 +265,7 @@ def _tasks(json_interface: Mapping[str, Any] | str | None) -> dict[str, str] | N
         interface = json.loads(json_interface) if isinstance(json_interface, str) else json_interface
         jobs = interface.get("jobs", interface)
         return {name: job.get("mlTask") for name, job in jobs.items()}
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, RecursionError, TypeError):
         raise KiliValidationError(
             "json_interface is the interface of a project, {'jobs': {name: {'mlTask': …}}}, or its JSON text."
         ) from None

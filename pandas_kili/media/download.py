@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
+from pandas_kili.answer import promised
 from pandas_kili.errors import KiliConnectionError, KiliDownloadError, KiliError, KiliFieldError
 from pandas_kili.media.fetch import Fetch
 from pandas_kili.media.inspection import is_url
@@ -105,7 +106,9 @@ def _check_columns(frame: pd.DataFrame) -> None:
 
 def _project(client: Client, project_id: str) -> dict[str, Any]:
     connections = " dataConnections { id }" if "dataConnections" in client.names("Project") else ""
-    return find_project(client, project_id, f"inputType{connections}")
+    project = find_project(client, project_id, f"inputType{connections}")
+    with promised("projects"):
+        return {"inputType": str(project["inputType"]), "dataConnections": project.get("dataConnections")}
 
 
 def _folder(given: str | os.PathLike[str] | None, project_id: str) -> Path:
@@ -165,15 +168,14 @@ class _Assets:
         """Return a column of assets by their ids."""
         pages = [ids[start : start + _PAGE] for start in range(0, len(ids), _PAGE)]
         with contextlib.closing(in_order(self._page(column), pages, workers=self.client.max_workers)) as answers:
-            return {asset["id"]: asset[column] for _, assets in answers for asset in assets}
+            return {id_: value for _, served in answers for id_, value in served.items()}
 
-    def _page(self, column: str) -> Callable[[Sequence[str]], list[dict[str, Any]]]:
-        def page(ids: Sequence[str]) -> list[dict[str, Any]]:
+    def _page(self, column: str) -> Callable[[Sequence[str]], dict[str, Any]]:
+        def page(ids: Sequence[str]) -> dict[str, Any]:
             where = {"project": {"id": self.project_id}, "idIn": list(ids)}
-            found: list[dict[str, Any]] = self.client.execute(
-                _ASSETS % column, {"where": where, "first": len(ids), "skip": 0}
-            )["data"]
-            return found
+            data = self.client.execute(_ASSETS % column, {"where": where, "first": len(ids), "skip": 0})
+            with promised("assets"):
+                return {asset["id"]: asset[column] for asset in data["data"]}
 
         return page
 
@@ -305,7 +307,7 @@ class _Download:
                 json.loads(work.result)
             else:
                 work.result = str(self.fetch.file(work.part, work.url, work.extension))
-        except (KiliError, OSError, ValueError) as error:
+        except (KiliError, OSError, RecursionError, ValueError) as error:
             return _reason(error)
         return None
 
@@ -338,6 +340,6 @@ def _reason(error: Exception) -> str:
     status = error.status if isinstance(error, KiliConnectionError) else None
     if status in {401, 403}:
         return f"the storage refuses it ({error}); where the links have expired, read the assets again"
-    if isinstance(error, UnicodeDecodeError | json.JSONDecodeError):
+    if isinstance(error, RecursionError | ValueError) and not isinstance(error, KiliError):
         return "what is there is not JSON"
     return str(error)

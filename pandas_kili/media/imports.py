@@ -7,6 +7,7 @@ import time
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
+from pandas_kili.answer import promised
 from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliGraphQLError
 
 if TYPE_CHECKING:
@@ -34,10 +35,13 @@ def check_licence(client: Client) -> None:
         Where the licence of the organization does not allow it.
     """
     user = "viewer" if "viewer" in client.names("Query") else "me"
-    email = client.execute(_USER % user)["data"]["email"]
-    found = client.execute(_LICENCE, {"where": {"user": {"email": email}}, "first": 1, "skip": 0})["data"]
-    licence = (found[0].get("license") or {}) if found else {}
-    if licence.get("uploadLocalData") is False:
+    data = client.execute(_USER % user)
+    with promised(user):
+        email = data["data"]["email"]
+    data = client.execute(_LICENCE, {"where": {"user": {"email": email}}, "first": 1, "skip": 0})
+    with promised("organizations"):
+        allowed = [(each.get("license") or {}).get("uploadLocalData") for each in data["data"] or ()]
+    if allowed and allowed[0] is False:
         raise KiliAuthenticationError(
             f"The licence of {email}'s organization does not allow to upload local files or raw text:"
             " give URLs of hosted files, or ask Kili for the right."
@@ -81,8 +85,9 @@ def wait_for_import(client: Client, notification_id: str, *, stop: threading.Eve
 def _notification(client: Client, notification_id: str, stop: threading.Event | None) -> dict[str, Any] | None:
     fields = "status message" if "message" in client.names("Notification") else "status"
     variables = {"where": {"id": notification_id}, "first": 1, "skip": 0}
-    found = client.execute(_NOTIFICATION % fields, variables, stop=stop)["data"]
-    return dict(found[0]) if found else None
+    data = client.execute(_NOTIFICATION % fields, variables, stop=stop)
+    with promised("notifications"):
+        return dict(data["data"][0]) if data["data"] else None
 
 
 def _has_ended(notification: dict[str, Any] | None) -> bool:
