@@ -16,6 +16,7 @@ import urllib3
 
 from pandas_kili.answer import judge_answer, refuses_compression
 from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError
+from pandas_kili.neighbourhood import WaryAdapter
 from pandas_kili.operation import Operation, encoded, read_operation
 from pandas_kili.ratelimit import Budget, Clock, Limit, budget_of, shared_rate_limit
 from pandas_kili.retry import Fate, Retry, Verdict, judge_failure, judge_status
@@ -194,8 +195,8 @@ class Client:
             Where the file cannot be had; `status` says what the server answered.
         """
         request = Request("GET", url, headers or {}, timeout=self.timeout, max_bytes=max_bytes)
-        with self._transport.session() as session:
-            answer = self._fetched(session, request, stop=stop).answer
+        with self._transport.connections() as connections:
+            answer = self._fetched(connections, request, stop=stop).answer
         return answer.body if answer else b""
 
     @contextmanager
@@ -208,8 +209,8 @@ class Client:
         """
         request = Request("GET", url, headers or {}, timeout=self.timeout, streamed=True)
         failure = None
-        with self._transport.session() as session:
-            answer = self._fetched(session, request, stop=stop).answer
+        with self._transport.connections() as connections:
+            answer = self._fetched(connections, request, stop=stop).answer
             if answer is None or answer.response is None:
                 raise KiliConnectionError(f"GET {place(url)}: no body.")
             with answer.response as response:
@@ -238,8 +239,8 @@ class Client:
         size = _size(data)
         # An empty file would be sent without its length, which buckets refuse.
         request = Request("PUT", url, headers or {}, data=data if size else b"", timeout=self.timeout)
-        with self._transport.session() as session:
-            self._fetched(session, request, allowance=_seconds_to_send(size), stop=stop)
+        with self._transport.connections() as connections:
+            self._fetched(connections, request, allowance=_seconds_to_send(size), stop=stop)
 
     def names(self, type_name: str) -> frozenset[str]:
         """Return the names of the fields, or of the input fields, of a type of the server's schema.
@@ -309,7 +310,7 @@ class Client:
 
     def _fetched(
         self,
-        session: requests.Session,
+        connections: WaryAdapter,
         request: Request,
         *,
         allowance: float = 0.0,
@@ -321,7 +322,7 @@ class Client:
         def attempt(until: float) -> Verdict:
             if file:
                 file.seek(position)
-            result = self._transport.send(session, replace(request, until=until))
+            result = self._transport.send(connections, replace(request, until=until))
             return judge_failure(result) if isinstance(result, Failure) else self._judge_file(result, request.method)
 
         subject = f"{request.method} {place(request.url)}"

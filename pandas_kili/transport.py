@@ -8,7 +8,6 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -108,8 +107,6 @@ class _ExcessiveError(requests.RequestException):
 class _Credential(AuthBase):
     """The key, for the endpoint's own origin."""
 
-    # Given to every session, it also keeps `requests` from sending what `.netrc` knows of the host instead.
-
     def __init__(self, api_key: Secret, api_endpoint: str) -> None:
         self._header = Secret("X-API-Key: " + api_key)
         self._origin = origin(api_endpoint)
@@ -121,7 +118,11 @@ class _Credential(AuthBase):
 
 
 class Transport:
-    """Sessions to borrow, one a request at a time: they outlive the threads that use them."""
+    """Connections to borrow, by one request at a time: they outlive the threads that use them.
+
+    A session of `requests` would look for cookies, `.netrc` and hooks at every request, which costs as much CPU as
+    sending it; we want none of the three.
+    """
 
     # Load balancers drop silent connections after a minute or so, some without a word; a mutation sent into
     # such a connection would have an unknown outcome.
@@ -134,19 +135,20 @@ class Transport:
         self._verify = verify
         self._clock = clock
         self._pid = os.getpid()
-        self._idle: deque[tuple[requests.Session, float]] = deque()
+        self._idle: deque[tuple[WaryAdapter, float]] = deque()
+        self._headers = {**requests.utils.default_headers(), "User-Agent": f"pandas-kili/{program_version()}"}
         self._known_surroundings: dict[tuple[str, str, int | None], Mapping[str, Any]] = {}
 
     def exchange(self, request: Request) -> Answer | Failure:
         """Send a request and read the answer."""
-        with self.session() as session:
-            return self.send(session, request)
+        with self.connections() as connections:
+            return self.send(connections, request)
 
-    def send(self, session: requests.Session, request: Request) -> Answer | Failure:
+    def send(self, connections: WaryAdapter, request: Request) -> Answer | Failure:
         """Send a request; where it is `streamed`, leave the body of a good answer to the caller."""
         # No exception leaves from within the handler: those of `requests` hold the request, and it the key.
         try:
-            response = self._answered(session, request)
+            response = self._answered(connections, request)
             if request.streamed and response.ok:
                 return Answer(response.url, response.status_code, response.headers, response=response)
             with response:
@@ -156,13 +158,13 @@ class Transport:
             return failure_of(error)
 
     @contextmanager
-    def session(self) -> Iterator[requests.Session]:
-        """Lend a session, with its connections, to the calling thread alone."""
-        session = self._borrow()
+    def connections(self) -> Iterator[WaryAdapter]:
+        """Lend connections to the calling thread alone."""
+        connections = self._borrow()
         try:
-            yield session
+            yield connections
         finally:
-            self._idle.append((session, self._clock.now()))
+            self._idle.append((connections, self._clock.now()))
 
     def close(self) -> None:
         """Close the connections that are not in use."""
@@ -170,52 +172,43 @@ class Transport:
             while True:
                 self._idle.pop()[0].close()
 
-    def _borrow(self) -> requests.Session:
+    def _borrow(self) -> WaryAdapter:
         if self._pid != os.getpid():
             # After a fork the connections belong to the parent, who goes on speaking on them.
             self._idle, self._pid = deque(), os.getpid()
         with suppress(IndexError):
-            session, since = self._idle.pop()
+            connections, since = self._idle.pop()
             if self._clock.now() - since < self.MAX_IDLE:
-                return session
-            session.close()
-        return self._new_session()
-
-    def _new_session(self) -> requests.Session:
+                return connections
+            connections.close()
         if self._verify is False:
             # The settings warned once; urllib3 would warn at every request.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        session = requests.Session()
-        session.auth = self._credential
-        session.headers["User-Agent"] = f"pandas-kili/{program_version()}"
-        session.cookies.set_policy(
-            DefaultCookiePolicy(allowed_domains=())
-        )  # they are told apart by host, not by origin
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, WaryAdapter(self._endpoint, pool_connections=4, pool_maxsize=1))
-        return session
+        return WaryAdapter(self._endpoint, pool_connections=4, pool_maxsize=1)
 
-    def _answered(self, session: requests.Session, request: Request) -> requests.Response:
+    def _answered(self, connections: WaryAdapter, request: Request) -> requests.Response:
         """Send, and follow redirects of a GET: by hand, as each hop decides anew whether it may have the key."""
         url = request.url
         for _ in range(self.MAX_REDIRECTS):
             if request.method == "GET" and leads_inside(url, self._endpoint):
                 raise InsideError
-            message = requests.Request(request.method, url, headers=request.headers, data=request.data)
-            prepared = session.prepare_request(message)
-            surroundings = self._surroundings(session, prepared.url or url)
-            response = session.send(prepared, timeout=request.timeout, allow_redirects=False, **surroundings)
+            prepared = requests.PreparedRequest()
+            headers = {**self._headers, **request.headers}
+            prepared.prepare(request.method, url, headers=headers, data=request.data, auth=self._credential)
+            surroundings = self._surroundings(prepared.url or url)
+            response = connections.send(prepared, timeout=request.timeout, **surroundings)
             if request.method != "GET" or not response.is_redirect:
                 return response
             response.close()
             url = urljoin(url, response.headers["Location"])
         raise requests.TooManyRedirects(f"more than {self.MAX_REDIRECTS} redirects")
 
-    def _surroundings(self, session: requests.Session, url: str) -> Mapping[str, Any]:
+    def _surroundings(self, url: str) -> Mapping[str, Any]:
         """Return what the environment says of proxies and certificates, which is looked up once for each host."""
         host = origin(url)
         if host not in self._known_surroundings:
-            found = session.merge_environment_settings(url, {}, stream=True, verify=self._verify, cert=None)
+            with requests.Session() as session:
+                found = session.merge_environment_settings(url, {}, stream=True, verify=self._verify, cert=None)
             self._known_surroundings[host] = found
         return self._known_surroundings[host]
 

@@ -92,7 +92,7 @@ def test_no_text_of_a_client_shows_the_key(client):
     shown = [repr(client), str(client), f"{client}", repr(vars(client)), repr(vars(client._transport))]
     shown += [repr(vars(vars(client._transport)["_credential"])), repr(pickle.dumps(client))]
     client.execute("{ a }")
-    shown += [repr(vars(session)) for session, _ in client._transport._idle]
+    shown += [repr(vars(each)) for each, _ in client._transport._idle]
     assert not any(KEY in text for text in shown)
 
 
