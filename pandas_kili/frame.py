@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _MOST_CASES = 10_000  # failure cases kept in an error; a million bad rows need no million lines
 _CHUNK_ROWS = 10_000  # from there on, larger chunks make pandas no faster
+_POOL = (
+    pa.system_memory_pool()
+)  # gives back at once what was freed: half the memory of a read, and fewer pages to clear
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -75,13 +78,16 @@ def _read_json(bodies: Sequence[bytes], wire: pa.StructType) -> pa.ListArray:
         parse_options=pj.ParseOptions(
             explicit_schema=pa.schema([("data", pa.struct([("data", pa.list_(wire))]))]),
             unexpected_field_behavior="ignore",
-            newlines_in_values=any(map(_has_line_breaks, bodies)),
+            # Seen in the first alone: what another with breaks is cut into is no JSON, and it is then read by itself.
+            newlines_in_values=_has_line_breaks(bodies[0]),
         ),
+        memory_pool=_POOL,
     )
     table.validate(full=True)  # invalid UTF-8 is taken in silence otherwise
     if len(table) != len(bodies):
         raise pa.ArrowInvalid("an answer holds other than one document")
-    return pc.struct_field(table["data"].combine_chunks(), "data")
+    (answers,) = table["data"].chunks  # one block; `combine_chunks` would copy it
+    return pc.struct_field(answers, "data")
 
 
 def _is_object(body: bytes) -> bool:
@@ -239,10 +245,10 @@ def compact(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         waiting.append(table)
         rows += len(table)
         if rows >= _CHUNK_ROWS:
-            yield pa.concat_tables(waiting).combine_chunks()
+            yield pa.concat_tables(waiting).combine_chunks(_POOL)
             waiting, rows = [], 0
     if waiting:
-        yield pa.concat_tables(waiting).combine_chunks()
+        yield pa.concat_tables(waiting).combine_chunks(_POOL)
 
 
 def concatenate(tables: Iterable[pa.Table], schema: pa.Schema) -> pa.Table:

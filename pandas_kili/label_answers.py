@@ -48,6 +48,8 @@ def complete_answers(assets: pa.StructArray, fetch: Fetch, *, workers: int) -> p
     KiliDownloadError
         Where one could not be fetched, naming label and asset. It is never taken for an empty answer.
     """
+    if not _lies_any_behind(assets):
+        return assets
     ids = assets.field("id")
     return _with_children(
         assets,
@@ -63,6 +65,18 @@ def wants_answers(type_: pa.DataType) -> bool:
         return False
     names = {child.name for child in type_}
     return {INLINE, BEHIND} <= names or any(wants_answers(child.type) for child in type_)
+
+
+def _lies_any_behind(array: pa.Array) -> bool:
+    """Whether a label may have a URL; most projects have none, which is then seen without laying the labels out."""
+    if pa.types.is_list(array.type):
+        return _lies_any_behind(array.values)
+    if not pa.types.is_struct(array.type):
+        return False
+    names = [child.name for child in array.type]
+    if INLINE in names and BEHIND in names and array.field(BEHIND).null_count < len(array):
+        return True
+    return any(_lies_any_behind(array.field(name)) for name in names)
 
 
 def _complete(array: pa.Array, asset_ids: pa.Array, fetch: Fetch, workers: int) -> pa.Array:

@@ -37,7 +37,7 @@ from pandas_kili.session import Client
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-_BLOCK_PAGES = 16  # pages parsed by one call: more make it no faster
+_BLOCK_PAGES = 8  # pages parsed by one call: more make it no faster, and hold more memory
 _BLOCK_BYTES = 32 * 2**20  # or as many as are this heavy, which bounds what waits to be parsed
 _BYTES_IN_FLIGHT = 256 * 2**20  # pages fetched ahead of their turn
 _MOST_ASSETS = 2**31  # what GraphQL calls an integer

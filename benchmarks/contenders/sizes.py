@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.canned import Assets
 
 PAGE = 100
-BLOCK = 16
+BLOCK = 8
 
 
 def bodies(pages: int) -> list[bytes]:
