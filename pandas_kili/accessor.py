@@ -609,8 +609,9 @@ is_used_for_consensus, is_honeypot : label, optional
 
         Notes
         -----
-        A medium that cannot be shown leaves its reason in its place. Pillow makes thumbnails
-        (``pip install 'pandas-kili[plot]'``); without it, small pictures are shown as they are.
+        A medium that cannot be shown leaves its reason in its place. Of videos and PDFs the frame or page is shown on
+        which most was drawn. Thumbnails, pages and frames need ``pip install 'pandas-kili[preview]'`` (Pillow,
+        pypdfium2, PyAV); without it, small pictures are shown as they are.
 
         Examples
         --------

@@ -29,6 +29,7 @@ def _beside(name):
 
 scripted = _beside("scripted")
 _beside("writing")
+_beside("moving")
 _beside("fuzzing")
 official_sdk = _beside("official_sdk")
 sdk, home, run = official_sdk.sdk, official_sdk.home, official_sdk.run

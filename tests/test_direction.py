@@ -21,8 +21,9 @@ ROWS = (
     "annotations.shapes annotations.answers annotations.plain annotations.labels annotations.table",
     "annotations.response annotations metadata agreement",
     "properties delivery identity changes write append labelling merge",
-    "preview.escaping preview.palette preview.choice preview.thumbnails preview.media preview.overlay preview.spans",
-    "preview.summary preview.cards preview.style preview.gallery preview plot accessor dask",
+    "preview.escaping preview.palette preview.choice preview.decoder preview.thumbnails preview.decoding preview.media",
+    "preview.overlay preview.spans preview.summary preview.cards preview.style preview.gallery preview",
+    "plot accessor dask",
     "sandbox __main__ .",
 )
 ORDER = " ".join(ROWS).split()

@@ -17,6 +17,7 @@ from pandas_kili.preview.summary import account, chips, problems, statements
 from pandas_kili.preview.thumbnails import Picture
 
 _SMALL = 128  # pixels; enlarged, each of them is to be seen
+_MOST_PARTS = 5
 _BLANK = (4.0, 3.0)
 _FOLIO = (210.0, 297.0)
 _STATUSES = ("TODO", "ONGOING", "LABELED", "TO_REVIEW", "REVIEWED")
@@ -81,14 +82,22 @@ def _caption(asset: Asset, answer: Answer | None, rows: list[Row], palette: Pale
     note = f'<p class="kp-note">{name(asset.medium.note)}</p>' if asset.medium.picture and asset.medium.note else ""
     if answer is None:
         return note if asset.answers is None else f'{note}<p class="kp-note">no label</p>'
-    elsewhere = len(answer.rows) - len(rows)
+    elsewhere = [row for row in answer.rows if not in_part(row, asset.frame, asset.page)]
     if elsewhere:
-        note += f'<p class="kp-note">{elsewhere:,} more on other {"pages" if asset.frame is None else "frames"}</p>'
+        note += f'<p class="kp-note">{len(elsewhere):,} more on {_parts(elsewhere)}</p>'
     kind = f' <span class="kp-type">{name(answer.type)}</span>' if answer.type not in {"", "DEFAULT"} else ""
     when = f" <time>{name(answer.created)}</time>" if answer.created else ""
     author = f"<b><bdi>{name(answer.author)}</bdi></b>" if answer.author else ""
     said = chips(statements(rows), palette)
     return f'<p class="kp-by">{author}{kind}{when}</p>{said}{problems(answer.rows)}{note}'
+
+
+def _parts(rows: list[Row]) -> str:
+    """Return in words which pages or frames rows are about."""
+    kind = "page" if rows[0]["frame"] is None else "frame"
+    numbers = sorted({row[kind] for row in rows})
+    named = ", ".join(map(str, numbers[:_MOST_PARTS])) + (", …" if len(numbers) > _MOST_PARTS else "")
+    return f"{kind}{'' if len(numbers) == 1 else 's'} {named}"
 
 
 def _medium(asset: Asset, rows: list[Row], palette: Palette, words: str, *, first: bool) -> str:

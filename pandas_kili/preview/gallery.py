@@ -17,7 +17,7 @@ from pandas_kili.parallel import in_order
 from pandas_kili.preview.cards import Asset, card
 from pandas_kili.preview.choice import Labels, answers, has_labels, part_shown
 from pandas_kili.preview.escaping import name
-from pandas_kili.preview.media import MediaReader, Medium, Wanted
+from pandas_kili.preview.media import MediaReader, Medium, Wanted, rate_of
 from pandas_kili.preview.palette import Palette
 from pandas_kili.preview.style import fragment_style, page_style
 from pandas_kili.preview.summary import categories_in
@@ -28,7 +28,17 @@ _PATIENCE = 60.0  # seconds that hosted media may take, all together
 _ALL_PICTURES = 3_300_000  # bytes; with their encoding and what stands around them, less than 5 MB
 _ONE_PICTURE = 90_000
 _COLUMNS = (
-    *("id", "externalId", "status", "content", "jsonContent", "consensusMark", "honeypotMark", "inferenceMark"),
+    *(
+        "id",
+        "externalId",
+        "status",
+        "content",
+        "jsonContent",
+        "jsonMetadata",
+        "consensusMark",
+        "honeypotMark",
+        "inferenceMark",
+    ),
     *("isHoneypot", "skipped", "resolution.width", "resolution.height", "pageResolutions"),
 )
 # No scripts, and nothing from elsewhere, whatever a name may have smuggled in.
@@ -131,9 +141,12 @@ def preview_frame(
 
     Notes
     -----
-    A medium that cannot be shown leaves its reason in its place. Of videos and PDFs the part is shown on which most was
-    drawn: the frame, where the video is one of frames; shapes alone for other videos and for PDFs. Thumbnails need
-    Pillow (``pip install 'pandas-kili[plot]'``); without it, small pictures are shown as they are.
+    A medium that cannot be shown leaves its reason in its place. Of videos and PDFs the page or frame is shown on which
+    most was drawn, else the first. Frames are numbered at the video's own rate, or at the one that ``jsonMetadata``
+    gives under ``processingParameters``, where that was read. Thumbnails, pages and frames need
+    ``pip install 'pandas-kili[preview]'`` (Pillow, pypdfium2, PyAV); without it, small pictures are shown as they are.
+    Each page and frame is decoded by a process of its own, of 20 seconds at most, and of 1 GiB where the system has
+    such limits (Windows has none, macOS hardly).
 
     Examples
     --------
@@ -168,7 +181,9 @@ def _media(
     cells: Sequence[dict[str, Any]], parts: Sequence[tuple[int | None, int | None]], client: Client | None
 ) -> list[Medium]:
     wanted = [
-        Wanted(_text(each.get("content")), _text(each.get("jsonContent")), *part)
+        Wanted(
+            _text(each.get("content")), _text(each.get("jsonContent")), *part, rate_of(_text(each.get("jsonMetadata")))
+        )
         for each, part in zip(cells, parts, strict=True)
     ]
     budget = min(_ONE_PICTURE, _ALL_PICTURES // max(1, len(wanted)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,27 +13,30 @@ from urllib.parse import unquote, urlsplit
 
 from pandas_kili.media.inspection import is_url, local_path
 from pandas_kili.media.kinds import EXTENSIONS
+from pandas_kili.preview.decoding import Kind, Part, decoded, kind_of
 from pandas_kili.preview.thumbnails import NotShownError, Picture, is_displayable, picture
 from pandas_kili.session import Client, default_client
 
-_LARGEST = 2**26  # bytes of a file that is read to make a thumbnail of
+_LARGEST = 2**26  # bytes of a file that is fetched, or read, to make a thumbnail of
+_HEAD = 1024
 _LONGEST_PATH = 4096
 _TEXTS = frozenset({".txt", ".csv", ".json", ".md", ".html"})
-_NOT_DRAWN = {
-    "video/": "a video, which is not decoded here",
-    "audio/": "a recording, which has no picture",
-    "application/pdf": "a PDF document, which is not drawn here",
-}
+_FAMILIES: Mapping[str, Kind] = {"application/pdf": "page", "video/": "frame"}
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked of an asset: its columns, and which part its annotations are about."""
+    """What is asked of an asset: its columns, what its annotations are about, and the rate that numbers frames."""
 
     content: str | None = None
     json_content: str | None = None
     frame: int | None = None
     page: int | None = None
+    rate: float | None = None
+
+    def part(self, kind: Kind) -> Part:
+        """Return the part that is shown."""
+        return Part("page", self.page) if kind == "page" else Part("frame", self.frame, self.rate)
 
 
 @dataclass(frozen=True)
@@ -75,35 +79,46 @@ class MediaReader:
         """Return the medium of an asset; whatever happens, there is one."""
         try:
             return self._read(wanted)
-        except NotShownError as reason:
-            return Medium(note=str(reason))
+        except NotShownError as error:
+            reason = str(error)
         except Exception as error:  # noqa: BLE001 - damaged files make decoders raise anything; the other assets are fine
-            if self._stop.is_set():
-                return Medium(note="it did not come in time")
-            return Medium(note=str(error) or type(error).__name__)
+            reason = "it did not come in time" if self._stop.is_set() else str(error) or type(error).__name__
+        return Medium(note=_where(wanted) + reason)
 
     def _read(self, wanted: Wanted) -> Medium:
         if wanted.json_content and (not wanted.content or _type_named(wanted.content).startswith("video/")):
             return self._described(wanted.json_content, wanted.frame or 0)
         if not wanted.content:
             raise NotShownError("the frame has no content of it")
-        named = _type_named(wanted.content)
-        reason = next((reason for family, reason in _NOT_DRAWN.items() if named.startswith(family)), None)
-        if reason is not None:
-            raise NotShownError(reason + _part(wanted))
-        if is_url(wanted.content):
-            return self._shown(self._fetched(wanted.content))
-        return self._local(wanted.content)
+        if _type_named(wanted.content).startswith("audio/"):
+            raise NotShownError("a recording, which has no picture")
+        kind = _kind_named(wanted.content)
+        if kind is not None:
+            wanted.part(kind).check()  # before anything is fetched in vain
+        return self._shown(wanted.content, wanted)
+
+    def _shown(self, content: str, wanted: Wanted) -> Medium:
+        if is_url(content):
+            return self._told(self._fetched(content), wanted)
+        path = _file_named(content)
+        if path is None:
+            if _type_named(content) and not any(map(str.isspace, content)):
+                raise NotShownError("no such file")
+            return Medium(text=content)
+        with path.open("rb") as file:
+            kind = kind_of(file.read(_HEAD)) or _kind_named(content)
+        return self._decoded(path, wanted.part(kind)) if kind else self._told(_bytes_of(path), wanted)
 
     def _fetched(self, url: str) -> bytes:
         client = self._client or default_client()
         return client.get(url, max_bytes=_LARGEST, stop=self._stop)
 
-    def _shown(self, data: bytes) -> Medium:
+    def _told(self, data: bytes, wanted: Wanted) -> Medium:
         if not data:
             raise NotShownError("the file is empty")
-        if data[:5] == b"%PDF-":
-            raise NotShownError(_NOT_DRAWN["application/pdf"])
+        kind = kind_of(data[:_HEAD])
+        if kind is not None:
+            return self._decoded(data, wanted.part(kind))
         try:
             return Medium(picture=picture(data, self._budget))
         except NotShownError:
@@ -111,13 +126,9 @@ class MediaReader:
                 raise
         return Medium(text=data.decode("utf-8-sig"))
 
-    def _local(self, content: str) -> Medium:
-        path = _file_named(content)
-        if path is None:
-            if _type_named(content) and not any(map(str.isspace, content)):
-                raise NotShownError("no such file")
-            return Medium(text=content)
-        return self._shown(_bytes_of(path))
+    def _decoded(self, source: bytes | Path, part: Part) -> Medium:
+        shown, note = decoded(source, part, self._budget, self._stop)
+        return Medium(picture=shown, note=note)
 
     def _described(self, value: str, frame: int) -> Medium:
         """Return what `jsonContent` describes: rich text, or one frame of a video."""
@@ -130,8 +141,7 @@ class MediaReader:
             return _rich_text(described)
         if not 0 <= frame < len(described):
             raise NotShownError(f"the video has {len(described)} frames, and none numbered {frame}")
-        source = described[frame]
-        medium = self._shown(self._fetched(source)) if is_url(source) else self._local(source)
+        medium = self._shown(described[frame], Wanted())
         return replace(medium, note=f"frame {frame} of {len(described)}")
 
     def _json(self, value: str) -> Any:
@@ -141,10 +151,27 @@ class MediaReader:
         return json.loads(value if path is None else _bytes_of(path))
 
 
-def _part(wanted: Wanted) -> str:
+def _where(wanted: Wanted) -> str:
     if wanted.frame is not None:
-        return f"; this is where frame {wanted.frame} was annotated"
-    return "" if wanted.page is None else f"; this is where page {wanted.page} was annotated"
+        return f"frame {wanted.frame}: "
+    return "" if wanted.page is None else f"page {wanted.page}: "
+
+
+def rate_of(json_metadata: str | None) -> float | None:
+    """Return the frames a second at which Kili plays a video; None where it is the video's own rate, or not known."""
+    try:
+        parameters = json.loads(json_metadata or "{}")["processingParameters"]
+        if parameters.get("shouldKeepNativeFrameRate") is True:
+            return None
+        rate = float(parameters["framesPlayedPerSecond"])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return rate if 0 < rate < math.inf else None
+
+
+def _kind_named(content: str) -> Kind | None:
+    named = _type_named(content)
+    return next((kind for family, kind in _FAMILIES.items() if named.startswith(family)), None)
 
 
 def _type_named(content: str) -> str:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _MARKS = ((b"\x89PNG\r\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
 _LARGEST_ORIGINAL = 200_000  # bytes; without Pillow nothing can be made smaller
 _STEPS = ((960, 82), (800, 78), (640, 75), (512, 72), (416, 68), (320, 62), (256, 55), (192, 45), (128, 35))
+LARGEST_SIDE = _STEPS[0][0]
+"""Pixels of the longer side beyond which nothing is shown."""
+
 _ORIENTATION = 0x0112
 _DEEP_MODES = ("I", "F")
 _PIXELS_A_BYTE = 12  # of photographs; to try more takes time and seldom fits
@@ -58,9 +61,9 @@ def picture(data: bytes, budget: int) -> Picture:
         return _thumbnail(data, budget)
     type_ = _type_of(data)
     if type_ is None:
-        raise NotShownError("browsers do not show this type of file; pip install 'pandas-kili[plot]' does")
+        raise NotShownError("browsers do not show this type of file; pip install 'pandas-kili[preview]' does")
     if len(data) > _LARGEST_ORIGINAL:
-        raise NotShownError("it is large; pip install 'pandas-kili[plot]' makes thumbnails")
+        raise NotShownError("it is large; pip install 'pandas-kili[preview]' makes thumbnails")
     width, height = imagesize.get(io.BytesIO(data))
     if min(width, height) <= 0:
         raise NotShownError("the file is damaged")
