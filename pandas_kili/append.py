@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
-import uuid
 import warnings
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -58,7 +58,7 @@ def append_rows(
     with promised("projects"):
         input_type = str(find_project(work.client, project_id, "inputType")["inputType"])
     change = Append(work.client, project_id)
-    media = rows.plan(input_type, seed=not change.is_todays)
+    change.media = media = rows.plan(input_type, seed=not change.is_todays)
     rows.refuse_repeated(if_exists)
     work.columns.check()
     account = Account(len(frame))
@@ -69,7 +69,7 @@ def append_rows(
     _warn_of_losses(change, rows, media)
     if options.dry_run:
         return work.finish(account, identity, {})
-    targets = [rows.target(row, media[row], identity) for row in open_rows]
+    targets = rows.targets(open_rows, media, identity)
     adopted: dict[Hashable, str] = {labels[name]: name for name in ("id", "externalId") if name in labels}
     work.home = project_id
     size = sum(media[row].size for row in open_rows)
@@ -90,11 +90,12 @@ class Append:
         self.client, self.project_id = client, project_id
         self.mutation = spelling(client, APPEND)
         self.is_todays = self.mutation == APPEND[0]
+        self.media: Sequence[Medium] = ()  # of all rows
         self.bar: tqdm[Any] | None = None  # of the bytes to store
 
     def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[str, Verdict]]:
         """Store the files of one batch, then register what was stored, by the ways in which Kili takes it."""
-        media = [target.payload["medium"] for target in targets]
+        media = [self.media[target.rows[0]] for target in targets]
         ids = [target.asset_id for target in targets]
         stored = store_media(self.client, self.project_id, ids, media, bar=self.bar, stop=stop)
         routes: dict[tuple[str | None, bool], list[tuple[Target, Stored]]] = defaultdict(list)
@@ -191,20 +192,16 @@ class _Rows:
 
     def plan(self, input_type: str, *, seed: bool) -> list[Medium]:
         """Decide what each row's content becomes; what cannot be sent is noted."""
-        metadata = [json.loads(text) if text else None for text in self.metadata]
         media, problems = plan_media(
             input_type,
             self._cells("content"),
             self._cells("jsonContent"),
-            [value if isinstance(value, dict) else None for value in metadata],
+            self.metadata,
             generation="seed" if seed else "today",
         )
         for problem in problems:
             label = self.labels.get(problem.column, problem.column)
             self.columns.problem([problem.row], label, [problem.value], problem.message)
-        for row, medium in enumerate(media):
-            if medium is not None and medium.metadata and isinstance(metadata[row], list):
-                self.columns.problem([row], self.labels["jsonMetadata"], [self.metadata[row]], "expected a dict")
         return [medium or Medium() for medium in media]
 
     def refuse_repeated(self, if_exists: Literal["fail", "skip"]) -> None:
@@ -213,19 +210,24 @@ class _Rows:
             if name in self.labels and not (name == "externalId" and if_exists == "skip"):
                 self.columns.problem(*repeated_values(values, self.labels[name]), "stands twice in the frame")
 
-    def target(self, row: int, medium: Medium, identity: Identity) -> Target:
-        """Return the new asset of a row, under the id that it was given or a new one."""
-        identity.ids[row] = asset_id = self.ids[row] or f"c{uuid.uuid4().hex[:24]}"  # the length of Kili's own
-        identity.external_ids[row] = external_id = self.external_ids[row] or uuid.uuid4().hex
+    def targets(self, rows: Sequence[int], media: Sequence[Medium], identity: Identity) -> list[Target]:
+        """Return the new assets of some rows, under the ids that they were given or new ones."""
+        fresh = zip(rows, _chance(len(rows), 24), _chance(len(rows), 32), strict=True)
+        for row, new_id, new_name in fresh:
+            identity.ids[row] = self.ids[row] or f"c{new_id}"  # the length of Kili's own
+            identity.external_ids[row] = self.external_ids[row] or new_name
+        return [self._target(row, media[row], identity) for row in rows]
+
+    def _target(self, row: int, medium: Medium, identity: Identity) -> Target:
+        metadata = _with_entries(self.metadata[row] or "{}", medium.metadata)
         payload = {
-            "externalId": external_id,
-            "jsonMetadata": _with_entries(self.metadata[row] or "{}", medium.metadata),
+            "externalId": identity.external_ids[row],
+            "jsonMetadata": metadata,
             "isHoneypot": bool(self.honeypots[row]),
             "status": self.statuses[row] or "TODO",
-            "medium": medium,
         }
-        weight = len(str(payload["jsonMetadata"])) + len(medium.content) + len(medium.json_content) + 100
-        return Target(asset_id, [row], payload, weight)
+        weight = len(metadata) + len(medium.content) + len(medium.json_content) + 100
+        return Target(str(identity.ids[row]), (row,), payload, weight)
 
     def _read(self, name: str) -> list[Any]:
         label = self.labels.get(name)
@@ -260,11 +262,9 @@ class _Presence:
         for start in range(0, len(there), BATCH_SIZE):
             part = {row: str(self.rows.ids[row]) for row in there[start : start + BATCH_SIZE]}
             shown = read_back(client, list(part.values()), "id externalId", self.project_id)
-            for row, asset_id in part.items():
-                if self._is_made(row, shown.get(asset_id)):
-                    account.note(Target(asset_id, [row]), Verdict("applied", "it was there already"))
-                else:
-                    others.append(row)
+            made = [row for row, asset_id in part.items() if self._is_made(row, shown.get(asset_id))]
+            account.note(made, Verdict("applied", "it was there already"))
+            others += sorted(set(part) - set(made))
         expected = "another asset has this id; without a column of ids new ones are made"
         self.work.columns.problem(others, self.rows.labels.get("id"), [self.rows.ids[row] for row in others], expected)
         return set(there)
@@ -291,7 +291,7 @@ class _Presence:
             self.work.client, self.project_id, sorted({asked[row] for row in declined if row in asked} & taken)
         )
         for row, reason in declined.items():
-            account.note(Target("", [row]), Verdict("declined", reason))
+            account.note([row], Verdict("declined", reason))
             found = holders.get(asked[row], [])
             # An id stands in one row only, so that these rows can be given again.
             identity.ids[row] = found[0] if len(found) == 1 and row not in again else None
@@ -354,6 +354,12 @@ def _warn_of_losses(change: Append, rows: _Rows, media: Sequence[Medium]) -> Non
             UserWarning,
             stacklevel=4,
         )
+
+
+def _chance(count: int, digits: int) -> list[str]:
+    """Return texts of hexadecimal digits that nobody else will have; asked of the system at once."""
+    text = os.urandom(count * digits // 2).hex()
+    return [text[start : start + digits] for start in range(0, len(text), digits)]
 
 
 def _with_entries(metadata: str, entries: Mapping[str, Any] | None) -> str:

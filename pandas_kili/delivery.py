@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError as Cancelled
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -54,9 +54,14 @@ class Target:
     """One asset to change: the rows that ask for it, and what is to be sent for it."""
 
     asset_id: str
-    rows: list[int]
+    rows: Sequence[int]
     payload: dict[str, Any] = field(default_factory=dict)
     weight: int = 0
+
+
+def rows_of(targets: Iterable[Target]) -> list[int]:
+    """Return the rows that ask for these assets."""
+    return [row for target in targets for row in target.rows]
 
 
 class Change(Protocol):
@@ -83,10 +88,10 @@ class Account:
         self.outcomes: np.ndarray = np.full(rows, "not_sent", dtype=object)
         self.messages: np.ndarray = np.full(rows, "", dtype=object)
 
-    def note(self, target: Target, verdict: Verdict) -> None:
-        """Give the rows of an asset their outcome."""
-        self.outcomes[target.rows] = verdict.outcome
-        self.messages[target.rows] = verdict.message
+    def note(self, rows: Sequence[int], verdict: Verdict) -> None:
+        """Give rows their outcome."""
+        self.outcomes[rows] = verdict.outcome
+        self.messages[rows] = verdict.message
 
     def applied(self) -> np.ndarray:
         """Return which rows were applied."""
@@ -269,14 +274,16 @@ class _Courier:
 
     def _note(self, waiting: dict[str, Target], verdicts: Mapping[str, Verdict]) -> None:
         """Write verdicts down, and take what has one off the list."""
+        known: dict[Verdict, list[Target]] = defaultdict(list)
         for asset_id, verdict in verdicts.items():
             target = waiting.pop(asset_id, None)
             if target is not None:
-                self.account.note(target, verdict)
+                known[verdict].append(target)
+        for verdict, targets in known.items():
+            self.account.note(rows_of(targets), verdict)
 
     def _mark(self, waiting: Mapping[str, Target], outcome: Outcome, message: str) -> None:
-        for target in waiting.values():
-            self.account.note(target, Verdict(outcome, message))
+        self.account.note(rows_of(waiting.values()), Verdict(outcome, message))
 
     def _close(self, waiting: dict[str, Target], outcome: Outcome, message: str) -> None:
         self._mark(waiting, outcome, message)

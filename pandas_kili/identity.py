@@ -28,11 +28,11 @@ class Identity:
 
     def targets(self) -> list[Target]:
         """Return one target per asset, with all its rows, in the order of the frame."""
-        found: dict[str, Target] = {}
+        found: dict[str, list[int]] = defaultdict(list)
         for row, asset_id in enumerate(self.ids):
             if asset_id is not None:
-                found.setdefault(asset_id, Target(asset_id, [])).rows.append(row)
-        return list(found.values())
+                found[asset_id].append(row)
+        return [Target(asset_id, rows) for asset_id, rows in found.items()]
 
 
 def read_identity(columns: Columns) -> Identity:

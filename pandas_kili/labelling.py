@@ -157,7 +157,7 @@ def _target(row: int, identity: Identity, text: str, seconds: float | None) -> T
 def _refuse_equal(work: Work, targets: Sequence[Target], answers: Hashable) -> None:
     """Refuse a label that an earlier row gives already: nothing would tell the two apart."""
     seen: set[tuple[str, str]] = set()
-    rows = []
+    rows: list[int] = []
     for target in targets:
         answer = json.dumps(json.loads(target.payload["jsonResponse"]), sort_keys=True)
         if (target.payload["assetID"], answer) in seen:

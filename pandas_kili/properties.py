@@ -57,7 +57,7 @@ class Columns:
         values: list[Any] = [None] * len(series)
         nulls = nulls_of(series)
         cells = cells_of(series)
-        for row in np.flatnonzero(~nulls):
+        for row in np.flatnonzero(~nulls).tolist():
             try:
                 values[row] = kind.read(cells[row])
             except (TypeError, ValueError, OverflowError, RecursionError):
@@ -210,7 +210,7 @@ def _is_null(cell: Any) -> bool:
 
 def json_text(value: Any) -> str:
     """Write a value as JSON text: numpy and pandas scalars are taken, NaN and infinity refused."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, default=_plain)
+    return _ENCODER.encode(value)
 
 
 def _itself(fits: pd.Series) -> pd.Series:
@@ -272,7 +272,7 @@ def _flag(value: Any) -> bool:
 def _json(value: Any) -> str:
     """Return JSON text of an object or array; text is checked and kept as it is."""
     if isinstance(value, str):
-        if not isinstance(json.loads(value, parse_constant=_refuse), (dict, list)):
+        if not isinstance(_DECODER.decode(value), (dict, list)):
             raise TypeError
         return _text(value)
     return _text(json_text(_container(value)))
@@ -322,6 +322,11 @@ def _plain(value: Any) -> Any:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
+
+
+# Made once: `json.dumps` and `json.loads` make one a call.
+_ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, default=_plain)
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def _emails(value: Any) -> list[str]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pandas_kili.catalog.assets import PROPERTIES
 from pandas_kili.changes import APPLIED, TO_QUEUE, TO_REVIEW, Destination, Move, Update
-from pandas_kili.delivery import Account, Change, Target, Verdict, deliver
+from pandas_kili.delivery import Account, Change, Target, Verdict, deliver, rows_of
 from pandas_kili.errors import KiliDeclinedWarning, KiliMutationError, KiliValidationError
 from pandas_kili.filters import shown
 from pandas_kili.identity import (
@@ -184,10 +184,10 @@ class Work:
         if self.options.dry_run:
             return self.finish(account, identity, {})
         self.adopted = adopted or {}
-        loaded = [target for target in targets if idle is None or target.payload]
-        for target in targets:
-            if idle is not None and not target.payload:
-                account.note(target, idle)
+        loaded = list(targets)
+        if idle is not None:
+            loaded = [target for target in targets if target.payload]
+            account.note(rows_of(target for target in targets if not target.payload), idle)
         try:
             with progress_bar(change.name, total=len(loaded), unit="asset", disable=self.options.disable_tqdm) as bar:
                 deliver(change, loaded, account, workers=self.client.max_workers, bar=bar)

@@ -61,6 +61,20 @@ def test_a_url_is_registered_as_it_is(input_type):
     assert plan(input_type, url) == Medium(content=url)
 
 
+@pytest.mark.parametrize("path", ["a.PDF", "a.pdf?as=a.png", "a.pdf#a.png", "a.b.pdf", "a.pdf/", "a/..pdf"])
+def test_a_url_of_another_kind_of_file_is_refused(path):
+    for json_content in (None, "", {"beside": "it"}):
+        problem = refused("IMAGE", f"https://example.com/{path}", json_content)
+        assert problem.column == "content"
+        assert problem.message.endswith("not .pdf")
+    assert plan("PDF", f"https://example.com/{path}").content.endswith(path)
+
+
+@pytest.mark.parametrize("path", ["", "a", "a.", ".pdf", "a.pdf/b", "a.pdf.", "a?b.pdf", "a#b.pdf", "pdf"])
+def test_a_url_that_names_no_kind_of_file_is_taken(path):
+    assert plan("IMAGE", f"https://example.com/{path}").content.endswith(path)
+
+
 CASES = [
     ("IMAGE", "a.png", picture(), "image/png", "content"),
     ("IMAGE", "a.JPG", picture("JPEG"), "image/jpeg", "content"),
@@ -321,7 +335,8 @@ def test_frames_that_cannot_be_sent(folder, content, frames, column, message):
 
 
 def test_parameters_of_a_video_are_a_mapping(folder):
-    assert refused("VIDEO", URL.replace("png", "mp4"), None, {"processingParameters": 7}).column == "metadata"
+    for metadata in ({"processingParameters": 7}, '{"processingParameters": 7}', "[7]"):
+        assert refused("VIDEO", URL.replace("png", "mp4"), None, metadata).column == "jsonMetadata"
 
 
 def test_conversations_are_values_or_files():

@@ -134,6 +134,13 @@ def test_frames_are_stored_and_listed_by_links_that_last(sandbox, client, tmp_pa
     assert requests.get(listed["40"], timeout=10).content == paths[-1].read_bytes()
 
 
+def test_a_video_whose_frames_are_all_hosted_is_a_list_of_them(client):
+    frames = ["https://example.com/0.png", "https://example.com/1.png"]
+    (medium,), _ = plan_media("VIDEO", [None], [frames], [None])
+    (stored,) = store_media(client, "p", ["a"], [medium])
+    assert requests.get(stored.json_content, timeout=10).json() == {"0": frames[0], "1": frames[1]}
+
+
 def test_a_file_that_cannot_be_stored_fails_its_row_only(sandbox, client, tmp_path):
     gone, grown, whole = (tmp_path / name for name in ("gone.txt", "grown.txt", "whole.txt"))
     for path in (gone, grown, whole):

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeGuard
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -25,7 +25,7 @@ class UnfitError(Exception):
     """A value that cannot become the content of an asset; its text says why."""
 
 
-def is_url(value: object) -> bool:
+def is_url(value: object) -> TypeGuard[str]:
     """Tell whether a value is the URL of a hosted file."""
     return isinstance(value, str) and value[:8].lower().startswith(("http://", "https://"))
 

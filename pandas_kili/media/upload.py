@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
 from pandas_kili.errors import (
@@ -40,9 +40,8 @@ _SIGNATURES_PER_FILE = 3
 _PIECE = 2**18
 
 
-@dataclass(frozen=True)
-class Stored:
-    """What to register for a row whose files are all in the bucket.
+class Stored(NamedTuple):
+    """What to register for a row whose files, if any, are in the bucket.
 
     Attributes
     ----------
@@ -98,24 +97,25 @@ def store_media(
         Per row; an error where one of its files could not be stored. Such a row must not be registered.
     """
     bucket = _Bucket(client, bar, stop)
-    paths = [f"projects/{project_id}/assets/{asset_id}" for asset_id in asset_ids]
+    folder = f"projects/{project_id}/assets"
+    rows = [(row, *pair) for row, pair in enumerate(zip(asset_ids, media, strict=True))]
     with bucket:
         bucket.store(
-            _Upload(row, path, file)
-            for row, (path, medium) in enumerate(zip(paths, media, strict=True))
-            for file in medium.files
+            [_Upload(row, f"{folder}/{asset_id}", file) for row, asset_id, medium in rows for file in medium.files]
         )
         # The list of frames is a file too; it holds links to the frames, which are known once these are stored.
         bucket.store(
-            _Upload(row, path, _frames_file(client, medium, bucket.urls[row]))
-            for row, (path, medium) in enumerate(zip(paths, media, strict=True))
-            if medium.frames and row not in bucket.errors
+            [
+                _Upload(row, f"{folder}/{asset_id}", _frames_file(client, medium, bucket.urls.get(row, {})))
+                for row, asset_id, medium in rows
+                if medium.frames and row not in bucket.errors
+            ]
         )
-    return [bucket.errors.get(row) or _stored(medium, bucket.urls.get(row, {})) for row, medium in enumerate(media)]
+    return [bucket.errors.get(row) or _stored(medium, bucket.urls.get(row, {})) for row, _, medium in rows]
 
 
 def _stored(medium: Medium, urls: dict[str, str]) -> Stored:
-    content = next((url for slot, url in urls.items() if slot in {"content", "content.tif"}), medium.content)
+    content = urls.get("content", urls.get("content.tif", medium.content))
     layers = [
         {**({} if layer.name is None else {"name": layer.name}), "url": urls.get(layer.place, layer.place)}
         for layer in medium.layers
@@ -152,8 +152,10 @@ class _Bucket:
         if kind is not None:
             self.stop.set()  # uploads under way have nobody to go to
 
-    def store(self, uploads: Iterable[_Upload]) -> None:
+    def store(self, uploads: Sequence[_Upload]) -> None:
         """Store files, several at a time."""
+        if not uploads:
+            return
         work = as_done(self._try_put, self._signed(uploads), workers=self.client.max_workers)
         with contextlib.closing(work) as results:
             for (upload, _), result in results:
