@@ -137,6 +137,7 @@ class Transport:
         self._pid = os.getpid()
         self._idle: deque[tuple[WaryAdapter, float]] = deque()
         self._headers = {**requests.utils.default_headers(), "User-Agent": f"pandas-kili/{program_version()}"}
+        self._calls: dict[tuple[tuple[str, str], ...], requests.PreparedRequest] = {}
         self._known_surroundings: dict[tuple[str, str, int | None], Mapping[str, Any]] = {}
 
     def exchange(self, request: Request) -> Answer | Failure:
@@ -192,9 +193,7 @@ class Transport:
         for _ in range(self.MAX_REDIRECTS):
             if request.method == "GET" and leads_inside(url, self._endpoint):
                 raise InsideError
-            prepared = requests.PreparedRequest()
-            headers = {**self._headers, **request.headers}
-            prepared.prepare(request.method, url, headers=headers, data=request.data, auth=self._credential)
+            prepared = self._call(request) if request.method == "POST" else self._prepared(url, request)
             surroundings = self._surroundings(prepared.url or url)
             response = connections.send(prepared, timeout=request.timeout, **surroundings)
             if request.method != "GET" or not response.is_redirect:
@@ -202,6 +201,21 @@ class Transport:
             response.close()
             url = urljoin(url, response.headers["Location"])
         raise requests.TooManyRedirects(f"more than {self.MAX_REDIRECTS} redirects")
+
+    def _call(self, request: Request) -> requests.PreparedRequest:
+        """Return a call of the endpoint, whose URL and headers need checking only once."""
+        kind = tuple(request.headers.items())
+        if kind not in self._calls:
+            self._calls[kind] = self._prepared(request.url, replace(request, data=b""))
+        prepared = self._calls[kind].copy()
+        prepared.prepare_body(request.data, None)
+        return prepared
+
+    def _prepared(self, url: str, request: Request) -> requests.PreparedRequest:
+        prepared = requests.PreparedRequest()
+        headers = {**self._headers, **request.headers}
+        prepared.prepare(request.method, url, headers=headers, data=request.data, auth=self._credential)
+        return prepared
 
     def _surroundings(self, url: str) -> Mapping[str, Any]:
         """Return what the environment says of proxies and certificates, which is looked up once for each host."""
