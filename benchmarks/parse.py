@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.contest import Line, Terms, alone, in_turns, run
+from benchmarks.contest import Line, Runs, Terms, alone, in_turns, run
 
 
 def ask(terms: Terms) -> list[Line]:
@@ -15,18 +15,14 @@ def ask(terms: Terms) -> list[Line]:
         dicts=lambda: run("plain", "parse_dicts", given),
     )
     ours, orjson, dicts = found["ours"], found["orjson"], found["dicts"]
-    what, seconds = (
-        f"page bytes → frame, {100 * given['pages']:,} assets",
-        f"{ours.text('cpu', 's')}; wall {ours.text('wall', 's')}",
-    )
-    peer = "`json.loads` and DataFrame"
+    what, peer = f"page bytes → frame, {100 * given['pages']:,} assets", "`json.loads` and DataFrame"
     return [
         Line(
             "1",
-            f"{what}: how much less CPU",
-            seconds,
-            f"{peer}: {dicts.text('cpu', 's')}; wall {dicts.text('wall', 's')}",
-            dicts.median("cpu") / ours.median("cpu"),
+            f"{what}: how much faster",
+            _seconds(ours),
+            f"{peer}: {_seconds(dicts)}",
+            dicts.median("wall") / ours.median("wall"),
             at_least=20,
         ),
         Line(
@@ -39,13 +35,17 @@ def ask(terms: Terms) -> list[Line]:
         ),
         Line(
             "2",
-            f"{what}: CPU",
-            seconds,
-            f"`orjson.loads`, thrown away: {orjson.text('cpu', 's')}; wall {orjson.text('wall', 's')}",
-            ours.median("cpu") / orjson.median("cpu"),
+            what,
+            _seconds(ours),
+            f"`orjson.loads`, thrown away: {_seconds(orjson)}",
+            ours.median("wall") / orjson.median("wall"),
             at_most=2.5,
         ),
     ]
+
+
+def _seconds(cost: Runs) -> str:
+    return f"{cost.text('wall', 's')}; the first time {cost.text('first', 's')}; CPU {cost.text('cpu', 's')}"
 
 
 if __name__ == "__main__":
