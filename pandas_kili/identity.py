@@ -192,8 +192,8 @@ def _present_parts(client: Client, project_id: str, external_ids: list[str]) -> 
         where = {"project": {"id": project_id}, "externalIdStrictlyIn": part}
         return counted(client, where)
 
-    counted = in_order(count, [[], *parts], workers=client.max_workers)
-    return [external_id for part, found in counted if found for external_id in part]
+    counts = in_order(count, [[], *parts], workers=client.max_workers)
+    return [external_id for part, found in counts if found for external_id in part]
 
 
 def existing(client: Client, project_id: str | None, ids: Sequence[str]) -> set[str]:
