@@ -15,10 +15,12 @@ from pandas_kili.changes import AWAY, TO_QUEUE, TO_REVIEW
 from pandas_kili.labelling import Kind, append_labels
 from pandas_kili.merge import merge_metadata
 from pandas_kili.metadata import metadata_table
-from pandas_kili.plot import KiliPlot
-from pandas_kili.preview import Labels, Preview, preview_frame
 from pandas_kili.session import Client
 from pandas_kili.write import Options, Work, change_external_ids, move, report_of, update_properties
+
+if TYPE_CHECKING:
+    from pandas_kili.plot import KiliPlot
+    from pandas_kili.preview import Labels, Preview
 
 
 class MutationOptions(TypedDict, total=False):
@@ -619,6 +621,8 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> df.kili.preview(n=2, labels="all")
         <Preview of 2 of 10 assets>
         """
+        from pandas_kili.preview import preview_frame  # noqa: PLC0415 - with all of media/, a tenth of the import
+
         return preview_frame(self._frame, n, labels=labels, annotations=annotations, client=client)
 
     @property
@@ -637,6 +641,8 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> df.kili.plot.progress().get_ylabel()
         'assets'
         """
+        from pandas_kili.plot import KiliPlot  # noqa: PLC0415 - whoever draws waits for matplotlib anyway
+
         return KiliPlot(self._frame)
 
 
