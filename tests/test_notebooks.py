@@ -1,22 +1,22 @@
 """The notebooks among the examples run, and show what a reader is told.
 
-Their sources are Markdown that jupytext makes notebooks of. What a run shows stands below each cell between two
-comments, so that it is seen where nothing runs; it is left out of what runs. ``python tests/test_notebooks.py`` brings
-it up to date.
+Their sources are Markdown, in which what a run shows stands below each cell; ``python tests/test_notebooks.py`` brings
+that, and the pictures, up to date.
 """
 
 import base64
 import functools
+import importlib.util
 import io
 import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
-import jupytext
 import nbformat
 import pytest
 from nbclient import NotebookClient
@@ -29,7 +29,6 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 SECONDS = 30  # that a cell, or the start of a kernel, may take
 
 CELL = re.compile(r"```python[^\n]*\n.*?\n```\n", re.DOTALL)
-SHOWN = re.compile(r"\n<!-- output -->\n(.*?)\n<!-- end -->\n", re.DOTALL)
 GUARD = """
 import socket
 def local(connect):
@@ -72,6 +71,11 @@ print(json.dumps({"reviews": reviews, "truth": truth}))
 }
 
 
+spec = importlib.util.spec_from_file_location("example_notebook", EXAMPLES / "to_notebook.py")
+example = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(example)
+
+
 def text_of(name):
     return (EXAMPLES / f"{name}.md").read_text(encoding="utf-8")
 
@@ -79,7 +83,7 @@ def text_of(name):
 @functools.cache
 def executed(name):
     """Run a notebook on the machine's own network alone; return its cells of code, and what its probe found."""
-    notebook = jupytext.reads(SHOWN.sub("", text_of(name)), fmt="md")
+    notebook = example.notebook_of(text_of(name))
     stop = next(place for place, cell in enumerate(notebook.cells) if cell.source == "sandbox.stop()")
     guard, probe = map(nbformat.v4.new_code_cell, (GUARD, PROBES[name]))
     cells = notebook.cells
@@ -159,7 +163,7 @@ def rewritten(name):
         said = below(name, *next(cells))
         return match[0] + (f"\n<!-- output -->\n{said}\n<!-- end -->\n" if said else "")
 
-    return CELL.sub(with_output, SHOWN.sub("", text_of(name)))
+    return CELL.sub(with_output, example.SHOWN.sub("", text_of(name)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -172,6 +176,20 @@ def test_a_notebook_runs_without_complaint(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_reader_sees_is_what_a_run_shows(name):
     assert rewritten(name) == text_of(name)
+
+
+def test_a_page_becomes_a_notebook_that_shows_nothing_yet(tmp_path):
+    for name in ("to_notebook.py", "entities.md"):
+        shutil.copy(EXAMPLES / name, tmp_path)
+    command = [sys.executable, tmp_path / "to_notebook.py", "entities"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    notebook = nbformat.read(done.stdout.strip(), as_version=4)
+    nbformat.validate(notebook)
+    assert [cell.source for cell in notebook.cells if cell.cell_type == "code"] == [
+        cell.source for cell in executed("entities")[0]
+    ]
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+    assert "```text" not in "".join(cell.source for cell in notebook.cells)
 
 
 def test_no_picture_is_kept_that_no_notebook_shows():
