@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -26,7 +26,7 @@ class _Answer:
     url: str
 
 
-def complete_answers(assets: pa.StructArray, fetch: Fetch, *, workers: int) -> pa.StructArray:
+def complete_answers(assets: pa.StructArray, fetch: Fetch, executor: Executor) -> pa.StructArray:
     """Fetch the answers of labels that have a `jsonResponseUrl`, and put them into `jsonResponse`.
 
     Parameters
@@ -35,8 +35,8 @@ def complete_answers(assets: pa.StructArray, fetch: Fetch, *, workers: int) -> p
         Served assets, with their `id`.
     fetch : callable
         Gives the bytes behind a URL.
-    workers : int
-        How many are fetched side by side.
+    executor : concurrent.futures.Executor
+        Fetches them side by side.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def complete_answers(assets: pa.StructArray, fetch: Fetch, *, workers: int) -> p
     ids = assets.field("id")
     return _with_children(
         assets,
-        {child.name: _complete(pc.struct_field(assets, child.name), ids, fetch, workers) for child in assets.type},
+        {child.name: _complete(pc.struct_field(assets, child.name), ids, fetch, executor) for child in assets.type},
     )
 
 
@@ -79,25 +79,25 @@ def _lies_any_behind(array: pa.Array) -> bool:
     return any(_lies_any_behind(array.field(name)) for name in names)
 
 
-def _complete(array: pa.Array, asset_ids: pa.Array, fetch: Fetch, workers: int) -> pa.Array:
+def _complete(array: pa.Array, asset_ids: pa.Array, fetch: Fetch, executor: Executor) -> pa.Array:
     """Complete the labels within a column; `asset_ids` says to which asset each value belongs."""
     if not wants_answers(array.type):
         return array
     if pa.types.is_list(array.type):
         parents = pc.take(asset_ids, pc.list_parent_indices(array))
-        values = _complete(pc.list_flatten(array), parents, fetch, workers)
+        values = _complete(pc.list_flatten(array), parents, fetch, executor)
         lengths = pc.fill_null(pc.list_value_length(array), 0)
         offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths).cast(pa.int32())])
         return pa.ListArray.from_arrays(offsets, values, type=array.type, mask=array.is_null())
     children = {
-        child.name: _complete(pc.struct_field(array, child.name), asset_ids, fetch, workers) for child in array.type
+        child.name: _complete(pc.struct_field(array, child.name), asset_ids, fetch, executor) for child in array.type
     }
     if {INLINE, BEHIND} <= set(children):
-        children[INLINE] = _completed(children, asset_ids, fetch, workers)
+        children[INLINE] = _completed(children, asset_ids, fetch, executor)
     return _with_children(array, children)
 
 
-def _completed(label: dict[str, pa.Array], asset_ids: pa.Array, fetch: Fetch, workers: int) -> pa.Array:
+def _completed(label: dict[str, pa.Array], asset_ids: pa.Array, fetch: Fetch, executor: Executor) -> pa.Array:
     """Return the answers of labels, given as their columns, with those behind URLs filled in."""
     is_behind = pc.fill_null(pc.match_substring_regex(label[BEHIND], "^https?://"), fill_value=False)
     rows = pc.indices_nonzero(is_behind)
@@ -110,10 +110,10 @@ def _completed(label: dict[str, pa.Array], asset_ids: pa.Array, fetch: Fetch, wo
             pc.take(asset_ids, rows).to_pylist(), label_ids, pc.take(label[BEHIND], rows).to_pylist(), strict=True
         )
     ]
-    return pc.replace_with_mask(label[INLINE], is_behind, pa.array(_fetch_all(asked, fetch, workers), pa.string()))
+    return pc.replace_with_mask(label[INLINE], is_behind, pa.array(_fetch_all(asked, fetch, executor), pa.string()))
 
 
-def _fetch_all(asked: Sequence[_Answer], fetch: Fetch, workers: int) -> list[str]:
+def _fetch_all(asked: Sequence[_Answer], fetch: Fetch, executor: Executor) -> list[str]:
     failures: list[dict[str, str | None]] = []
 
     def answer_text(answer: _Answer) -> str:
@@ -126,8 +126,7 @@ def _fetch_all(asked: Sequence[_Answer], fetch: Fetch, workers: int) -> list[str
             return ""
         return text
 
-    with ThreadPoolExecutor(min(workers, len(asked)), thread_name_prefix="pandas_kili") as executor:
-        texts = list(executor.map(answer_text, asked))
+    texts = list(executor.map(answer_text, asked))
     if failures:
         listed = [
             f"label {one['label_id']!r} of asset {one['asset_id']!r}: {one['reason']}" for one in failures[:_SHOWN]

@@ -75,6 +75,8 @@ class Crawl:
         self.behind_urls = wants_answers(selection.wire)
         self.stop = threading.Event()
         self._sizes = _PageSizes()
+        self._calls = threading.Semaphore(client.max_workers)
+        self._files = ThreadPoolExecutor(_FILES_A_WORKER * client.max_workers, thread_name_prefix="pandas_kili")
 
     def rows(self, skip: int, first: int | None, bar: tqdm[Any] | None = None) -> Generator[pa.Table]:
         """Yield the rows from `skip` on, at most `first`, as tables that also hold `_ID` and `_CREATED`."""
@@ -92,9 +94,11 @@ class Crawl:
                             return
             finally:
                 self.stop.set()  # requests under way need not be waited for
+                self._files.shutdown(wait=False, cancel_futures=True)
 
     def _count(self) -> int:
-        return count_matching(self.client, self.project_id, self.where, stop=self.stop)
+        with self._calls:
+            return count_matching(self.client, self.project_id, self.where, stop=self.stop)
 
     def _joined(self, skip: int, first: int | None, count: Future[int], bar: tqdm[Any] | None) -> Generator[pa.Table]:
         seams = Seams(self.page, skip, self.found)
@@ -190,7 +194,8 @@ class Crawl:
 
     def _asked(self, where: Where, window: Window) -> bytes:
         variables = {"where": where, "first": window.first, "skip": window.skip}
-        return self.client.execute_bytes(self.document, variables, stop=self.stop)
+        with self._calls:
+            return self.client.execute_bytes(self.document, variables, stop=self.stop)
 
     def _pages(self, planned: Iterator[Window]) -> Generator[Page]:
         fetched = in_order(
@@ -205,7 +210,7 @@ class Crawl:
         assets, lengths = read_pages([body for _, body in block], self.selection.wire)
         if self.behind_urls:
             fetch = functools.partial(self.client.get, stop=self.stop)
-            assets = complete_answers(assets, fetch, workers=_FILES_A_WORKER * self.client.max_workers)
+            assets = complete_answers(assets, fetch, self._files)
         return _cut([window for window, _ in block], lengths, assets, self.selection)
 
 

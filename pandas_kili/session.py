@@ -53,7 +53,8 @@ class Client:
     max_calls_per_minute
         Calls to the endpoint a minute, all clients of this endpoint and key in this process together. Kili allows 500.
     max_workers
-        Requests that a read or a write makes at the same time.
+        Calls that a read or a write makes at the same time. Of small files behind URLs, which a bucket serves and which
+        count as no calls, four times as many are fetched.
 
     Notes
     -----

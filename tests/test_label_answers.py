@@ -2,13 +2,16 @@
 
 import json
 import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 from scripted import Reply, ScriptedServer
 
-from pandas_kili import Client, KiliDownloadError, read_kili
+from pandas_kili import Client, KiliDownloadError, pages, read_kili
 from pandas_kili.frame import read_pages
 from pandas_kili.label_answers import complete_answers, wants_answers
 from pandas_kili.sandbox import Fault, Sandbox
@@ -49,7 +52,8 @@ def pages_of(*pages, fields=FIELDS):
 
 
 def completed(page, client, workers=4):
-    done = complete_answers(page, client.get, workers=workers)
+    with ThreadPoolExecutor(workers) as executor:
+        done = complete_answers(page, client.get, executor)
     done.validate(full=True)
     assert done.type == page.type
     return done.to_pylist()
@@ -115,6 +119,29 @@ def test_the_urls_beside_the_answers_stay_as_they_are(sandbox, project):
     assert list(frame["labels"][0][0]) == ["jsonResponseUrl", "jsonResponse"]
     assert frame["labels"][0][0]["jsonResponse"] == ANSWERS[0]
     assert frame["labels"][0][0]["jsonResponseUrl"].startswith("http://127.0.0.1")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_never_exceed_what_the_client_allows(sandbox, project, monkeypatch, workers):
+    client = Client(sandbox.api_key, sandbox.api_endpoint, max_workers=workers)
+    send, lock, under_way, most = client._transport.send, threading.Lock(), Counter(), Counter()
+
+    def counted(connections, request):
+        with lock:
+            under_way[request.method] += 1
+            most[request.method] = max(most[request.method], under_way[request.method])
+        time.sleep(0.01)
+        try:
+            return send(connections, request)
+        finally:
+            with lock:
+                under_way[request.method] -= 1
+
+    monkeypatch.setattr(client._transport, "send", counted)
+    monkeypatch.setattr(pages, "_BLOCK_PAGES", 1)  # so that two blocks are fetched for side by side
+    read_kili(project, fields=["labels.jsonResponse"], client=client)
+    assert most["POST"] == workers
+    assert workers < most["GET"] <= 4 * workers
 
 
 def test_a_server_without_urls_is_not_asked_for_them():
