@@ -21,6 +21,7 @@ QUESTIONS = (
     "read_wall",
     "answers",
     "chunks",
+    "stream",
     "mutations",
     "append",
     "importing",

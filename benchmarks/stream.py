@@ -16,7 +16,7 @@ def ask(terms: Terms) -> list[Line]:
     what, itself = f"{large:,} assets to Parquet by `scan_batches`", f"itself at {small:,}"
     return [
         Line(
-            "–",  # noqa: RUF001
+            "7",
             f"{what}: peak memory",
             ours.text("peak", "MB"),
             f"{itself}: {base.text('peak', 'MB')}",
@@ -24,7 +24,7 @@ def ask(terms: Terms) -> list[Line]:
             at_most=_SLACK,
         ),
         Line(
-            "–",  # noqa: RUF001
+            "7",
             f"{what}: CPU an asset",
             ours.text("cpu", "µs", 1e6 / large),
             f"{itself}: {base.text('cpu', 'µs', 1e6 / small)}",
