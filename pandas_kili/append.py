@@ -50,7 +50,7 @@ def append_rows(
         raise KiliValidationError(f"if_exists is 'fail' or 'skip'; got {if_exists!r}.")
     work = Work(frame, options)
     labels = _labels(work.columns, named)
-    if frame.empty:
+    if not len(frame):
         return work.unchanged()
     project_id = work.need_project_id("to say where the assets are to go")
     _refuse_foreign_ids(work, named, labels, project_id)
@@ -90,7 +90,8 @@ class Append:
         self.client, self.project_id = client, project_id
         self.mutation = spelling(client, APPEND)
         self.is_todays = self.mutation == APPEND[0]
-        self.media: Sequence[Medium] = ()  # of all rows
+        # Of all rows. Payloads hold plain values only, so that the garbage collector does not walk them.
+        self.media: Sequence[Medium] = ()
         self.bar: tqdm[Any] | None = None  # of the bytes to store
 
     def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[str, Verdict]]:
@@ -325,7 +326,7 @@ def _labels(columns: Columns, named: Mapping[str, Hashable | None]) -> dict[str,
             labels[name] = label
         elif columns.has(name):
             labels[name] = name
-    if not {"content", "jsonContent"} & set(labels) and not columns.frame.empty:
+    if not {"content", "jsonContent"} & set(labels) and len(columns.frame):
         require_column(columns.frame, "content")
     return labels
 

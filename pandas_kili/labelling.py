@@ -43,7 +43,7 @@ def append_labels(
     for label in (answers, seconds):
         if label is not None:
             require_column(frame, label)
-    if frame.empty:
+    if not len(frame):
         return work.unchanged()
     texts = work.columns.read("jsonResponse", answers)
     times = work.columns.read("secondsToLabel", seconds) if seconds is not None else [None] * len(frame)
@@ -138,12 +138,12 @@ class Labelling:
 
 
 def _check(kind: Kind) -> None:
-    if kind.label_type not in LABEL_TYPES:
+    if not isinstance(kind.label_type, str) or kind.label_type not in LABEL_TYPES:
         raise KiliValidationError(f"label_type is one of {', '.join(LABEL_TYPES)}; got {kind.label_type!r}.")
+    if kind.model_name is not None and not isinstance(kind.model_name, str):
+        raise KiliValidationError(f"model_name is text; got a {type(kind.model_name).__name__}.")
     if kind.label_type in {"PREDICTION", "INFERENCE"} and not kind.model_name:
         raise KiliValidationError(f"A {kind.label_type} needs model_name=, to say whose it is.")
-    if kind.model_name is not None and not isinstance(kind.model_name, str):
-        raise KiliValidationError(f"model_name is text; got {kind.model_name!r}.")
 
 
 def _target(row: int, identity: Identity, text: str, seconds: float | None) -> Target:

@@ -29,7 +29,7 @@ def merge_metadata(frame: pd.DataFrame, labels: Sequence[Hashable], options: Opt
         if not isinstance(label, str):
             raise KiliValidationError(f"A key of metadata is text; the column {label!r} is not named by one.")
         require_column(frame, label)
-    if frame.empty:
+    if not len(frame):
         return work.unchanged()
     entries = {str(label): work.columns.read("metadataEntry", label) for label in labels}
     identity = work.identify(repeated=False)

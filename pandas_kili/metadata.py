@@ -87,6 +87,8 @@ def _objects(frame: pd.DataFrame) -> tuple[list[dict[str, Any]], np.ndarray[Any,
     seen: dict[Any, int] = {}
     position_of = np.empty(len(frame), np.int64)
     cases: list[dict[str, Any]] = []
+    if list(frame.columns).count(_COLUMN) > 1:
+        raise KiliFieldError(f"the frame has several columns {_COLUMN!r}.", field=_COLUMN)
     for row, cell in enumerate(frame[_COLUMN].array):
         text = cell if isinstance(cell, str) else None
         if text is None or text not in seen:

@@ -69,7 +69,7 @@ def update_properties(
     work = Work(frame, options)
     for label in asked.values():
         require_column(frame, label)
-    if frame.empty:
+    if not len(frame):
         return work.unchanged()
     values = {name: work.columns.read(name, label) for name, label in asked.items()}
     identity = work.identify(repeated=False)
@@ -96,7 +96,7 @@ def change_external_ids(frame: pd.DataFrame, label: Hashable, options: Options) 
     """Give assets new external ids."""
     work = Work(frame, options)
     require_column(frame, label)
-    if frame.empty:
+    if not len(frame):
         return work.unchanged()
     identity = work.identify(repeated=False)
     fresh = _new_names(work.columns, label)
@@ -115,7 +115,7 @@ def change_external_ids(frame: pd.DataFrame, label: Hashable, options: Options) 
 def move(frame: pd.DataFrame, destination: Destination, options: Options) -> pd.DataFrame:
     """Send assets to review, back to the queue, or away."""
     work = Work(frame, options)
-    if frame.empty:
+    if not len(frame):
         return work.unchanged()
     identity = work.identify(repeated=True)
     work.columns.check()

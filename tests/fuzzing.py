@@ -118,13 +118,17 @@ def columns(draw):
     """Four cells as a column of whatever dtype takes them."""
     cells = draw(CELLS | CELLS.map(lambda cells: [cells[0]] * 4))
     dtype = draw(st.one_of(st.just("object"), PANDAS, ARROW.map(pd.ArrowDtype)))
-    with contextlib.suppress(Exception), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pd.Series(cells, dtype=dtype)
-    with contextlib.suppress(Exception), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pd.Series(pd.Series(cells).convert_dtypes(dtype_backend="pyarrow"))
-    return pd.Series(cells, dtype=object)
+    for make in (
+        lambda: pd.Series(cells, dtype=dtype),
+        lambda: pd.Series(pd.Series(cells).convert_dtypes(dtype_backend="pyarrow")),
+        lambda: pd.Series(cells, dtype=object),
+    ):
+        with contextlib.suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            column = make()
+            repr(column)  # what pandas itself cannot show, hypothesis cannot either
+            return column
+    return pd.Series([None] * 4, dtype=object)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import warnings
 
 import pandas as pd
 import pyarrow as pa
@@ -13,6 +14,7 @@ from fuzzing import (
     SCALARS,
     TEXTS,
     columns,
+    no_hang,
     only_our_errors,
 )
 from hypothesis import given, settings
@@ -31,13 +33,15 @@ from pandas_kili.selection import select
 def swift():
     with pytest.MonkeyPatch.context() as monkeypatch:
         hurry(monkeypatch)
-        yield
+        with no_hang():
+            yield
 
 
 @pytest.fixture(scope="module")
 def sandbox():
     with Sandbox(max_calls_per_minute=None) as sandbox:
         sandbox.project, sandbox.ids = filled(sandbox, 6, labeled=range(3))
+        sandbox.other = sandbox.create_project("Other", "IMAGE")
         sandbox.user = client_of(sandbox)
         yield sandbox
 
@@ -176,3 +180,138 @@ def test_any_label_names_a_column_or_is_said_not_to(sandbox, label, data):
         frame.kili.update_properties_in_assets(label, **given_)
     with only_our_errors():
         frame.kili.change_asset_external_ids(label, **given_)
+
+
+@settings(max_examples=40 * EFFORT)
+@given(
+    data=frames("id", "externalId", "answer", "site", "seconds"), kind=SCALARS, model=SCALARS | st.just(pd.Index([1]))
+)
+def test_any_column_can_be_a_label_or_metadata_or_is_said_to_be_wrong(sandbox, data, kind, model):
+    frame = framed(data, sandbox.ids)
+    given_ = {"project_id": sandbox.project, "client": sandbox.user, "dry_run": True}
+    with only_our_errors():
+        frame.kili.append_labels("answer", seconds_to_label="seconds" if "seconds" in frame else None, **given_)
+    with only_our_errors():
+        frame.kili.append_labels("answer", label_type=kind, model_name=model, **given_)
+    with only_our_errors():
+        frame.kili.merge_metadata("site", **given_)
+
+
+def is_null(cell):
+    return pd.api.types.is_scalar(cell) and bool(pd.isna(cell))
+
+
+@settings(max_examples=40 * EFFORT)
+@given(data=frames("priority", "jsonMetadata"))
+def test_what_is_said_to_be_applied_stands_there_as_it_was_given(sandbox, data):
+    frame = framed(data).reset_index(drop=True)
+    frame.insert(0, "id", sandbox.add_assets(sandbox.other, [{"content": "https://example.com/a.png"}] * 4))
+    with only_our_errors():
+        out = frame.kili.update_properties_in_assets(
+            *frame.columns.drop("id"), project_id=sandbox.other, client=sandbox.user
+        )
+        shown = {asset["id"]: asset for asset in sandbox.assets(sandbox.other)}
+        assert set(out.kili.report["outcome"]) <= {"applied"}
+        for row, asset_id in enumerate(frame["id"]):
+            cells = {name: column.iloc[row] for name, column in frame.items() if not is_null(column.iloc[row])}
+            assert "priority" not in cells or shown[asset_id]["priority"] == int(cells["priority"])
+            if isinstance(cells.get("jsonMetadata"), str):
+                assert shown[asset_id]["jsonMetadata"] == cells["jsonMetadata"]
+
+
+# --- tidy frames -----------------------------------------------------------------------------------------------------
+
+SERVED = ["id", "externalId", "jsonMetadata", "status", "content", "labels", "labels.id", "labels.jsonResponse"]
+SERVED += ["labels.author.email", "labels.labelType", "labels.createdAt", "latestLabel", "resolution.width"]
+WORDS_OF_ANSWERS = (
+    "JOB_0 categories name confidence annotations mid type boundingPoly text normalizedVertices point points"
+)
+WORDS_OF_ANSWERS += " polyline children beginOffset content 0 1 startEntities endEntities isKeyFrame mask x y"
+POINTS = [{"x": 0.1, "y": 0.2}, {"x": 0.5, "y": 2}, {"x": None}, [], "x", {"x": 10**30, "y": float("nan")}]
+PARTS = st.recursive(
+    TEXTS | st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["RADIO", "rectangle", "A", "0"]),
+    lambda inner: (
+        st.lists(inner | st.sampled_from(POINTS), max_size=3)
+        | st.dictionaries(st.sampled_from(WORDS_OF_ANSWERS.split()), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+ANSWERS = st.dictionaries(st.sampled_from(["JOB_0", "JOB_1", "0", "1", ""]), PARTS, max_size=3)
+
+
+LABEL = [("id", pa.string()), ("jsonResponse", pa.string()), ("labelType", pa.string())]
+LABELS = pa.list_(pa.struct([*LABEL, ("author", pa.struct([("email", pa.string())]))]))
+
+
+def tidied(frame):
+    """Make every tidy frame of a frame, as far as it lets us."""
+    for make in (
+        frame.kili.labels,
+        lambda: frame.kili.labels(["id", "jsonResponse"]),
+        frame.kili.annotations,
+        frame.kili.metadata,
+        frame.kili.agreement,
+        frame.kili.disagreements,
+        lambda: frame.kili.preview(n=4)._repr_html_(),
+    ):
+        with only_our_errors(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            assert make() is not None
+
+
+@settings(max_examples=50 * EFFORT)
+@given(data=frames(*SERVED))
+def test_any_column_gives_tidy_frames_or_is_said_to_be_wrong(sandbox, data):
+    tidied(framed(data))
+
+
+@settings(max_examples=50 * EFFORT)
+@given(answers=st.lists(ANSWERS, min_size=2, max_size=2))
+def test_any_answer_is_told_in_rows(answers):
+    """What is no annotation gives a row that says so; no job is lost without a word."""
+    labels = [
+        {"id": f"l{n}", "jsonResponse": json.dumps(answer), "labelType": "DEFAULT", "author": {"email": f"{n}@b.org"}}
+        for n, answer in enumerate(answers)
+    ]
+    frame = pd.DataFrame({"id": ["a"], "labels": pd.array([labels], dtype=pd.ArrowDtype(LABELS))})
+    rows = frame.kili.annotations()
+    assert set(rows["labelId"]) <= {"l0", "l1"}
+    for label, answer in zip(["l0", "l1"], answers, strict=True):
+        assert bool(answer) <= bool((rows["labelId"] == label).any())
+    tidied(frame)
+
+
+MESSY = st.sampled_from(
+    [
+        lambda frame: pd.concat([frame, frame], axis=1),
+        lambda frame: frame.set_axis(pd.MultiIndex.from_product([["a"], frame.columns]), axis=1),
+        lambda frame: frame.set_axis(range(frame.shape[1]), axis=1),
+        lambda frame: frame.set_axis(pd.MultiIndex.from_product([[1, 1], ["x", None]]), axis=0),
+        lambda frame: frame.set_axis(pd.CategoricalIndex(["a", "a", "b", None]), axis=0),
+        lambda frame: frame.set_axis(pd.date_range("2024", periods=4, tz="UTC"), axis=0),
+        lambda frame: frame.set_axis(pd.IntervalIndex.from_breaks(range(5)), axis=0),
+        lambda frame: frame.iloc[:0],
+        lambda frame: frame.iloc[:, :0],
+        lambda frame: frame.T,
+        lambda frame: frame.rename(columns=dict.fromkeys(frame.columns, "id")),
+    ]
+)
+
+
+@settings(max_examples=50 * EFFORT)
+@given(data=frames("id", "externalId", "content", "labels.jsonResponse", "priority", "jsonMetadata"), mess=MESSY)
+def test_frames_of_any_shape_are_taken_or_said_to_be_wrong(sandbox, data, mess):
+    frame = mess(framed(data, sandbox.ids))
+    given_ = {"project_id": sandbox.project, "client": sandbox.user, "dry_run": True}
+    for act in (
+        lambda: frame.kili.append_many_to_dataset(sandbox.project, client=sandbox.user, dry_run=True),
+        lambda: frame.kili.update_properties_in_assets("priority", **given_),
+        lambda: frame.kili.change_asset_external_ids("content", **given_),
+        lambda: frame.kili.delete_many_from_dataset(**given_),
+        lambda: frame.kili.send_back_to_queue(**given_),
+        lambda: frame.kili.append_labels("content", **given_),
+        lambda: frame.kili.merge_metadata("content", **given_),
+    ):
+        with only_our_errors():
+            pd.testing.assert_index_equal(act().index, frame.index)
+    tidied(frame)

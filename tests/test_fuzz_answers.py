@@ -184,21 +184,8 @@ def test_a_read_of_damaged_answers_ends_with_rows_or_with_an_error_of_ours(serve
 # --- answers to everything else --------------------------------------------------------------------------------------
 
 ODD = [None, True, 0, -1, 10**30, 1e300, "", "x", "\x00", [], {}, [[]], [None], [{}], {"id": None}, {"data": []}]
-VERBS = [
-    "append",
-    "update",
-    "rename",
-    "delete",
-    "review",
-    "queue",
-    "label",
-    "merge",
-    "read",
-    "step",
-    "count",
-    "media",
-    "names",
-]
+VERBS = ["append", "update", "rename", "delete", "review", "queue", "label", "merge"]
+VERBS += ["read", "step", "count", "media", "names"]
 
 
 def inner_nodes(value, found):

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pandas_kili.errors import KiliFieldError
+from pandas_kili.errors import KiliError, KiliFieldError, KiliValidationError
 
 _LISTS = ("labels", "latestLabels")
 _SINGLE = "latestLabel."
@@ -119,9 +119,33 @@ def label_rows(frame: pd.DataFrame) -> LabelRows:
 
 
 def arrow_array(series: pd.Series[Any]) -> pa.Array:
-    """Return a column as one Arrow array, whatever its dtype."""
-    array = pa.array(series.array, from_pandas=True)
+    """Return a column as one Arrow array, whatever its dtype.
+
+    Raises
+    ------
+    KiliFieldError
+        Where several columns have the name.
+    KiliValidationError
+        Where its cells have no type in common.
+    """
+    if isinstance(series, pd.DataFrame):
+        raise KiliFieldError(f"the frame has {series.shape[1]} columns {series.columns[0]!r}.")
+    try:
+        array = pa.array(series.array, from_pandas=True)
+    except (pa.ArrowException, ArithmeticError, TypeError, ValueError) as error:
+        raise KiliValidationError(f"the cells of {series.name!r} have no type in common: {error}.") from None
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def plain_cells(series: pd.Series[Any]) -> list[Any]:
+    """Return the cells of a column as Python's own values."""
+    try:
+        cells: list[Any] = arrow_array(series).to_pylist()
+    except (OverflowError, ValueError) as error:  # such as a date beyond the year 9999
+        if isinstance(error, KiliError):
+            raise
+        raise KiliValidationError(f"the cells of {series.name!r} cannot be shown: {error}.") from None
+    return cells
 
 
 def _holds_assets(frame: pd.DataFrame) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from pandas_kili.annotations.labels import arrow_array
+from pandas_kili.annotations.labels import plain_cells
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.parallel import in_order
 from pandas_kili.preview.cards import Asset, card
@@ -173,7 +173,7 @@ def preview_frame(
 
 def _cells(frame: pd.DataFrame) -> list[dict[str, Any]]:
     names = [name for name in _COLUMNS if name in frame]
-    columns = [arrow_array(frame[name]).to_pylist() for name in names]
+    columns = [plain_cells(frame[name]) for name in names]
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)] or [{}] * len(frame)
 
 
