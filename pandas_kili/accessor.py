@@ -593,7 +593,7 @@ is_used_for_consensus, is_honeypot : label, optional
             How many assets to show, the first ones.
         labels : {"latest", "all"}
             Of each asset the latest label, submitted ones before drafts and predictions; or side by side the latest
-            label of each author and type.
+            label of each author, type and model.
         annotations : bool
             Whether labels are shown at all.
         client : Client, optional

@@ -249,6 +249,9 @@ def test_the_model_learns_from_corrections_of_what_it_doubts():
     doubted, corrected = galleries(cells)
     assert doubted.count("PREDICTION") == doubted.count("<article") == 6
     assert corrected.count("PREDICTION") == corrected.count('data-panels="2"') == 4
+    assert all(
+        gallery.count("<b><bdi>digits-1</bdi></b>") == gallery.count("PREDICTION") for gallery in (doubted, corrected)
+    )
 
 
 def test_the_entities_come_back_as_they_are_in_the_texts():

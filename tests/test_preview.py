@@ -251,6 +251,22 @@ def test_the_latest_submitted_label_is_shown_and_all_of_them_side_by_side(tmp_pa
     assert "ada" not in page_of(frame, annotations=False)
 
 
+def test_predictions_are_told_apart_by_their_models():
+    labels = [
+        {**label(chosen(guess), "api@example.com", day, "PREDICTION"), "modelName": model}
+        for guess, day, model in [
+            ("OLD", "2026-03-01", "cats-1"),
+            ("NEW", "2026-03-03", "cats-1"),
+            ("B", "2026-03-02", "b"),
+        ]
+    ]
+    page = page_of(asset("text", *labels), labels="all")
+    shown = re.findall(r"<bdi>(.*?)</bdi>", page)
+    assert {word for word in ("OLD", "NEW", "B", "api@example.com") if word in shown} == {"NEW", "B", "api@example.com"}
+    assert page.count("<b><bdi>cats-1</bdi></b>") == page.count("<b><bdi>b</bdi></b>") == 1
+    assert "(by cats-1)" in page
+
+
 def test_frames_and_pages_show_the_one_on_which_most_was_drawn(tmp_path):
     answer = {
         "0": objects(box("A", 0, 0, 1, 1)),

@@ -73,7 +73,7 @@ def _panel(asset: Asset, answer: Answer | None, palette: Palette, *, first: bool
     said = statements(rows)
     words = f"{asset.called}: {account(said)}" if answer else asset.called
     if answer is not None:
-        words += f" (by {plain_name(answer.author)})" if answer.author else ""
+        words += f" (by {plain_name(answer.model or answer.author)})" if answer.model or answer.author else ""
     drawn = _medium(asset, rows, palette, words, first=first)
     return f"<figure>{drawn}<figcaption>{_caption(asset, answer, rows, palette)}</figcaption></figure>"
 
@@ -87,9 +87,15 @@ def _caption(asset: Asset, answer: Answer | None, rows: list[Row], palette: Pale
         note += f'<p class="kp-note">{len(elsewhere):,} more on {_parts(elsewhere)}</p>'
     kind = f' <span class="kp-type">{name(answer.type)}</span>' if answer.type not in {"", "DEFAULT"} else ""
     when = f" <time>{name(answer.created)}</time>" if answer.created else ""
-    author = f"<b><bdi>{name(answer.author)}</bdi></b>" if answer.author else ""
     said = chips(statements(rows), palette)
-    return f'<p class="kp-by">{author}{kind}{when}</p>{said}{problems(answer.rows)}{note}'
+    return f'<p class="kp-by">{_who(answer)}{kind}{when}</p>{said}{problems(answer.rows)}{note}'
+
+
+def _who(answer: Answer) -> str:
+    """Return whose label it is: a model's, where one is named, and who brought it in."""
+    names = [each for each in (answer.model, answer.author) if each]
+    spans = [f"<b><bdi>{name(each)}</bdi></b>" for each in names[:1]]
+    return " ".join([*spans, *(f'<span class="kp-note"><bdi>{name(each)}</bdi></span>' for each in names[1:])])
 
 
 def _parts(rows: list[Row]) -> str:

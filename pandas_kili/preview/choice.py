@@ -18,7 +18,7 @@ Labels = Literal["latest", "all"]
 
 PER_ASSET = ("asset",)
 PER_AUTHOR = ("asset", "author")
-PER_TYPE = ("asset", "author", "type")
+PER_TYPE = ("asset", "author", "type", "model")
 
 _AUTHORS = ("author.email", "author.id", "authorId")
 _NEEDED = (
@@ -32,10 +32,11 @@ _DRAWN = ("rings", "polyline", "points", "x")
 
 @dataclass(frozen=True)
 class Answer:
-    """One label: whose, when, of which type, and its rows as `annotations_table` lays them out."""
+    """One label: whose, of which type and model, when, and its rows as `annotations_table` lays them out."""
 
     author: str
     type: str
+    model: str
     created: str
     rows: tuple[Row, ...]
 
@@ -54,13 +55,15 @@ def chosen_labels(frame: pd.DataFrame, of_each: Sequence[str]) -> pd.DataFrame:
     frame : pandas.DataFrame
         Assets with labels.
     of_each : sequence of str
-        Of what the latest label is taken: of each asset, or within it of each author, or of each author and type.
+        Of what the latest label is taken: of each asset, or within it of each author, or of each author, type and
+        model.
         Submitted labels go before drafts and predictions.
     """
     table = labels_table(frame.set_axis(pd.RangeIndex(len(frame)), axis=0))
     if not len(table):
         return table
     order = pd.DataFrame({"asset": table.index, "author": authors(table), "type": _texts(table, "labelType")})
+    order["model"] = _texts(table, "modelName")
     order["drafted"] = ~order["type"].isin([*SUBMITTED, ""])
     order["created"] = table["createdAt"].array if "createdAt" in table else pd.NaT
     order = order.sort_values(["drafted", "created"], ascending=[False, True], kind="stable", na_position="first")
@@ -81,10 +84,10 @@ def answers(frame: pd.DataFrame, labels: Labels) -> dict[int, list[Answer]]:
     found: dict[int, list[Answer]] = {}
     created = chosen["createdAt"].dt.strftime("%Y-%m-%d %H:%M") if "createdAt" in chosen else None
     whens = [""] * len(chosen) if created is None else created.fillna("").tolist()
-    for asset, author, type_, when, said in zip(
-        chosen.index, authors(chosen), _texts(chosen, "labelType"), whens, rows, strict=True
-    ):
-        found.setdefault(asset, []).append(Answer(author, type_, when, tuple(said)))
+    types, models = _texts(chosen, "labelType"), _texts(chosen, "modelName")
+    whose = map(Answer, authors(chosen), types, models, whens, map(tuple, rows))
+    for asset, answer in zip(chosen.index, whose, strict=True):
+        found.setdefault(asset, []).append(answer)
     return found
 
 

@@ -116,13 +116,13 @@ def preview_frame(
     ----------
     frame : pandas.DataFrame
         Assets, as `read_kili` gives them. ``content`` holds local paths, URLs or text; what else is shown where it was
-        read: ``externalId``, ``status``, marks, and ``labels`` with ``jsonResponse``, ``author.email``, ``createdAt``
-        and ``labelType``; ``jsonContent`` for rich text and videos made of frames.
+        read: ``externalId``, ``status``, marks, and ``labels`` with ``jsonResponse``, ``author.email``, ``createdAt``,
+        ``labelType`` and ``modelName``; ``jsonContent`` for rich text and videos made of frames.
     n : int
         How many assets to show, the first ones.
     labels : {"latest", "all"}
         Of each asset the latest label, where submitted ones go before drafts and predictions; or side by side the
-        latest label of each author and type.
+        latest label of each author, type and model.
     annotations : bool
         Whether labels are shown at all.
     client : Client, optional
