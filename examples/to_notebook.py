@@ -15,11 +15,14 @@ import jupytext
 import nbformat
 
 SHOWN = re.compile(r"\n<!-- output -->\n(.*?)\n<!-- end -->\n", re.DOTALL)
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
 def notebook_of(page: str) -> nbformat.NotebookNode:
     """Return the notebook that a page is, without what was shown when the page was written."""
-    return jupytext.reads(SHOWN.sub("", page), fmt="md")
+    notebook = jupytext.reads(SHOWN.sub("", page), fmt="md")
+    notebook.metadata = {"kernelspec": KERNEL}  # not in the page, which a code host would begin with it
+    return notebook
 
 
 def main() -> None:
