@@ -22,7 +22,7 @@ from pandas_kili.ratelimit import Budget, Clock, Limit, budget_of, shared_rate_l
 from pandas_kili.retry import Fate, Retry, Verdict, judge_failure, judge_status
 from pandas_kili.schema import schema_names
 from pandas_kili.settings import Secret, checked_count, checked_timeout, environment, origin, read_settings
-from pandas_kili.transport import MAX_BODY, Answer, Failure, Request, Transport, failure_of, place, program_version
+from pandas_kili.transport import MAX_FILE, Answer, Failure, Request, Transport, failure_of, place, program_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -185,7 +185,7 @@ class Client:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        max_bytes: int = MAX_BODY,
+        max_bytes: int = MAX_FILE,
         stop: threading.Event | None = None,
     ) -> bytes:
         """Fetch a small file. The key goes along to the endpoint's own origin only.

@@ -23,10 +23,11 @@ from pandas_kili.settings import Secret, origin
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["MAX_BODY", "Answer", "Failure", "Fault", "Request", "Transport", "place", "program_version"]
+__all__ = ["MAX_BODY", "MAX_FILE", "Answer", "Failure", "Fault", "Request", "Transport", "place", "program_version"]
 
 # One Arrow string array, and so one block of a page parsed in place, holds less than 2 GiB.
 MAX_BODY = 2**31 - 1
+MAX_FILE = 2**28  # held in memory, several at a time: answers of labels, lists of frames
 _CHUNK = 2**18
 
 

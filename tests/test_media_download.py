@@ -385,6 +385,26 @@ def test_a_packed_file_is_unpacked(sandbox, bucket, folder):
     assert Path(out["content"][0]).read_bytes() == b"bytes" * 1000
 
 
+def test_a_file_that_was_packed_to_fill_the_disk_is_given_up(sandbox, bucket, folder, monkeypatch):
+    monkeypatch.setattr("pandas_kili.media.fetch._MOST_UNPACKED", 2**20)
+    packed = gzip.compress(bytes(2**20)) * 100
+    bucket.otherwise = Reply(packed, headers={"Content-Encoding": "gzip", "Content-Type": "image/png"})
+    with pytest.raises(KiliDownloadError, match="larger than 1048576 bytes"):
+        fetch(sandbox, hosted(sandbox, bucket), folder)
+    assert [path for path in folder.iterdir() if path.stat().st_size > 1000] == []
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000], ids=["list", "object"])
+def test_a_list_of_frames_that_nests_too_deeply_is_told(sandbox, bucket, folder, text):
+    project_id = sandbox.create_project("Deep", "VIDEO")
+    bucket.otherwise = Reply(text.encode())
+    frame = pd.DataFrame(
+        {"id": ["a"], "externalId": ["a"], "content": [""], "jsonContent": [f"{bucket.origin}/f.json"]}
+    )
+    with pytest.raises(KiliDownloadError, match="not JSON"):
+        frame.kili.download_media(folder, project_id=project_id, client=sandbox.client)
+
+
 def test_a_web_page_is_not_taken_for_a_picture(sandbox, bucket, folder):
     bucket.otherwise = Reply(b"<html>Log in</html>", headers={"Content-Type": "text/html; charset=utf-8"})
     with pytest.raises(KiliDownloadError, match="web page"):

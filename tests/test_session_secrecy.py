@@ -6,6 +6,7 @@ import logging
 import pickle
 import traceback
 import tracemalloc
+import zlib
 
 import pandas as pd
 import pyarrow as pa
@@ -170,10 +171,21 @@ def test_proxies_of_the_environment_are_used(client, scripted_server, stranger, 
     assert stranger.asked[0].path == "http://bucket.example/file?signature=s"
 
 
+ZEROS = bytes(2**20)
+BOMBS = {
+    "gzip": lambda: gzip.compress(ZEROS) * 300,  # one member after the other, 300 MiB of zeros
+    "deflate": lambda: zlib.compress(ZEROS * 100),
+    "gzip, gzip": lambda: gzip.compress(gzip.compress(ZEROS) * 300),
+    "gzip, deflate, gzip": lambda: gzip.compress(zlib.compress(gzip.compress(ZEROS) * 300)),
+    "br": lambda: pytest.importorskip("brotli").compress(ZEROS * 100, quality=4),
+    "zstd": lambda: pytest.importorskip("backports.zstd").compress(ZEROS * 100),
+}
+
+
 @pytest.mark.parametrize("how", ["whole", "chunked"])
-def test_a_bomb_is_given_up_before_it_fills_the_memory(client, scripted_server, how):
-    packed = gzip.compress(bytes(2**20)) * 300  # one member after the other, 300 MiB of zeros
-    scripted_server.otherwise = Reply(packed, headers={"Content-Encoding": "gzip"}, how=how)
+@pytest.mark.parametrize("packing", BOMBS)
+def test_a_bomb_is_given_up_before_it_fills_the_memory(client, scripted_server, how, packing):
+    scripted_server.otherwise = Reply(BOMBS[packing](), headers={"Content-Encoding": packing}, how=how)
     tracemalloc.start()
     try:
         with pytest.raises(KiliConnectionError, match="larger than 1000000 bytes"):
@@ -182,6 +194,12 @@ def test_a_bomb_is_given_up_before_it_fills_the_memory(client, scripted_server, 
     finally:
         tracemalloc.stop()
     assert len(scripted_server.asked) == 1
+
+
+def test_a_file_that_is_held_in_memory_has_a_bound_of_its_own(client, scripted_server):
+    scripted_server.otherwise = Reply(gzip.compress(ZEROS, 1) * 300, headers={"Content-Encoding": "gzip"})
+    with pytest.raises(KiliConnectionError, match="larger than 268435456 bytes"):
+        client.get(f"{scripted_server.origin}/answer")
 
 
 def test_a_body_without_end_is_given_up(client, scripted_server):

@@ -5,7 +5,7 @@ import ssl
 import subprocess
 
 import pytest
-from scripted import ScriptedServer
+from scripted import Reply, ScriptedServer
 
 from pandas_kili.errors import KiliConnectionError
 from pandas_kili.session import Client
@@ -45,6 +45,26 @@ def test_a_bundle_of_authorities_is_honoured(tls_server, certificate):
     bundle = certificate / "certificate.pem"
     assert Client("k", tls_server.endpoint, verify=bundle).execute("{ a }") == {"ok": True}
     assert Client("k", tls_server.endpoint, verify=str(bundle)).get(tls_server.origin)
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_bundle_of_the_environment_is_honoured(tls_server, certificate, monkeypatch, name):
+    monkeypatch.setenv(name, str(certificate / "certificate.pem"))
+    assert Client("k", tls_server.endpoint).execute("{ a }") == {"ok": True}
+
+
+def test_a_bundle_that_is_given_comes_before_that_of_the_environment(tls_server, certificate, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "missing.pem")
+    assert Client("k", tls_server.endpoint, verify=certificate / "certificate.pem").execute("{ a }") == {"ok": True}
+
+
+def test_no_key_goes_down_from_tls(tls_server, certificate, scripted_server):
+    """The same host without TLS is another origin, and so is another port."""
+    client = Client("k", tls_server.endpoint, verify=certificate / "certificate.pem")
+    tls_server.otherwise = Reply(status=302, headers={"Location": f"{scripted_server.origin}/file"})
+    client.get(f"{tls_server.origin}/file")
+    assert "Authorization" in tls_server.asked[0].headers
+    assert ["Authorization" in asked.headers for asked in scripted_server.asked] == [False]
 
 
 def test_without_verification_urllib3_keeps_silent(tls_server, monkeypatch):

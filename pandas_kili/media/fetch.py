@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _PIECE = 2**18  # lost where a connection breaks, and read again
 _ATTEMPTS = 5
+# What comes packed is text; what is larger by far than any text was packed to fill the disk.
+_MOST_UNPACKED = 2**32
 
 
 @dataclass
@@ -156,11 +158,14 @@ class _Transfer:
         if response.status_code != 206:  # noqa: PLR2004 - else it goes on where the file ends
             self.start_over()
             self._digest.expected = _md5_of(response)
+        packed = response.headers.get("Content-Encoding", "identity") != "identity"
         raw: Any = response.raw
         while piece := raw.read(_PIECE, decode_content=True):
             if self._stop.is_set():
                 raise CancelledError
             self._target.write(piece)
+            if packed and self._target.tell() > _MOST_UNPACKED:
+                raise KiliDownloadError(f"unpacked, the file is larger than {_MOST_UNPACKED} bytes")
             self._digest.update(piece)
         expected = response.headers.get("Content-Length")
         if expected is not None and raw.tell() != int(expected):
