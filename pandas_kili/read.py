@@ -212,6 +212,7 @@ def scan_batches(
 ) -> pa.RecordBatchReader:
     """Stream the assets of a project as Arrow record batches, in constant memory.
 
+    Of what was given, 4 bytes a row are kept, by which rows that others' writes hid can be told and read after all.
     What reads the Arrow C stream interface takes it as it is: DuckDB, Polars, `pyarrow.dataset.write_dataset`, Lance.
 
     Parameters
