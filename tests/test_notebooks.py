@@ -54,6 +54,8 @@ import json
 rank = {asset["id"]: asset["priority"] for asset in sandbox.assets(project_id)}
 print(json.dumps({
     "before": before, "after": after,
+    "differ": sorted(corrected.index.map(df["id"])),
+    "reviewed": sorted(asset["id"] for asset in sandbox.assets(project_id) if asset["status"] == "TO_REVIEW"),
     "labels": [[label["labelType"], label["modelName"], rank[label["assetId"]], json.loads(label["jsonResponse"])]
                for label in sandbox.labels(project_id)],
 }))
@@ -237,6 +239,7 @@ def test_the_review_shows_who_disagrees_and_sends_it_back():
 def test_the_model_learns_from_corrections_of_what_it_doubts():
     cells, found = executed("predictions")
     assert found["after"] > found["before"] + 0.05
+    assert found["reviewed"] == found["differ"] != []
     ranks = {"DEFAULT": [], "PREDICTION": []}
     for type_, model, rank, answer in found["labels"]:
         ranks[type_].append(rank)
