@@ -9,6 +9,7 @@ import platform
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import IO, TYPE_CHECKING, Any, Self
 
 import requests
@@ -267,7 +268,7 @@ class Client:
         body = encoded(document, variables)
         allowance = _seconds_to_send(len(body))
         connect, read = self.timeout
-        request = Request("POST", self.api_endpoint, _HEADERS, body, timeout=(connect, read + allowance))
+        request = Request("POST", self.api_endpoint, _headers(), body, timeout=(connect, read + allowance))
         packed = self._packed(request)
 
         def attempt(until: float) -> Verdict:
@@ -344,16 +345,21 @@ class Client:
 
 # 26.x of the official SDK compresses from here on; below, packing costs more than it saves.
 _COMPRESSED_FROM = 1_000_000
-_HEADERS = {
-    "Accept": "application/json",
-    "Content-Type": "application/json",
-    "apollographql-client-name": "pandas-kili",
-    "apollographql-client-version": program_version(),
-    "kili-client-name": "pandas-kili",
-    "kili-client-version": program_version(),
-    "kili-client-language-name": "Python",
-    "kili-client-language-version": platform.python_version(),
-}
+
+
+@cache
+def _headers() -> dict[str, str]:
+    """Return what goes with each call; made at the first one, as the version is looked up on disk."""
+    return {
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+        "apollographql-client-name": "pandas-kili",
+        "apollographql-client-version": program_version(),
+        "kili-client-name": "pandas-kili",
+        "kili-client-version": program_version(),
+        "kili-client-language-name": "Python",
+        "kili-client-language-version": platform.python_version(),
+    }
 
 
 def _size(data: bytes | IO[bytes]) -> int:

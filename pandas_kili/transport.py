@@ -8,6 +8,7 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -301,6 +302,7 @@ def place(url: str) -> str:
     return url.partition("?")[0].partition("#")[0]
 
 
+@cache
 def program_version() -> str:
     """Return the installed version of this package."""
     try:
