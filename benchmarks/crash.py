@@ -1,7 +1,7 @@
 """Kill processes in the middle of their writing, run them again, and compare what the server holds.
 
     python -m benchmarks.crash                            # 20 kills, less than half a minute
-    python -m benchmarks.crash --times 200 --rows 10000   # the campaign
+    python -m benchmarks.crash --times 400 --rows 10000 --kinds append update   # the campaign
 
 Each time, a process appends hosted rows, updates rows, or appends local files, and is killed (SIGKILL) at a random
 moment of its work: at one of its requests, mostly one that writes, before or after the server worked on it, or some
@@ -22,7 +22,7 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -34,6 +34,7 @@ import pandas_kili as pk
 from pandas_kili.sandbox import Sandbox
 
 _PROCESSES = multiprocessing.get_context("forkserver")  # the package is imported once, and no thread is inherited
+_KINDS = ("append", "update", "files")
 _AFTERWARDS = 0.02  # seconds after a request within which the process may live on
 _SHARE_OF_WRITES = 0.8  # of the kills; the others fall on any request
 _QUIET = 0.5  # seconds for the server to end what it has begun
@@ -112,9 +113,9 @@ class Watch:
 class Campaign:
     """One sandbox, and what happened there."""
 
-    def __init__(self, sandbox: Sandbox, rows: int, folder: str, seed: str) -> None:
+    def __init__(self, sandbox: Sandbox, rows: int, folder: str, seed: str, kinds: Sequence[str] = _KINDS) -> None:
         self.sandbox, self.folder = sandbox, folder
-        self.rows = {"append": rows, "update": rows, "files": rows // 5}
+        self.rows = {kind: rows // 5 if kind == "files" else rows for kind in kinds}
         self.chance = random.Random(seed)
         self.watch = Watch(sandbox)
         self.found: Counter[str] = Counter()
@@ -205,6 +206,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--kinds", nargs="+", choices=_KINDS, default=_KINDS, help="what is killed, in turns")
     parser.add_argument("--seed", default="0")
     options = parser.parse_args()
     _PROCESSES.set_forkserver_preload(["pandas_kili"])
@@ -212,7 +214,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, Sandbox(max_calls_per_minute=None) as sandbox:
         for number in range(50):
             Path(folder, f"{number}.txt").write_text(f"text {number}\n" * 200, encoding="utf-8")
-        campaign = Campaign(sandbox, options.rows, folder, options.seed)
+        campaign = Campaign(sandbox, options.rows, folder, options.seed, options.kinds)
         for number in range(options.times):
             campaign.kill_once(list(campaign.rows)[number % len(campaign.rows)])
     for what, times in sorted(campaign.found.items()):

@@ -1,0 +1,58 @@
+"""Projects read while others write to them, by each of our faces: what was read, and how many rows are in doubt."""
+
+from __future__ import annotations
+
+import functools
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+import pandas_kili as pk
+from benchmarks.meter import serve
+from pandas_kili import dask
+
+_UNLIMITED = 1_000_000
+_ROWS = 150  # in a chunk, a batch, a partition: more than a page, and less than most projects
+
+
+def _frame(project: str, **given: Any) -> pd.Series:
+    return pk.read_kili(project, **given)["externalId"]
+
+
+def _chunks(project: str, **given: Any) -> pd.Series:
+    return pd.concat([chunk["externalId"] for chunk in pk.read_kili(project, chunksize=_ROWS, **given)])
+
+
+def _batches(project: str, **given: Any) -> pd.Series:
+    return pk.scan_batches(project, batch_size=_ROWS, **given).read_all()["externalId"].to_pandas()
+
+
+def _dask(project: str, **given: Any) -> pd.Series:
+    return dask.read_kili(project, rows_per_partition=_ROWS, **given)["externalId"].compute()
+
+
+def _read(
+    face: Callable[..., pd.Series], *, endpoint: str, key: str, projects: list[str], status: str
+) -> dict[str, Any]:
+    """Return of each project the external ids that were read, and the number of rows that were warned of."""
+    client = pk.Client(key, endpoint, max_calls_per_minute=_UNLIMITED)
+    result = {}
+    for project in projects:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", pk.KiliConsistencyWarning)
+            names = face(project, fields=["externalId"], status_in=[status], client=client)
+        result[project] = names.tolist(), sum(_in_doubt(str(warning.message)) for warning in caught)
+    return {"result": result}
+
+
+def _in_doubt(message: str) -> int:
+    found = re.search(r"(\d+) of", message)
+    return int(found[1]) if found else 0
+
+
+if __name__ == "__main__":
+    faces = {"read_kili": _frame, "chunks": _chunks, "batches": _batches, "dask": _dask}
+    serve({name: functools.partial(_read, face) for name, face in faces.items()})
