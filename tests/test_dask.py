@@ -4,7 +4,9 @@ import doctest
 import inspect
 import json
 import os
+import random
 import signal
+import threading
 
 import cloudpickle
 import dask
@@ -191,6 +193,34 @@ def test_no_row_is_lost_or_twice_where_the_project_moves_after_the_plan(sandbox,
     gone = set(ids[50:450:7])
     sandbox.delete_assets(gone)
     assert ddf.compute()["id"].tolist() == [name for name in [*ids, *come] if name not in gone]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_row_is_lost_or_twice_where_the_project_moves_under_plan_and_read(sandbox, client, scheduler, seed):
+    """Before each request for a page, others take assets out of the filter, bring some into it, delete and add some."""
+    project = fill(sandbox)
+    ids = [row["id"] for row in sandbox.assets(project)]
+    throughout = {row["id"] for row in sandbox.assets(project) if row["status"] == "TODO"}
+    chance, lock = random.Random(seed), threading.Lock()
+    come = []
+
+    def move(request):
+        if request.operation == "assets":
+            with lock:
+                gone, *left = chance.sample(ids, 8)
+                for asset_id in left[:5]:
+                    sandbox.set_asset(asset_id, status="LABELED")
+                for asset_id in left[5:]:
+                    sandbox.set_asset(asset_id, status="TODO")
+                sandbox.delete_assets([gone])
+                throughout.difference_update([gone, *left[:5]])
+                come.extend(sandbox.add_assets(project, [{"externalId": f"new {len(come)}", "content": "x"}]))
+
+    sandbox.before_request(move)
+    frame = read(project, client, fields=["id"], status_in=["TODO"]).compute()
+    assert len(come) >= 5
+    assert frame["id"].is_unique
+    assert throughout <= set(frame["id"]) <= {*ids, *come}
 
 
 def test_columns_narrow_what_is_asked(project, sandbox, client, scheduler):

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 
 import pandas as pd
 import pytest
@@ -74,6 +75,31 @@ def test_a_window_of_the_least_size_that_fails_is_an_error(box):
         pk.read_kili(project, fields=["id"], client=client)
     assert caught.value.status == 413
     assert min(first for _, first in windows_asked(box)) == 2
+
+
+def _in_frames(project, client):
+    return pk.read_kili(project, fields=["id"], client=client)
+
+
+def _in_chunks(project, client):
+    return pd.concat(list(pk.read_kili(project, fields=["id"], chunksize=70, client=client)))
+
+
+def _in_batches(project, client):
+    return pk.scan_batches(project, fields=["id"], batch_size=70, client=client).read_all()
+
+
+@pytest.mark.parametrize("read", [_in_frames, _in_chunks, _in_batches])
+@pytest.mark.parametrize(("rows", "least"), [(1, 1), (99, 1), (100, 1), (101, 2), (298, 3), (1000, 10)])
+def test_where_nothing_moves_a_read_costs_one_count_and_one_row_in_a_hundred(box, read, rows, least):
+    project = project_of(box, rows)
+    client = pk.Client(box.api_key, box.api_endpoint)
+    _in_frames(project, client)  # the schema is asked for once
+    box.clear_requests()
+    assert len(read(project, client)) == rows
+    calls = Counter(request.operation for request in box.requests)
+    assert calls == {"assets": (rows - 1) // 99 + 1, "countAssets": 1}
+    assert calls["assets"] - least <= 1
 
 
 def test_rows_that_slipped_away_behind_a_count_that_stayed_are_found_by_a_second_look(box):
