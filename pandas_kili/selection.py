@@ -137,7 +137,7 @@ def _paths(fields: Any) -> list[str]:
 
 def _check_path(path: Any) -> None:
     if not isinstance(path, str):
-        raise KiliFieldError(f"a field is a string such as 'externalId'; got {path!r}.")
+        raise KiliFieldError(f"a field is a string such as 'externalId'; got a {type(path).__name__}.")
     if not _PATH.fullmatch(path):
         raise KiliFieldError(f"{path!r} is no path: write names with dots between, 'labels.author.email'.", field=path)
 

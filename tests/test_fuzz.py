@@ -315,3 +315,42 @@ def test_frames_of_any_shape_are_taken_or_said_to_be_wrong(sandbox, data, mess):
         with only_our_errors():
             pd.testing.assert_index_equal(act().index, frame.index)
     tidied(frame)
+
+
+@pytest.mark.parametrize("verb", ["append_many_to_dataset", "delete_many_from_dataset", "add_to_review"])
+def test_rows_without_columns_are_told_what_they_lack(sandbox, verb):
+    frame = pd.DataFrame(index=range(3))
+    options = {"client": sandbox.user, "dry_run": True}
+    with pytest.raises(pk.KiliError, match=r"content|id"):
+        getattr(frame.kili, verb)(project_id=sandbox.project, **options)
+
+
+def test_what_nests_too_deeply_is_told(sandbox):
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    frame = pd.DataFrame({"id": sandbox.ids[:1], "jsonMetadata": pd.Series([deep], dtype=object)})
+    with pytest.raises(pk.KiliValidationError, match=r"jsonMetadata.*great depth"):
+        frame.kili.update_properties_in_assets("jsonMetadata", project_id=sandbox.project, client=sandbox.user)
+    with pytest.raises(pk.KiliValidationError, match="json_interface"):
+        frame.kili.annotations("[" * 100_000)
+
+
+@pytest.mark.parametrize("verb", ["labels", "annotations", "metadata", "agreement", "preview"])
+def test_two_columns_of_a_name_are_told(verb):
+    frame = pd.DataFrame([["[]", "{}"] * 2], columns=["labels", "jsonMetadata"] * 2)
+    with pytest.raises(pk.KiliError, match="columns"):
+        getattr(frame.kili, verb)()
+
+
+@pytest.mark.parametrize("cells", [[[2**63], ["x"]], [[{"id": 2**70}], None]])
+def test_labels_without_a_type_in_common_are_told(cells):
+    with pytest.raises(pk.KiliError):
+        pd.DataFrame({"labels": pd.Series(cells, dtype=object)}).kili.labels()
+
+
+def test_a_resolution_that_is_no_number_is_told():
+    labels = pd.array([[{"id": "l", "jsonResponse": "{}"}]], dtype=pd.ArrowDtype(pa.list_(pa.struct(LABEL[:2]))))
+    frame = pd.DataFrame({"id": ["a"], "labels": labels, "resolution.width": ["wide"]})
+    with pytest.raises(pk.KiliValidationError, match=r"resolution\.width"):
+        frame.kili.annotations()

@@ -130,11 +130,15 @@ def arrow_array(series: pd.Series[Any]) -> pa.Array:
     """
     if isinstance(series, pd.DataFrame):
         raise KiliFieldError(f"the frame has {series.shape[1]} columns {series.columns[0]!r}.")
-    try:
-        array = pa.array(series.array, from_pandas=True)
-    except (pa.ArrowException, ArithmeticError, TypeError, ValueError) as error:
-        raise KiliValidationError(f"the cells of {series.name!r} have no type in common: {error}.") from None
+    array = _array(series.array, series.name)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _array(cells: Any, name: Any) -> pa.Array | pa.ChunkedArray:
+    try:
+        return pa.array(cells, from_pandas=True)
+    except (pa.ArrowException, ArithmeticError, TypeError, ValueError) as error:
+        raise KiliValidationError(f"the cells of {name!r} have no type in common: {error}.") from None
 
 
 def plain_cells(series: pd.Series[Any]) -> list[Any]:
@@ -153,9 +157,9 @@ def _holds_assets(frame: pd.DataFrame) -> bool:
 
 
 def _label_lists(series: pd.Series[Any]) -> pa.Array:
-    if series.dtype != object:
+    if isinstance(series, pd.DataFrame) or series.dtype != object:
         return arrow_array(series)
-    return pa.array([_plain_labels(cell) for cell in series])
+    return _array([_plain_labels(cell) for cell in series], series.name)
 
 
 def _plain_labels(cell: Any) -> list[Any] | None:

@@ -238,7 +238,7 @@ def _resolution(frame: pd.DataFrame, pages: pa.Array | None, parents: Whole) -> 
     """Return width and height of what each row was drawn on; NaN where unknown."""
     sizes = []
     for name in ("resolution.width", "resolution.height"):
-        known = arrow_array(frame[name]).cast(pa.float64()) if name in frame else pa.nulls(len(frame), pa.float64())
+        known = _numbers(frame[name]) if name in frame else pa.nulls(len(frame), pa.float64())
         sizes.append(known.to_numpy(zero_copy_only=False).astype(np.float64)[parents])
     if pages is not None and "pageResolutions" in frame:
         _fill_pages(sizes, arrow_array(frame["pageResolutions"]), pages, parents)
@@ -256,6 +256,13 @@ def _fill_pages(sizes: list[Floats], resolutions: pa.Array, pages: pa.Array, par
         found = by_page.get((parents[row], page)) if page is not None else None
         for size, value in zip(sizes, found or (), strict=False):
             size[row] = np.nan if value is None else value
+
+
+def _numbers(series: pd.Series[Any]) -> pa.Array:
+    try:
+        return arrow_array(series).cast(pa.float64())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise KiliValidationError(f"the cells of {series.name!r} are no numbers: {error}.") from None
 
 
 def _tasks(json_interface: Mapping[str, Any] | str | None) -> dict[str, str] | None:
