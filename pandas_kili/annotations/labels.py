@@ -145,7 +145,7 @@ def plain_cells(series: pd.Series[Any]) -> list[Any]:
     """Return the cells of a column as Python's own values."""
     try:
         cells: list[Any] = arrow_array(series).to_pylist()
-    except (OverflowError, ValueError) as error:  # such as a date beyond the year 9999
+    except (LookupError, OverflowError, ValueError) as error:  # a date beyond the year 9999, a time zone of nowhere
         if isinstance(error, KiliError):
             raise
         raise KiliValidationError(f"the cells of {series.name!r} cannot be shown: {error}.") from None

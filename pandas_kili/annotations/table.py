@@ -145,7 +145,7 @@ def annotations_table(frame: pd.DataFrame, json_interface: Mapping[str, Any] | s
     columns.update(_boxes(frame, columns, parents.to_numpy(zero_copy_only=False)))
     length = len(label_of)
     table = {
-        field.name: columns[field.name].cast(field.type) if field.name in columns else pa.nulls(length, field.type)
+        field.name: _fitted(columns[field.name], field) if field.name in columns else pa.nulls(length, field.type)
         for field in ANNOTATION_SCHEMA
     }
     return to_frame(table, frame, parents)
@@ -256,6 +256,13 @@ def _fill_pages(sizes: list[Floats], resolutions: pa.Array, pages: pa.Array, par
         found = by_page.get((parents[row], page)) if page is not None else None
         for size, value in zip(sizes, found or (), strict=False):
             size[row] = np.nan if value is None else value
+
+
+def _fitted(array: pa.Array, field: pa.Field) -> pa.Array:
+    try:
+        return array.cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise KiliValidationError(f"{field.name} is {field.type}; the frame has another type: {error}.") from None
 
 
 def _numbers(series: pd.Series[Any]) -> pa.Array:
