@@ -88,11 +88,14 @@ def read_kili(
     The read is exact, as that of `pandas_kili.read_kili` is: the partitions are stretches of the time of creation,
     which never changes, so no asset moves from one to another between the plan and the read, or when a partition is
     read again because its worker was lost. Assets created in one instant stay together, so partitions differ in length.
+    Where rows of a partition stay in doubt, a `KiliConsistencyWarning` is given where it is read: on a cluster, in the
+    log of the worker. The counts of ``consistency`` are those of a partition, and get lost when partitions are joined.
 
-    The plan costs two calls per partition. Where that cannot be (a part of the list by `first` or `skip`, lists of more
-    than 1,000 entries, more assets of one instant than a partition is to hold, servers that do not filter by the time
-    of creation), all ids are looked through, at one call per 100 of them, and each partition reads its own: rows that
-    match no longer are then left out, and none is added.
+    The plan costs two calls per partition, and reading one a call for its count, and a row in a hundred twice. Where no
+    such plan can be (a part of the list by `first` or `skip`, lists of more than 1,000 entries, more assets of one
+    instant than a partition is to hold, servers that do not filter by the time of creation), all ids are looked
+    through, at one call per 100 of them, and each partition reads its own: rows that match no longer are then left out,
+    and none is added.
 
     With dask's own schedulers the processes of ``scheduler="processes"`` know nothing of each other's calls: use
     threads, the default, or a `distributed` cluster, whose scheduler needs this package too.

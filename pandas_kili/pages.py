@@ -91,10 +91,20 @@ class Crawl:
                         yield wanted
                         left = None if left is None else left - len(table)
                         if left is not None and left <= 0:
-                            return
+                            break
             finally:
                 self.stop.set()  # requests under way need not be waited for
                 self._files.shutdown(wait=False, cancel_futures=True)
+        if self.found.in_doubt and self.looks_twice:
+            self._warn()
+
+    def _warn(self) -> None:
+        warnings.warn(
+            f"The project changed while it was read, too fast to follow: {self.found.in_doubt} of"
+            f" {self.found.expected} rows are in doubt. Read again when it is quiet, or narrow the filters.",
+            KiliConsistencyWarning,
+            stacklevel=3,
+        )
 
     def _count(self) -> int:
         with self._calls:
@@ -109,13 +119,6 @@ class Crawl:
                 yield table
         if len(seen) < self.expected and self.looks_twice:
             yield from self._look_again(skip, seen)
-        if self.found.in_doubt and self.looks_twice:
-            warnings.warn(
-                f"The project changed while it was read, too fast to follow: {self.found.in_doubt} of"
-                f" {self.found.expected} rows are in doubt. Read again when it is quiet, or narrow the filters.",
-                KiliConsistencyWarning,
-                stacklevel=2,
-            )
 
     def _once(self, seams: Seams, planned: Iterator[Window]) -> Generator[pa.Table]:
         """Yield the rows of the planned windows, and on to the end of the list."""

@@ -135,8 +135,14 @@ def read_kili(  # noqa: PLR0913 - what a reader of assets is asked for
 
     Notes
     -----
-    A read is exact: an asset that matched throughout is in the frame once, whatever others write meanwhile; one that
-    came or went in between is there at most once. Pages hold 100 assets, which is the most that the server gives.
+    A read is exact: an asset that was there and matched from beginning to end is in the frame once, whatever others
+    write meanwhile; one that came, went or changed in between is there at most once, in a state that it had. This holds
+    for chunks as well. Their ``attrs`` do not hold the counts of ``consistency``, which are complete after the last one
+    only: pandas drops ``attrs`` that differ when chunks are joined. A warning comes at the end.
+
+    Where nothing moves, this costs one call for the count, beside the first page, and one row in a hundred read twice:
+    pages hold 100 assets, which is the most that the server gives, and each begins with the row that ended the one
+    before.
 
     Examples
     --------
@@ -233,6 +239,16 @@ def scan_batches(
     KiliFieldError, KiliFilterError
         For an unknown field or filter, or a value that it cannot take; before any request. Errors of reading come with
         the batches, as ``pyarrow.ArrowException`` where another library reads them.
+
+    Warns
+    -----
+    KiliConsistencyWarning
+        At the end, where the project moved under the read in a way that could not be settled.
+
+    Notes
+    -----
+    The stream is as exact as `read_kili`, at the same cost. It does not carry the counts of ``consistency``: the only
+    place for them is the schema, which is fixed before the first row is read.
 
     Examples
     --------

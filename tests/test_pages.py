@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import pandas_kili as pk
-from pandas_kili import pages
+from pandas_kili import exact, pages
 from pandas_kili.parallel import in_order
 from pandas_kili.sandbox import Fault, Sandbox
 
@@ -122,6 +122,26 @@ def test_rows_that_slipped_away_behind_a_count_that_stayed_are_found_by_a_second
     assert frame["id"].is_unique
     assert set(ids[:-1]) <= set(frame["id"])
     assert set(frame["id"]) <= {*ids, spare[0]}
+
+
+@pytest.mark.parametrize("options", [{}, {"first": 250}, {"chunksize": 60}, {"chunksize": 250, "first": 250}])
+def test_rows_in_doubt_are_warned_of_however_the_read_ends(box, monkeypatch, options):
+    monkeypatch.setattr(exact, "_MOST_REPAIRS", 0)
+    monkeypatch.setattr(pages.Crawl, "_look_again", lambda *_: iter(()))
+    project = project_of(box, 450)
+    ids = [asset["id"] for asset in box.assets(project)]
+    seen = []
+
+    def others_write(request):
+        if request.operation == "assets":
+            seen.append(request)
+            if len(seen) == 2:
+                box.delete_assets(ids[:5])
+
+    box.before_request(others_write)
+    client = pk.Client(box.api_key, box.api_endpoint, max_workers=1)
+    with pytest.warns(pk.KiliConsistencyWarning, match="1 of"):
+        list(pk.read_kili(project, fields=["id"], client=client, **options))
 
 
 def test_results_come_in_the_order_of_the_tasks_and_the_heavier_the_fewer_ahead():
