@@ -29,7 +29,11 @@ QUESTIONS = (
 )
 OTHERS = {  # they have tables of their own
     "annotations": "annotations a second: `python -m benchmarks.annotations`",
+    "crash": "processes killed while they write: `python -m benchmarks.crash`",
+    "crash_server": "the server killed while it is written to: `python -m benchmarks.crash_server`",
+    "exactness": "reads while others write: `python -m benchmarks.exactness`",
     "files": "files in and out: `python -m benchmarks.files`",
+    "soak": "reads and writes while every tenth request fails: `python -m benchmarks.soak`",
     "write_prepare": "preparing rows for a mutation: `python -m benchmarks.write_prepare`",
 }
 _README = Path(__file__).with_name("README.md")
