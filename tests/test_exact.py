@@ -1,12 +1,17 @@
 """Reads are exact: seams between windows hold however the list moves under them."""
 
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from pandas_kili import exact
 from pandas_kili.exact import Page, Seams, Window, windows
+
+ROOT = Path(__file__).parent.parent
 
 
 class Project:
@@ -127,6 +132,29 @@ def test_the_same_schedules_hide_rows_from_who_trusts_offsets_and_show_some_twic
         twice += len(ids) != len(set(ids))
     assert missed > 50
     assert twice > 10
+
+
+def over_http(*options):
+    """Return, for each reader of benchmarks/exactness.py, its numbers as the table has them."""
+    command = [sys.executable, "-m", "benchmarks.exactness", "--schedules", "24", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line.split("|")[1:-1] for line in done.stdout.splitlines()[2:]]
+    return {name.strip(): [float(number.split()[0]) for number in numbers] for name, *numbers in lines}
+
+
+def test_frames_chunks_batches_and_partitions_are_exact_over_http():
+    found = over_http("--only", "ours")
+    assert list(found) == ["`read_kili`", "`read_kili`, in chunks", "`scan_batches`", "`dask.read_kili`"]
+    for schedules, missing, repeating, in_doubt, quiet, moving in found.values():
+        assert (schedules, missing, repeating, in_doubt) == (24, 0, 0, 0)
+        assert moving > quiet  # there was something to repair
+
+
+@pytest.mark.conformance
+def test_the_same_schedules_hide_rows_from_the_official_sdk(sdk):
+    found = over_http("--only", "sdk", "--sdk-python", str(sdk))
+    assert [missing > 0 for _, missing, *_ in found.values()] == [True, True]
 
 
 def test_a_quiet_list_costs_one_row_in_a_hundred_and_no_repair():
