@@ -1,8 +1,11 @@
 """Pages under way: how many, how large, and what happens where the project moves in ways that seams do not show."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -188,3 +191,53 @@ def test_empty_lists_of_rows_make_frames_of_the_same_columns(box):
     full = pk.read_kili(project, client=client)
     none = pk.read_kili(project, client=client, status_in=["REVIEWED"])
     pd.testing.assert_series_equal(full.dtypes, none.dtypes)
+
+
+_READ = """
+import sys
+import pandas_kili as pk
+from pathlib import Path
+
+PAGE = {page!r}
+
+
+class Canned(pk.Client):
+    def execute_bytes(self, document, variables=None, *, stop=None):
+        skip, first = variables["skip"], variables["first"]
+        assets = [PAGE % (row, row // 3600, row // 60 % 60, row % 60) for row in range(skip, min(skip + first, {rows}))]
+        return ('{{"data":{{"data":[' + ",".join(assets) + "]}}}}").encode()
+
+    def execute(self, document, variables=None, *, stop=None):
+        return {{"data": {rows}}}
+
+    def names(self, type_name):
+        return frozenset()
+
+
+def resident(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+client = Canned("key", "http://localhost/graphql")
+pk.read_kili("project", client=client, first=100, disable_tqdm=True)
+Path("/proc/self/clear_refs").write_text("5")
+start = resident("VmRSS")
+assert len(pk.read_kili("project", client=client, disable_tqdm=True)) == {rows}
+print(resident("VmHWM") - start)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="no way to learn the peak of memory here")
+def test_odd_pages_take_hardly_more_memory_than_plain_ones():
+    label = '{"id":"l","jsonResponse":"%s"}' % ("x" * 1_000)
+    plain = '{"id":"a%05d","createdAt":"2024-01-01T%02d:%02d:%02d.000Z","labels":[LABELS],"status":"TODO"}'
+    plain = plain.replace("LABELS", label)
+    odd = plain.replace('"status"', '"status":"TODO","status"')  # a name twice is read value by value
+
+    def peak(page):
+        script = _READ.format(page=page, rows=16_000)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+        return int(done.stdout)
+
+    assert peak(odd) < 1.5 * peak(plain)
