@@ -24,9 +24,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pandas-kili", description="Kili projects as pandas frames.")
     commands = parser.add_subparsers(dest="command", required=True)
     sandbox = commands.add_parser("sandbox", help="serve a local Kili on loopback until interrupted")
-    sandbox.add_argument("--path", metavar="DIR", help="folder that keeps the data; without it, it is gone at the end")
+    sandbox.add_argument(
+        "--path", metavar="DIR", help="folder that keeps data and key; without it, they are gone at the end"
+    )
     sandbox.add_argument("--port", type=int, default=0, metavar="N", help="port to listen on; any free one by default")
-    sandbox.add_argument("--api-key", metavar="KEY", help="key to serve; one is made by default")
     return parser
 
 
@@ -40,7 +41,7 @@ def _serve_sandbox(chosen: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     try:
-        sandbox = Sandbox(chosen.path, port=chosen.port, api_key=chosen.api_key).start()
+        sandbox = Sandbox(chosen.path, port=chosen.port).start()
     except OSError as error:
         print(f"The sandbox cannot start: {error}", file=sys.stderr)
         return 1

@@ -27,46 +27,47 @@ def free_port():
 
 @contextlib.contextmanager
 def served(path, port):
-    command = [sys.executable, "-m", "pandas_kili", "sandbox", "--path", path, "--port", str(port), "--api-key", "k1"]
+    command = [sys.executable, "-m", "pandas_kili", "sandbox", "--path", path, "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
-            yield process, process.stdout.readline()
+            lines = [process.stdout.readline().strip() for _ in range(4)]
+            yield process, lines
         finally:
             process.kill()
 
 
-def ask(port, document, variables=None):
+def ask(port, key, document, variables=None):
     endpoint = f"http://127.0.0.1:{port}/api/label/v2/graphql"
     body = {"query": document, "variables": variables}
-    answer = requests.post(endpoint, json=body, headers={"Authorization": "X-API-Key: k1"}, timeout=10).json()
+    answer = requests.post(endpoint, json=body, headers={"Authorization": f"X-API-Key: {key}"}, timeout=10).json()
     assert "errors" not in answer, answer
     return answer["data"]["data"]
 
 
 def test_kill_9_between_two_requests_loses_nothing(tmp_path):
     with Sandbox(tmp_path) as sandbox:
-        project = sandbox.create_project("Kept", "IMAGE")
+        project, key = sandbox.create_project("Kept", "IMAGE"), sandbox.api_key
     port, expected = free_port(), []
     for turn in range(3):
         with served(tmp_path, port) as (process, _):
             for one in range(3):
                 expected.append(f"{turn}-{one}")
-                ask(port, APPEND, {"data": {"externalIDArray": expected[-1:]}, "where": {"id": project}})
+                ask(port, key, APPEND, {"data": {"externalIDArray": expected[-1:]}, "where": {"id": project}})
             os.kill(process.pid, signal.SIGKILL)
     with served(tmp_path, port):
         document = "query($w: AssetWhere!) { data: assets(where: $w, first: 100, skip: 0) { externalId } }"
-        rows = ask(port, document, {"w": {"project": {"id": project}}})
+        rows = ask(port, key, document, {"w": {"project": {"id": project}}})
     assert [row["externalId"] for row in rows] == expected
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_it_says_how_to_reach_it_and_stops_when_asked(tmp_path, sign):
     port = free_port()
-    with served(tmp_path, port) as (process, first):
-        assert f"http://127.0.0.1:{port}/api/label/v2/graphql" in first
-        process.stdout.readline()
-        assert process.stdout.readline().startswith("export KILI_API_ENDPOINT=http://127.0.0.1:")
-        assert process.stdout.readline() == "export KILI_API_KEY=k1\n"
+    with served(tmp_path, port) as (process, lines):
+        endpoint = f"http://127.0.0.1:{port}/api/label/v2/graphql"
+        assert endpoint in lines[0]
+        assert lines[2] == f"export KILI_API_ENDPOINT={endpoint}"
+        ask(port, lines[3].removeprefix("export KILI_API_KEY="), "{ data: me { id } }")
         process.send_signal(sign)
         assert process.wait(10) == 0
 
