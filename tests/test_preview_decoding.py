@@ -1,9 +1,14 @@
 """Pages of PDFs and frames of videos: the one that was annotated is shown, and files that were made to harm do not."""
 
 import base64
+import functools
 import importlib.util
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 import zlib
@@ -14,7 +19,7 @@ import pytest
 from moving import assembled, grey, pdf, stream, turned, video
 from PIL import Image
 
-from pandas_kili.preview import decoding, media, preview_frame
+from pandas_kili.preview import decoding, gallery, media, preview_frame
 from pandas_kili.preview.decoding import Part, decoded
 from pandas_kili.preview.media import rate_of
 from pandas_kili.preview.thumbnails import NotShownError
@@ -22,6 +27,13 @@ from pandas_kili.sandbox import Sandbox
 
 WIDE = b"/MediaBox[0 0 200 100]"
 CORNER = b"1 0 0 rg 0 75 50 25 re f"  # red in the top left of a wide page
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch):
+    """No test is about how fast a machine is; those about the limits set their own."""
+    monkeypatch.setattr(decoding, "_SECONDS", 120.0)
+    monkeypatch.setattr(gallery, "_PATIENCE", 600.0)
 
 
 def pixels_of(picture):
@@ -250,8 +262,9 @@ def locked():
 
 
 @pytest.mark.parametrize("make", [many_points, content_bomb, image_bomb, endless_form])
-def test_documents_that_are_bombs_are_shown_or_told(make):
-    """Neither time nor memory is unbounded: the program that reads them has a limit of each."""
+def test_documents_that_are_bombs_are_shown_or_told(make, monkeypatch):
+    """Neither time nor memory is unbounded: the program that reads them has a limit of each, whichever is met first."""
+    monkeypatch.setattr(decoding, "_SECONDS", 5.0)
     try:
         pixels, note = shown(make(), Part("page"))
     except NotShownError as reason:
@@ -261,8 +274,7 @@ def test_documents_that_are_bombs_are_shown_or_told(make):
         assert note == "page 1 of 1"
 
 
-def test_a_document_may_not_fill_the_memory(monkeypatch):
-    monkeypatch.setattr(decoding, "_SECONDS", 600.0)
+def test_a_document_may_not_fill_the_memory():
     assert refusal(content_bomb(), Part("page")) == "a PDF document that is damaged, or takes too much memory"
 
 
@@ -304,7 +316,7 @@ def test_a_recording_has_no_picture(tmp_path):
 def sleeper(tmp_path, monkeypatch):
     """Put a program in the place of the decoder that never ends, and say when it began."""
     program, begun = tmp_path / "sleeper.py", tmp_path / "begun"
-    program.write_text(f"import os, time\nopen({str(begun)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n")
+    program.write_text(f"import os, time\nopen({str(begun)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)\n")
     monkeypatch.setattr(decoding, "_PROGRAM", program)
     return begun
 
@@ -323,9 +335,17 @@ def test_a_decoder_is_ended_once_the_gallery_waits_no_more(sleeper):
         stop.set()
 
     threading.Thread(target=wait_and_stop).start()
-    assert "too long" in refusal(b"%PDF-", Part("page"), stop)
+    assert refusal(b"%PDF-", Part("page"), stop) == "it did not come in time"
     with pytest.raises(ProcessLookupError):
-        __import__("os").kill(int(sleeper.read_text()), 0)
+        os.kill(int(sleeper.read_text()), 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_a_decoder_that_nobody_ends_ends_itself():
+    folder = decoding._PROGRAM.parent
+    program = "import decoder; decoder._SECONDS = 1; decoder._limit()\nwhile True: pass"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=folder, timeout=300, check=False)
+    assert ended.returncode in {-signal.SIGXCPU, -signal.SIGKILL}
 
 
 def test_the_decoder_holds_no_key(tmp_path, monkeypatch):
@@ -341,13 +361,23 @@ def test_the_decoder_holds_no_key(tmp_path, monkeypatch):
 # ------------------------------------------------------------------------------------------------------------- size
 
 
-def test_two_hundred_pages_take_less_than_five_megabytes(tmp_path):
+def test_two_hundred_pages_and_frames_take_less_than_five_megabytes(tmp_path, monkeypatch):
+    """Of pictures that hardly shrink; each file is decoded once here, its picture made anew each time."""
     random = np.random.default_rng(0)
     shapes = b"\n".join(
         b"%.2f %.2f %.2f rg %d %d %d %d re f" % (*random.random(3), *random.integers(0, 600, 2), 9, 9)
         for _ in range(3000)
     )
+
+    def noise(pixels):
+        pixels[:] = random.integers(0, 256, pixels.shape)
+
     (tmp_path / "a.pdf").write_bytes(pdf((b"/MediaBox[0 0 600 800]", shapes)))
-    preview = preview_frame(pd.DataFrame({"content": [str(tmp_path / "a.pdf")] * 200}), n=200)
+    video(tmp_path / "b.mp4", frames=1, size=(960, 540), draw=noise)
+    output = decoding._output
+    known = functools.cache(lambda source, part: output(source, part, threading.Event()))
+    monkeypatch.setattr(decoding, "_output", lambda source, part, _: known(source, part))
+    contents = [str(tmp_path / name) for name in ("a.pdf", "b.mp4")] * 100
+    preview = preview_frame(pd.DataFrame({"content": contents}), n=200)
     assert preview.html.count("<image") == 200
     assert len(preview.html.encode()) < 5_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -87,12 +88,12 @@ def _output(source: bytes | Path, part: Part, stop: threading.Event) -> bytes:
         env={name: value for name, value in os.environ.items() if not name.startswith("KILI_")},
     ) as process:
         try:
-            while True:
-                try:
+            while time.monotonic() < until:
+                if stop.is_set():
+                    raise NotShownError("it did not come in time")
+                with contextlib.suppress(subprocess.TimeoutExpired):
                     return process.communicate(data, timeout=_GLANCE)[0]
-                except subprocess.TimeoutExpired:
-                    data = None  # it is on its way
-                    if stop.is_set() or time.monotonic() > until:
-                        raise NotShownError(f"{_NAMES[part.kind]} that takes too long to decode") from None
+                data = None  # it is on its way
+            raise NotShownError(f"{_NAMES[part.kind]} that takes too long to decode")
         finally:
             process.kill()
