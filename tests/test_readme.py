@@ -132,6 +132,15 @@ def test_every_part_that_can_be_generated_is_there_and_up_to_date(readme):
     assert regenerated(readme) == readme
 
 
+def test_the_tests_and_benchmarks_that_contributing_names_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    tests = {f"tests/{name}" for name in re.findall(r"\btest_\w+\.py\b", text)}
+    benchmarks = {f"benchmarks/{name}.py" for name in re.findall(r"-m benchmarks\.(\w+)", text)}
+    assert len(tests) > 20
+    assert len(benchmarks) >= 4
+    assert [name for name in sorted(tests | benchmarks) if not (ROOT / name).exists()] == []
+
+
 def test_the_first_block_is_the_two_commands(readme):
     first = readme.split("```")[1].splitlines()
     assert first[0] == "sh"
@@ -147,12 +156,20 @@ def test_ci_runs_the_second_command(readme):
     assert found == readme.split("```")[1].splitlines()[2]
 
 
+def headings(text):
+    """Return the places that links can lead to, as code hosts name them."""
+    titles = re.findall(r"^#+ (.+)", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
 def test_what_the_readme_names_exists(readme):
     assert all(hasattr(pk, name) for name in re.findall(r"\bpk\.(\w+)", readme) if name != "sandbox")
     assert all(hasattr(pk.KiliAccessor, name) for name in re.findall(r"\bdf\.kili\.(\w+)", readme))
     assert pd.read_kili is pk.read_kili
-    paths = re.findall(r"\]\((?!https?:|#)([^)]+)\)", readme)
-    assert [path for path in paths if not (ROOT / path).exists()] == []
+    links = [link.partition("#") for link in re.findall(r"\]\((?!https?:|#)([^)]+)\)", readme)]
+    assert [path for path, _, _ in links if not (ROOT / path).exists()] == []
+    for path, _, place in links:
+        assert not place or place in headings((ROOT / path).read_text(encoding="utf-8")), f"{path}#{place}"
 
 
 if __name__ == "__main__":
