@@ -37,7 +37,8 @@ from pandas_kili.session import Client
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-_BLOCK_PAGES = 8  # pages parsed by one call: more make it no faster, and hold more memory
+_BLOCK_PAGES = range(8, 32)  # pages parsed by one call: more make it faster, and hold more memory
+_BLOCK_SHARE = 16  # so they are as many as are a small part of what was read, within that range
 _BLOCK_BYTES = 32 * 2**20  # or as many as are this heavy, which bounds what waits to be parsed
 _BYTES_IN_FLIGHT = 256 * 2**20  # pages fetched ahead of their turn
 _MOST_ASSETS = 2**31  # what GraphQL calls an integer
@@ -152,7 +153,7 @@ class Crawl:
         # A window may be longer than what is left: that it comes back short is how the end is known.
         rest = windows(skip, first) if first is not None and first <= rows else windows(skip, None)
         for window in itertools.islice(rest, 1, None):
-            if window.skip + 1 >= skip + rows:
+            if window.skip + 1 > skip + rows:
                 return
             yield window
 
@@ -219,7 +220,9 @@ class Crawl:
 
 def _cut(planned: list[Window], lengths: list[int], assets: pa.StructArray, selection: Selection) -> list[Page]:
     """Lay out the assets of a block, and cut them into its pages."""
-    ids, created = assets.field("id"), assets.field("createdAt").cast(pa.int64()).fill_null(0)
+    ids, created = assets.field("id"), assets.field("createdAt").view(pa.int64())
+    if created.null_count:
+        created = created.fill_null(0)
     if ids.null_count:
         raise KiliValidationError(f"The server gave {ids.null_count} assets without an id.")
     table = columns(assets, selection).append_column(_ID, ids).append_column(_CREATED, created)
@@ -274,12 +277,14 @@ def _weight(answers: list[tuple[Window, bytes]]) -> int:
 def _blocks(fetched: Iterable[tuple[Window, list[tuple[Window, bytes]]]]) -> Iterator[list[tuple[Window, bytes]]]:
     """Gather pages into blocks that are parsed by one call; the first ones are small, so that rows come soon."""
     block: list[tuple[Window, bytes]] = []
-    size = 1
+    size, done = 1, 0
     for _, answers in fetched:
         block += answers
         if len(block) >= size or _weight(block) >= _BLOCK_BYTES:
             yield block
-            block, size = [], min(2 * size, _BLOCK_PAGES)
+            done += len(block)
+            most = min(max(done // _BLOCK_SHARE, _BLOCK_PAGES.start), _BLOCK_PAGES.stop)
+            block, size = [], min(2 * size, most)
     if block:
         yield block
 

@@ -105,6 +105,22 @@ def test_where_nothing_moves_a_read_costs_one_count_and_one_row_in_a_hundred(box
     assert calls["assets"] - least <= 1
 
 
+def test_that_a_full_page_is_the_last_one_is_asked_beside_it(box):
+    """And not after it, which would cost the latency of one more call."""
+    project = project_of(box, 199)
+    beside, came = threading.Event(), []
+
+    def wait_for_the_next(request):
+        if request.operation == "assets" and request.variables["skip"] == 198:
+            beside.set()
+        elif request.operation == "assets" and request.variables["skip"] == 99:
+            came.append(beside.wait(10))
+
+    box.before_request(wait_for_the_next)
+    assert len(pk.read_kili(project, fields=["id"], client=pk.Client(box.api_key, box.api_endpoint))) == 199
+    assert came == [True]
+
+
 def test_rows_that_slipped_away_behind_a_count_that_stayed_are_found_by_a_second_look(box):
     project = project_of(box, 300, status="LABELED")
     ids = [asset["id"] for asset in box.assets(project)]
