@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -61,10 +62,10 @@ def read_pages(bodies: Sequence[bytes], wire: pa.StructType) -> tuple[pa.StructA
             pages = [read_pages([body], wire) for body in bodies]
             return pa.concat_arrays([page for page, _ in pages]), [len(page) for page, _ in pages]
         lists = _read_leniently(bodies[0], wire)
-    objects = lists.flatten()
+    objects = lists.values
     if lists.null_count or objects.null_count:
         raise KiliGraphQLError("The server answered null where it promises a list of objects.")
-    return objects, pc.list_value_length(lists).to_pylist()
+    return objects, np.diff(lists.offsets.to_numpy()).tolist()
 
 
 def _read_json(bodies: Sequence[bytes], wire: pa.StructType) -> pa.ListArray:
@@ -87,7 +88,7 @@ def _read_json(bodies: Sequence[bytes], wire: pa.StructType) -> pa.ListArray:
     if len(table) != len(bodies):
         raise pa.ArrowInvalid("an answer holds other than one document")
     (answers,) = table["data"].chunks  # one block; `combine_chunks` would copy it
-    return pc.struct_field(answers, "data")
+    return _child(answers, "data")
 
 
 def _is_object(body: bytes) -> bool:
@@ -218,8 +219,16 @@ def columns(assets: pa.StructArray, selection: Selection) -> pa.Table:
 
 def _dig(array: pa.Array, column: Column) -> pa.Array:
     for name in column.name.split("."):
-        array = pc.struct_field(array, name)  # null where a parent is null
+        array = _child(array, name)
     return array
+
+
+def _child(array: pa.StructArray, name: str) -> pa.Array:
+    """Return a child, null where its parent is null.
+
+    Only the kernel sees to that; but each call of it lets the interpreter go, which other threads are slow to return.
+    """
+    return pc.struct_field(array, name) if array.null_count else array.field(name)
 
 
 def _fit(array: pa.Array, wanted: pa.DataType) -> pa.Array:

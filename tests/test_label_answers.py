@@ -138,7 +138,7 @@ def test_workers_never_exceed_what_the_client_allows(sandbox, project, monkeypat
                 under_way[request.method] -= 1
 
     monkeypatch.setattr(client._transport, "send", counted)
-    monkeypatch.setattr(pages, "_BLOCK_PAGES", 1)  # so that two blocks are fetched for side by side
+    monkeypatch.setattr(pages, "_BLOCK_PAGES", range(1, 1))  # so that two blocks are fetched for side by side
     read_kili(project, fields=["labels.jsonResponse"], client=client)
     assert most["POST"] == workers
     assert workers < most["GET"] <= 4 * workers

@@ -14,7 +14,7 @@ from benchmarks.contenders import sizes
 from benchmarks.meter import measured, measured_twice, serve
 from pandas_kili.exact import Window
 from pandas_kili.frame import concatenate, to_pandas
-from pandas_kili.pages import Crawl
+from pandas_kili.pages import Crawl, _blocks
 from pandas_kili.parallel import in_order
 from pandas_kili.ratelimit import Clock
 from pandas_kili.selection import select
@@ -44,11 +44,10 @@ def _frame(crawl: Crawl, bodies: list[bytes]) -> pd.DataFrame:
 
 
 def _tables(crawl: Crawl, bodies: list[bytes]) -> Iterator[pa.Table]:
-    windows = [Window(sizes.PAGE * number, sizes.PAGE) for number in range(len(bodies))]
-    served = list(zip(windows, bodies, strict=True))
-    blocks = [served[start : start + sizes.BLOCK] for start in range(0, len(served), sizes.BLOCK)]
+    windows = (Window(sizes.PAGE * number, sizes.PAGE) for number in range(len(bodies)))
+    fetched = ((window, [(window, body)]) for window, body in zip(windows, bodies, strict=True))
     names = crawl.selection.schema.names
-    for _, pages in in_order(crawl._parse, blocks, workers=2):  # noqa: SLF001 - the very code that reads
+    for _, pages in in_order(crawl._parse, _blocks(fetched), workers=2):  # noqa: SLF001 - the very code that reads
         yield from (page.table.select(names) for page in pages)
 
 

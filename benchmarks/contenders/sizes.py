@@ -7,7 +7,6 @@ from typing import Any
 from benchmarks.canned import Assets
 
 PAGE = 100
-BLOCK = 8
 
 
 def bodies(pages: int) -> list[bytes]:
