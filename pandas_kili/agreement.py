@@ -15,10 +15,11 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.annotations.labels import arrow_array, labels_table
+from pandas_kili.annotations.labels import arrow_array, holds_assets, labels_table, lacking
 from pandas_kili.annotations.schema import ANNOTATION, CATEGORY, CHOICE, RANK, TEXT, UNREADABLE
-from pandas_kili.annotations.table import annotations_table
-from pandas_kili.errors import KiliFieldError
+from pandas_kili.annotations.table import annotations_table, author_names
+from pandas_kili.catalog.labels import LABEL_TYPES
+from pandas_kili.errors import KiliFieldError, KiliValidationError
 
 SUBMITTED = ("DEFAULT", "REVIEW")
 _NEEDED = (
@@ -84,6 +85,8 @@ def agreement(
     ------
     KiliFieldError
         Where the frame lacks labels, answers or authors.
+    KiliValidationError
+        For types of labels that there are not, or a threshold beyond 0 and 1.
 
     Warns
     -----
@@ -139,6 +142,8 @@ def disagreements(
     ------
     KiliFieldError
         Where the frame lacks labels, answers or authors.
+    KiliValidationError
+        For types of labels that there are not, or a threshold beyond 0 and 1.
 
     Examples
     --------
@@ -270,11 +275,22 @@ def _assignment(cost: Floats) -> npt.NDArray[np.int64]:
 
 
 def _comparisons(frame: pd.DataFrame, label_types: Collection[str], iou_threshold: float) -> Iterator[_Comparison]:
+    _check(label_types, iou_threshold)
     for asset, answers in sorted(_answers(frame, label_types).items()):
         for first, second in itertools.combinations(sorted(answers), 2):
             for job, unit in sorted({*answers[first], *answers[second]}, key=repr):
                 rows = answers[first].get((job, unit), []), answers[second].get((job, unit), [])
                 yield from _compared(asset, (first, second), job, rows, iou_threshold)
+
+
+def _check(label_types: Collection[str], iou_threshold: float) -> None:
+    if isinstance(label_types, str):
+        raise KiliValidationError(f"label_types is a list, such as [{label_types!r}]; got the string {label_types!r}.")
+    for name in label_types:
+        if name not in LABEL_TYPES:
+            raise KiliValidationError(f"label_types are of {', '.join(LABEL_TYPES)}; got {name!r}.")
+    if not 0 <= iou_threshold <= 1:
+        raise KiliValidationError(f"iou_threshold is a share of overlap, from 0 to 1; got {iou_threshold!r}.")
 
 
 def _answers(frame: pd.DataFrame, label_types: Collection[str]) -> dict[int, dict[str, dict[Any, list[Row]]]]:
@@ -283,7 +299,9 @@ def _answers(frame: pd.DataFrame, label_types: Collection[str]) -> dict[int, dic
     unreadable = annotations["kind"] == UNREADABLE
     if unreadable.any():
         warnings.warn(
-            f"{int(unreadable.sum())} labels are left out, as their answers cannot be read.", UserWarning, stacklevel=4
+            f"{int(unreadable.sum())} labels are left out, as their answers cannot be read.",
+            UserWarning,
+            stacklevel=5,  # where `df.kili.agreement()` is called
         )
     found: dict[int, dict[str, dict[Any, list[Row]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     columns = [arrow_array(annotations[name]).to_pylist() for name in _NEEDED]
@@ -300,19 +318,27 @@ def _answers(frame: pd.DataFrame, label_types: Collection[str]) -> dict[int, dic
 def _counted(frame: pd.DataFrame, label_types: Collection[str]) -> pd.DataFrame:
     """Return the labels that count, indexed by the position of their asset: of each labeler the latest."""
     labels = labels_table(frame.set_axis(pd.RangeIndex(len(frame)), axis=0))
-    author = next((name for name in ("author.email", "author.id", "authorId") if name in labels), None)
-    if author is None and len(labels):
+    if not holds_assets(frame):
+        raise KiliFieldError(
+            "labelers are compared within assets, and this is a frame of labels: call it on the frame of the assets.",
+            field="labels",
+        )
+    if "jsonResponse" not in labels and len(labels):
+        raise lacking("jsonResponse", [str(name) for name in labels.columns])
+    authors = author_names({str(name): arrow_array(column) for name, column in labels.items()})
+    if authors is None and len(labels):
         raise KiliFieldError(
             "the labels have no author: read the frame with 'labels.author.email'.", field="labels.author.email"
         )
-    if "labelType" in labels:
-        labels = labels[labels["labelType"].isin(list(label_types))]
-    if not len(labels):
-        return labels.assign(jsonResponse=pd.Series(dtype=pd.ArrowDtype(pa.string())))
-    order = labels.assign(_asset=labels.index)
+    order = labels.assign(_asset=labels.index, _author=None if authors is None else authors.to_pylist())
+    if "labelType" in order:
+        order = order[order["labelType"].isin(list(label_types))]
+    if not len(order):
+        return labels[:0].assign(jsonResponse=pd.Series(dtype=pd.ArrowDtype(pa.string())))
     if "createdAt" in order:
         order = order.sort_values("createdAt", kind="stable", na_position="first")
-    return order.drop_duplicates(["_asset", author], keep="last").drop(columns="_asset").sort_index(kind="stable")
+    latest = order.drop_duplicates(["_asset", "_author"], keep="last")
+    return latest.drop(columns=["_asset", "_author"]).sort_index(kind="stable")
 
 
 def _what(row: Row) -> str | None:

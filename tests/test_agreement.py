@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pandas_kili.agreement import agreement, cohen_kappa, disagreements, match_boxes
-from pandas_kili.errors import KiliFieldError
+from pandas_kili.errors import KiliFieldError, KiliValidationError
 
 
 def label(author, answer, created="2024-01-01", kind="DEFAULT"):
@@ -200,12 +200,44 @@ class TestLabelsThatCount:
 
     def test_unreadable_answers_are_left_out_and_counted(self):
         frame = assets([label("ada", chosen("A")), label("bob", "{")])
-        with pytest.warns(UserWarning, match="1 labels are left out"):
-            assert agreement(frame).empty
+        with pytest.warns(UserWarning, match="1 labels are left out") as caught:
+            assert frame.kili.agreement().empty
+        assert [each.filename for each in caught] == [__file__]
 
     def test_without_authors_the_field_is_named(self):
         with pytest.raises(KiliFieldError, match=r"labels\.author\.email"):
             agreement(pd.DataFrame({"labels": [[{"id": "l", "jsonResponse": "{}"}]]}))
+
+    def test_authors_without_an_address_are_told_apart_by_their_ids(self):
+        labels = [
+            {"id": "l", "author": {"email": None, "id": author}, "jsonResponse": json.dumps(chosen(name))}
+            for author, name in [("u1", "A"), ("u2", "B")]
+        ]
+        pairs = agreement(pd.DataFrame({"labels": [labels]}))
+        assert pairs[["labeler_a", "labeler_b", "percent"]].to_numpy().tolist() == [["u1", "u2", 0]]
+
+    def test_without_answers_the_field_is_named(self):
+        with pytest.raises(KiliFieldError, match=r"fields=\[…, 'labels\.jsonResponse'\]"):
+            agreement(pd.DataFrame({"labels": [[{"author": {"email": "ada"}}]]}))
+
+    def test_a_frame_of_labels_says_where_to_ask(self):
+        frame = assets([label("ada", chosen("A")), label("bob", chosen("A"))])
+        with pytest.raises(KiliFieldError, match="frame of the assets"):
+            agreement(frame.kili.labels())
+
+    @pytest.mark.parametrize(
+        ("wrong", "said"),
+        [
+            ({"label_types": "DEFAULT"}, r"label_types is a list, such as \['DEFAULT'\]"),
+            ({"label_types": ["DEFUALT"]}, "got 'DEFUALT'"),
+            ({"iou_threshold": 50}, "from 0 to 1; got 50"),
+            ({"iou_threshold": float("nan")}, "from 0 to 1"),
+        ],
+    )
+    @pytest.mark.parametrize("ask", [agreement, disagreements])
+    def test_options_that_are_none_are_refused(self, ask, wrong, said):
+        with pytest.raises(KiliValidationError, match=said):
+            ask(assets([label("ada", chosen("A")), label("bob", chosen("A"))]), **wrong)
 
     def test_without_labels_there_is_nothing_to_compare(self):
         assert agreement(assets([], [])).columns.tolist()[:3] == ["labeler_a", "labeler_b", "job"]

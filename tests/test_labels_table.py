@@ -176,6 +176,13 @@ class TestSources:
             labels_table(pd.DataFrame({"labels": pd.Series(["x"], dtype=pd.ArrowDtype(pa.string()))}))
         with pytest.raises(KiliFieldError, match="lists of structs"):
             labels_table(pd.DataFrame({"labels": [["x"]]}))
+        with pytest.raises(KiliFieldError, match="as Parquet"):
+            labels_table(pd.DataFrame({"labels": ["[{'id': 'l1'}]"]}))
+
+    @pytest.mark.parametrize("type_", [pa.null(), pa.string(), pa.float64()])
+    def test_a_column_that_lost_its_type_as_it_is_empty_has_no_labels(self, type_):
+        column = pd.Series(pa.nulls(2, type_), dtype=pd.ArrowDtype(type_))
+        assert len(labels_table(pd.DataFrame({"id": ["a", "b"], "labels": column}))) == 0
 
 
 class TestFields:
@@ -194,6 +201,10 @@ class TestFields:
         with pytest.raises(KiliFieldError, match=r"author\.email") as caught:
             labels_table(assets(), ["author.emial"])
         assert caught.value.suggestions[0] == "author.email"
+
+    def test_a_field_that_is_like_no_other_says_how_it_is_read(self):
+        with pytest.raises(KiliFieldError, match=r"Read it: fields=\[…, 'labels\.secondsToLabel'\]"):
+            labels_table(assets(), ["secondsToLabel"])
 
     def test_a_string_is_no_list_of_fields(self):
         with pytest.raises(KiliFieldError, match="list"):

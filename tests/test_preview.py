@@ -432,8 +432,15 @@ def test_what_is_asked_for_wrongly_is_an_error():
         preview_frame(frame, labels="some")
     with pytest.raises(KiliValidationError, match="number"):
         preview_frame(frame, -1)
+    with pytest.raises(KiliValidationError, match="number"):
+        preview_frame(frame, 2.5)
     with pytest.raises(KiliFieldError, match="jsonResponse"):
         preview_frame(pd.DataFrame({"labels": [[{"id": "l"}]]}))
+    assert preview_frame(frame, np.int64(1)).html == preview_frame(frame, 1).html
+
+
+def test_labels_whose_authors_nobody_knows_are_shown():
+    assert "A</" in page_of(asset("text", label(chosen("A"), author=None)), labels="all")
 
 
 # --------------------------------------------------------------------------------------------------------- the whole

@@ -77,7 +77,7 @@ def labels_table(frame: pd.DataFrame, fields: Iterable[str] | None = None) -> pd
 
 def identities(frame: pd.DataFrame) -> dict[str, str]:
     """Return which columns of a frame say whose labels these are, by the names that tidy tables give them."""
-    source = "id" if _holds_assets(frame) else "assetId"
+    source = "id" if holds_assets(frame) else "assetId"
     return {name: column for name, column in {"assetId": source, "externalId": "externalId"}.items() if column in frame}
 
 
@@ -152,7 +152,8 @@ def plain_cells(series: pd.Series[Any]) -> list[Any]:
     return cells
 
 
-def _holds_assets(frame: pd.DataFrame) -> bool:
+def holds_assets(frame: pd.DataFrame) -> bool:
+    """Return whether a frame is one of assets that nest labels."""
     return any(str(name) in _LISTS or str(name).startswith(_SINGLE) for name in frame.columns)
 
 
@@ -162,8 +163,10 @@ def _label_lists(series: pd.Series[Any]) -> pa.Array:
     return _array([_plain_labels(cell) for cell in series], series.name)
 
 
-def _plain_labels(cell: Any) -> list[Any] | None:
-    """Return the labels of one Python cell, their answers as JSON text again."""
+def _plain_labels(cell: Any) -> list[Any] | str | None:
+    """Return the labels of one Python cell, their answers as JSON text again; text is none, and not to be lost."""
+    if isinstance(cell, str):
+        return cell
     if not isinstance(cell, (list, tuple, np.ndarray)):
         return None
     return [_plain_label(label) if isinstance(label, dict) else label for label in cell]
@@ -179,17 +182,26 @@ def _plain_label(label: dict[str, Any]) -> dict[str, Any]:
 
 
 def _nested(lists: pa.Array) -> LabelRows:
-    if pa.types.is_null(lists.type):
+    is_list = pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type)
+    if not is_list and lists.null_count == len(lists):
         return LabelRows(pa.array([], pa.int64()), {})
-    if not (pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type)):
-        raise KiliFieldError(f"labels are lists of structs; the column holds {lists.type}.", field="labels")
+    if not is_list:
+        raise _no_labels(lists.type)
     parents, labels = pc.list_parent_indices(lists), pc.list_flatten(lists)
     if labels.null_count:
         present = labels.is_valid()
         parents, labels = parents.filter(present), labels.filter(present)
     if not pa.types.is_struct(labels.type) and len(labels):
-        raise KiliFieldError(f"labels are lists of structs; the column holds {lists.type}.", field="labels")
+        raise _no_labels(lists.type)
     return LabelRows(parents.cast(pa.int64()), dict(_leaves("", labels)))
+
+
+def _no_labels(type_: pa.DataType) -> KiliFieldError:
+    return KiliFieldError(
+        f"labels are lists of structs; the column holds {type_}. CSV turns them into text: keep frames as Parquet, and "
+        "read them with dtype_backend='pyarrow'.",
+        field="labels",
+    )
 
 
 def _leaves(path: str, array: pa.Array) -> Iterable[tuple[str, pa.Array]]:
@@ -223,9 +235,9 @@ def _wanted(fields: Iterable[str], known: Mapping[str, pa.Array]) -> list[str]:
 def lacking(name: str, known: Iterable[str]) -> KiliFieldError:
     """Return the error of a label's field that was not read."""
     near = difflib.get_close_matches(str(name), list(known), n=3)
-    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"Read it: fields=[…, 'labels.{name}']."
     return KiliFieldError(
-        f"the labels of this frame have no field {name!r}.{hint} It is there where it was read: 'labels.{name}'.",
+        f"the labels of this frame have no field {name!r}. {hint}",
         field=str(name),
         suggestions=near,
     )

@@ -218,10 +218,16 @@ def _identity(frame: pd.DataFrame, labels: LabelRows, label_of: Whole, parents: 
     for name, field in (("labelId", "id"), ("labelType", "labelType")):
         if field in labels.fields:
             columns[name] = pc.take(labels.fields[field], position)
-    authors = [labels.fields[name] for name in _AUTHORS if name in labels.fields]
-    if authors:
-        columns["author"] = pc.take(pc.coalesce(*authors), position)
+    authors = author_names(labels.fields)
+    if authors is not None:
+        columns["author"] = pc.take(authors, position)
     return columns
+
+
+def author_names(fields: Mapping[str, pa.Array]) -> pa.Array | None:
+    """Return who made each label: the address, or the id where there is none; None where neither was read."""
+    known = [fields[name].cast(pa.string()) for name in _AUTHORS if name in fields]
+    return pc.coalesce(*known) if known else None
 
 
 def _boxes(frame: pd.DataFrame, columns: Mapping[str, pa.Array], parents: Whole) -> dict[str, pa.Array]:

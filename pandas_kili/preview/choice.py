@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
+import pyarrow as pa
 
 from pandas_kili.agreement import SUBMITTED
-from pandas_kili.annotations.labels import arrow_array, labels_table
-from pandas_kili.annotations.table import annotations_table
+from pandas_kili.annotations.labels import arrow_array, labels_table, lacking
+from pandas_kili.annotations.table import annotations_table, author_names
 
 Row = dict[str, Any]
 Labels = Literal["latest", "all"]
@@ -20,7 +21,6 @@ PER_ASSET = ("asset",)
 PER_AUTHOR = ("asset", "author")
 PER_TYPE = ("asset", "author", "type", "model")
 
-_AUTHORS = ("author.email", "author.id", "authorId")
 _NEEDED = (
     *("kind", "mid", "parentMid", "job", "parentJob", "mlTask", "tool", "category", "parentCategories", "confidence"),
     *("text", "beginOffset", "endOffset", "beginId", "endId", "content", "startMids", "endMids", "firstId", "secondId"),
@@ -39,12 +39,6 @@ class Answer:
     model: str
     created: str
     rows: tuple[Row, ...]
-
-
-def has_labels(frame: pd.DataFrame) -> bool:
-    """Return whether a frame was read with labels."""
-    columns = [str(name) for name in frame.columns]
-    return any(name in {"labels", "latestLabels"} or name.startswith("latestLabel.") for name in columns)
 
 
 def chosen_labels(frame: pd.DataFrame, of_each: Sequence[str]) -> pd.DataFrame:
@@ -76,6 +70,8 @@ def answers(frame: pd.DataFrame, labels: Labels) -> dict[int, list[Answer]]:
     chosen = chosen_labels(frame, PER_ASSET if labels == "latest" else PER_TYPE)
     if not len(chosen):
         return {}
+    if "jsonResponse" not in chosen:
+        raise lacking("jsonResponse", [str(name) for name in chosen.columns])
     table = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0))
     columns = [arrow_array(table[name]).to_pylist() for name in _NEEDED]
     rows: list[list[Row]] = [[] for _ in range(len(chosen))]
@@ -93,12 +89,15 @@ def answers(frame: pd.DataFrame, labels: Labels) -> dict[int, list[Answer]]:
 
 def authors(table: pd.DataFrame) -> list[str]:
     """Return who made each label; empty where nothing says it."""
-    name = next((name for name in _AUTHORS if name in table), "")
-    return _texts(table, name)
+    return _filled(author_names({str(name): arrow_array(column) for name, column in table.items()}), len(table))
 
 
 def _texts(table: pd.DataFrame, name: str) -> list[str]:
-    return table[name].fillna("").astype(str).tolist() if name in table else [""] * len(table)
+    return _filled(arrow_array(table[name]) if name in table else None, len(table))
+
+
+def _filled(texts: pa.Array | None, length: int) -> list[str]:
+    return [""] * length if texts is None else ["" if text is None else str(text) for text in texts.to_pylist()]
 
 
 def is_drawn(row: Row) -> bool:

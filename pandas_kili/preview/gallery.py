@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from pandas_kili.annotations.labels import plain_cells
+from pandas_kili.annotations.labels import holds_assets, plain_cells
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.parallel import in_order
 from pandas_kili.preview.cards import Asset, card
-from pandas_kili.preview.choice import Labels, answers, has_labels, part_shown
+from pandas_kili.preview.choice import Labels, answers, part_shown
 from pandas_kili.preview.escaping import name
 from pandas_kili.preview.media import MediaReader, Medium, Wanted, rate_of
 from pandas_kili.preview.palette import Palette
@@ -156,10 +157,10 @@ def preview_frame(
     """
     if labels not in ("latest", "all"):
         raise KiliValidationError(f"labels is 'latest' or 'all'; got {labels!r}.")
-    if n < 0:
+    if not isinstance(n, numbers.Integral) or n < 0:
         raise KiliValidationError(f"n is a number of assets; got {n!r}.")
     few = frame.iloc[:n]
-    said = answers(few, labels) if annotations and has_labels(few) else None
+    said = answers(few, labels) if annotations and holds_assets(few) else None
     parts = [part_shown((said or {}).get(row, ())) for row in range(len(few))]
     cells = _cells(few)
     media = _media(cells, parts, client)
