@@ -277,7 +277,8 @@ is_used_for_consensus, is_honeypot : label, optional
         ----------
         *columns : str
             Columns named after the keys, such as `metadata` gives them. Cells hold what JSON can: text, numbers, flags,
-            lists, dicts; a null cell leaves the key of that asset as it is.
+            lists, dicts; a null cell leaves the key of that asset as it is. Where the key holds a list or an object,
+            JSON text of one is read as such, so that the columns of `metadata` can be given back.
         project_id : str, optional
             Project of the assets; needed where rows have no ``id``, and the frame does not know it.
         **options
@@ -291,6 +292,7 @@ is_used_for_consensus, is_honeypot : label, optional
         Notes
         -----
         Kili takes metadata as a whole: a key that somebody else writes between the reading and the writing is lost.
+        Where `metadata` warned that the numbers of a key mix with other types, their text is written as text.
 
         Examples
         --------

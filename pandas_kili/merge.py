@@ -26,6 +26,8 @@ def merge_metadata(frame: pd.DataFrame, labels: Sequence[Hashable], options: Opt
         raise KiliValidationError("Name at least one column whose cells go into the metadata, such as 'site'.")
     work = Work(frame, options)
     for label in labels:
+        if isinstance(label, (list, tuple)):
+            raise KiliValidationError(f"Columns are named one by one, as in merge_metadata('a', 'b'); got {label!r}.")
         if not isinstance(label, str):
             raise KiliValidationError(f"A key of metadata is text; the column {label!r} is not named by one.")
         require_column(frame, label)
@@ -50,10 +52,28 @@ def _merge(client: Client, targets: Sequence[Target], rows: int) -> list[str | N
     parts = [targets[start : start + BATCH_SIZE] for start in range(0, len(targets), BATCH_SIZE)]
     for part, shown in in_order(lambda part: _metadata(client, part), parts, workers=client.max_workers):
         for target in part:
-            text = json_text({**shown.get(target.asset_id, {}), **target.payload})
+            metadata = shown.get(target.asset_id, {})
+            entries = {key: _entry(cell, metadata.get(key)) for key, cell in target.payload.items()}
+            text = json_text({**metadata, **entries})
             target.payload, target.weight = {"jsonMetadata": text}, len(text)
             merged[target.rows[0]] = text
     return merged
+
+
+def _entry(cell: Any, there: Any) -> Any:
+    """Return what a cell says of a key: `metadata_table` gives objects, lists and values of mixed types as JSON text.
+
+    Text is read as JSON where the key holds an object or a list, or the very text that it quotes. Numbers are not, as
+    their text may be what is wanted.
+    """
+    if not isinstance(cell, str):
+        return cell
+    try:
+        said = json.loads(cell)
+    except (RecursionError, ValueError):
+        return cell
+    quoted = isinstance(said, str) and said == there
+    return said if quoted or (isinstance(said, (dict, list)) and isinstance(there, (dict, list))) else cell
 
 
 def _metadata(client: Client, targets: Sequence[Target]) -> Mapping[str, dict[str, Any]]:

@@ -64,7 +64,11 @@ def metadata_table(frame: pd.DataFrame, schema: Mapping[str, pa.DataType] | None
         raise KiliFieldError(
             f"the frame has no column {_COLUMN!r}: read it with that field.", field=_COLUMN, suggestions=[_COLUMN]
         )
-    schema = schema or {}
+    schema = {} if schema is None else schema
+    if not isinstance(schema, Mapping):
+        raise KiliValidationError(
+            f"schema gives keys their types, as {{'floor': pa.int64()}} does; got a {type(schema).__name__}."
+        )
     objects, position_of = _objects(frame)
     values = _by_key(objects, schema)
     known = {key: _typed(key, values[key], type_, frame, position_of) for key, type_ in schema.items()}
@@ -167,7 +171,7 @@ def _warn_of(conflicts: Mapping[str, list[str]]) -> None:
         warnings.warn(
             f"metadata of several types is given as JSON text: {named}. A schema gives its type.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,  # where `df.kili.metadata()` is called
         )
 
 

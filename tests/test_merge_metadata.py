@@ -62,6 +62,32 @@ def test_columns_of_metadata_go_back_as_they_came(box, project):
     assert stored(box, project) == before
 
 
+def test_keys_that_columns_hold_as_json_text_go_back_as_what_they_are(box, project):
+    client = client_of(box)
+    fields = ["id", "jsonMetadata"]
+    ids = pk.read_kili(project, client=client, fields=["id"], first=3)["id"]
+    for name, mixed in zip(ids, [1, "1", [1]], strict=True):
+        box.set_asset(name, jsonMetadata=json.dumps({"list": [1], "object": {"a": None}, "mixed": mixed, "text": "[1"}))
+    before = stored(box, project)
+    df = pk.read_kili(project, client=client, fields=fields, first=3)
+    with pytest.warns(UserWarning, match="'mixed'"):
+        columns = df.kili.metadata()
+    keys = ["list", "object", "text"]
+    df.join(columns[keys]).kili.merge_metadata(*keys, client=client)
+    assert stored(box, project) == before
+    df.join(columns[["mixed"]])[1:].kili.merge_metadata("mixed", client=client)
+    assert stored(box, project) == before
+    df.assign(list=["[2]", "no json", '{"b": 1}']).kili.merge_metadata("list", client=client)
+    assert [stored(box, project)[f"e{row}"]["list"] for row in range(3)] == [[2], "no json", {"b": 1}]
+
+
+def test_json_text_is_text_where_the_key_holds_none(box, project):
+    client = client_of(box)
+    df = pk.read_kili(project, client=client, fields=["id"], first=1)
+    df.assign(new="[1]", number="7").kili.merge_metadata("new", "number", client=client)
+    assert stored(box, project)["e0"] == {"number": "7", "kept": [1, {"a": "é"}], "new": "[1]"}
+
+
 def test_rows_without_a_value_are_left_alone_and_nothing_is_sent_for_them(box, project):
     client = client_of(box)
     df = pk.read_kili(project, client=client, fields=["id"])
@@ -96,6 +122,8 @@ def test_columns_are_named_and_named_by_text(box, project):
     frame = pd.DataFrame({"id": ["a"], 5: ["x"]})
     with pytest.raises(pk.KiliValidationError, match="at least one column"):
         frame.kili.merge_metadata(client=client_of(box))
+    with pytest.raises(pk.KiliValidationError, match="one by one"):
+        frame.kili.merge_metadata(["id"], client=client_of(box))
     with pytest.raises(pk.KiliValidationError, match="is text"):
         frame.kili.merge_metadata(5, client=client_of(box))
 

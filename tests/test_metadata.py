@@ -63,6 +63,11 @@ class TestTypes:
         assert [json.loads(text) for text in frame["k"]] == values
         assert types(frame) == {"k": pa.string(), "fine": pa.int64()}
 
+    def test_the_warning_is_about_the_line_that_asked(self):
+        with pytest.warns(UserWarning, match="several types") as caught:
+            pd.DataFrame({"jsonMetadata": ['{"k": 1}', '{"k": "1"}']}).kili.metadata()
+        assert [each.filename for each in caught] == [__file__]
+
     def test_half_a_surrogate_pair_does_not_lose_the_column(self):
         assert table('{"k": "a\\ud83d"}')["k"].tolist() == ["a\N{REPLACEMENT CHARACTER}"]
 
@@ -124,6 +129,10 @@ class TestSchema:
         with pytest.raises(KiliValidationError, match="'k' do not fit int64; row 'b': 'x'") as caught:
             table({"k": 1}, {"k": "x"}, {"k": "x"}, schema={"k": pa.int64()}, index=["a", "b", "c"])
         assert caught.value.failure_cases["index"].tolist() == ["b", "c"]
+
+    def test_a_list_of_keys_is_no_schema(self):
+        with pytest.raises(KiliValidationError, match="got a list"):
+            table({"k": 1}, schema=["k"])
 
     def test_a_type_that_is_none_is_refused(self):
         with pytest.raises(KiliValidationError, match="pyarrow type"):
