@@ -124,7 +124,8 @@ class Columns:
         ]
 
     def _case(self, row: int, label: Hashable, cell: Any, check: str) -> dict[str, Any]:
-        return {"index": self.frame.index[row], "row": row, "column": label, "check": check, "failure_case": cell}
+        (index,) = self.frame.index[[row]].tolist()  # the plain value, where an index gives numpy's
+        return {"index": index, "row": row, "column": label, "check": check, "failure_case": cell}
 
     def series(self, label: Hashable) -> pd.Series:
         """Return the only column of that label, or say why there is none."""

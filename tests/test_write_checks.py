@@ -235,6 +235,22 @@ def test_an_external_id_of_several_assets_is_ambiguous(sandbox, refuses):
     assert [row["priority"] for row in sandbox.assets(project)] == [1, 0, 0, 1, 0]
 
 
+@pytest.mark.parametrize("kind", ["plain", "dates", "pairs"])
+def test_failure_cases_name_rows_as_the_index_does(sandbox, refuses, kind):
+    project, ids = filled(sandbox, 2)
+    index = {
+        "plain": pd.Index([7, 8]),
+        "dates": pd.date_range("2026-01-01", periods=2),
+        "pairs": pd.MultiIndex.from_tuples([(1, "a"), (2, "b")]),
+    }[kind]
+    frame = pd.DataFrame({"id": ids, "priority": [1, "high"]}, index=index)
+    error = refuses(frame, "update_properties_in_assets", "priority", project_id=project, project=project)
+    (named,) = error.failure_cases["index"]
+    assert named == index[1]
+    assert "np." not in str(error)
+    assert "np." not in repr(error.failure_cases.to_dict("list"))
+
+
 @pytest.mark.parametrize(
     "given", [["id", "id"], ["externalId", "externalId"], ["id", "externalId"], ["externalId", "id"]]
 )
