@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -23,6 +25,7 @@ _MARKS = ("consensusMark", "honeypotMark")
 _CLASSES = (CATEGORY, CHOICE, ANNOTATION)
 _CHOSEN = (CATEGORY, CHOICE)
 _NONE = "(none)"
+_FEWEST_DATES = 4
 _ONE_LINE = 50  # characters that stand side by side below a chart
 
 
@@ -107,7 +110,11 @@ class KiliPlot:
         options = {"title": "Labels a day", "xlabel": "", "ylabel": "labels", "ylim": (0, None)}
         options["color"] = _colours(counts.shape[1])
         line = {} if "kind" in kwargs else {"marker": "o", "clip_on": False}  # a single day is seen too, and the first
-        axes = _drawn(counts, ax, {**options, **line, **kwargs})
+        has_dates = len(labels) > 0 and kwargs.get("kind", "line") in {"line", "area"}  # bars stand at names
+        dates = {"x_compat": True} if has_dates else {}
+        axes = _drawn(counts, ax, {**options, **line, **dates, **kwargs})
+        if has_dates:
+            _write_days(axes, len(counts))
         return axes if ax is not None else _legend_beside(axes)
 
     def time_to_label(self, ax: Axes | None = None, **kwargs: Any) -> Axes:
@@ -134,7 +141,7 @@ class KiliPlot:
         seconds = labels["secondsToLabel"].astype("Float64").to_numpy(np.float64, na_value=np.nan)
         groups = pd.Series(seconds).groupby(pd.Series(authors(labels), dtype=object))
         wide = pd.DataFrame({author: times.dropna().reset_index(drop=True) for author, times in groups})
-        options = {"kind": "box", "title": "Time to label", "ylabel": "seconds", **kwargs}
+        options = {"kind": "box", "title": "Time to label", "ylabel": "seconds", "rot": _turn(wide.columns), **kwargs}
         return _drawn(wide if wide.size else _nothing("labels"), ax, options)
 
     def marks(self, ax: Axes | None = None, **kwargs: Any) -> Axes:
@@ -204,7 +211,7 @@ class KiliPlot:
             names = rows["job"].astype(object) + ": " + names
         counts = names.value_counts().astype("int64")
         options = {"kind": "bar", "title": "Classes", "xlabel": job or "", "ylabel": "times", **_calm()}
-        options |= {"rot": 0 if sum(map(len, counts.index)) <= _ONE_LINE else 90, **kwargs}
+        options |= {"rot": _turn(counts.index), **kwargs}
         return _drawn(counts if len(counts) else pd.Series([0], [_NONE]), ax, options)
 
     def confusion(
@@ -246,7 +253,7 @@ class KiliPlot:
         both = pd.DataFrame({"a": classes.get(labeler_a, {}), "b": classes.get(labeler_b, {})}, dtype=object).dropna()
         both = both[(both != _NONE).any(axis=1)]
         counts = pd.crosstab(both["a"], both["b"])
-        names = sorted({*counts.index, *counts.columns}, key=lambda name: (name == _NONE, name))
+        names = sorted({*counts.index, *counts.columns}, key=_place_of_class)
         counts = counts.reindex(index=names, columns=names, fill_value=0)
         return _heat_map(counts, (labeler_a, labeler_b), job, ax, kwargs)
 
@@ -300,6 +307,17 @@ def _listed(names: list[Any]) -> str:
     return ", ".join(map(repr, sorted(set(names)))) or "none"
 
 
+def _place_of_class(name: str) -> tuple[bool, list[str | int]]:
+    """Return by what classes are sorted: the tenth comes after the second, and none last."""
+    parts = re.split(r"(\d+)", name)
+    return name == _NONE, [int(part) if number % 2 else part for number, part in enumerate(parts)]
+
+
+def _turn(names: Iterable[str]) -> int:
+    """Return by how many degrees names are turned so that they do not run into each other."""
+    return 0 if sum(map(len, names)) <= _ONE_LINE else 90
+
+
 def _calm() -> dict[str, Any]:
     return {"color": COLOURS[0], "legend": False}
 
@@ -312,6 +330,16 @@ def _every_day(counts: pd.DataFrame) -> pd.DataFrame:
     around = pd.Timedelta(days=1) if len(counts) == 1 else pd.Timedelta(0)  # a line needs more than one
     days = pd.date_range(counts.index.min() - around, counts.index.max() + around, freq="D")
     return counts.reindex(days, fill_value=0)
+
+
+def _write_days(axes: Axes, days: int) -> None:
+    """Name as many days, or months, as there is room for."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - an optional dependency
+
+    # No more than there are days, or hours are named.
+    locator = AutoDateLocator(minticks=min(_FEWEST_DATES, days - 1))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
 def _nothing(name: str) -> pd.DataFrame:

@@ -72,6 +72,21 @@ def test_labels_over_time_has_a_line_an_author_and_no_gap(frame):
     assert lines == {"ada": [3, 0, 0], "bob": [0, 0, 2]}
 
 
+@pytest.mark.parametrize("kind", ["line", "area"])
+@pytest.mark.parametrize("days", [1, 2, 12, 30, 120, 900])
+def test_days_are_named_as_far_as_there_is_room(kind, days):
+    last = pd.Timestamp("2026-03-01") + pd.Timedelta(days=days - 1)
+    frame = assets([label("ada", "CAT"), label("ada", "CAT", str(last.date()))])
+    axes = KiliPlot(frame).labels_over_time(kind=kind)
+    axes.figure.canvas.draw()
+    names = [tick.label1 for tick in axes.xaxis.get_major_ticks() if tick.label1.get_text()]
+    assert min(days, 3) <= len(names) <= 12
+    if names[0].get_rotation() == 0:  # those that are turned may lie above each other's corners
+        edges = [end for name in names for end in name.get_window_extent().intervalx]
+        assert edges == sorted(edges)
+    assert not any(":" in name.get_text() for name in names)  # no hours
+
+
 def test_no_line_lies_behind_the_legend_or_is_cut_off_at_the_edge(frame):
     axes = KiliPlot(frame).labels_over_time()
     axes.figure.canvas.draw()
@@ -84,6 +99,13 @@ def test_names_of_classes_stand_upright_where_there_is_room(frame):
     turned = {KiliPlot(frame).class_balance().get_xticklabels()[0].get_rotation()}
     long = assets(*[[label("ada", kind * 30)] for kind in "AB"])
     turned |= {KiliPlot(long).class_balance().get_xticklabels()[0].get_rotation()}
+    assert turned == {0, 90}
+
+
+def test_names_of_authors_stand_upright_where_there_is_room(frame):
+    turned = {KiliPlot(frame).time_to_label().get_xticklabels()[0].get_rotation()}
+    long = assets([label(name * 30, "CAT") for name in "ab"])
+    turned |= {KiliPlot(long).time_to_label().get_xticklabels()[0].get_rotation()}
     assert turned == {0, 90}
 
 
@@ -122,6 +144,13 @@ def test_confusion_counts_the_assets_that_both_labeled(frame):
     axes = KiliPlot(frame).confusion("ada", "bob")
     assert cells(axes) == {("CAT", "CAT"): 1, ("CAT", "DOG"): 1}
     assert (axes.get_ylabel(), axes.get_xlabel(), axes.get_title()) == ("ada", "bob", "KIND")
+
+
+def test_the_tenth_class_comes_after_the_second_and_none_last():
+    kinds = ["CATEGORY_10", "CATEGORY_2", "7", "B", None]
+    frame = assets(*[[label("ada", kind), label("bob", "CATEGORY_2")] for kind in kinds])
+    axes = KiliPlot(frame).confusion("ada", "bob")
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["7", "B", "CATEGORY_2", "CATEGORY_10", "(none)"]
 
 
 def test_confusion_takes_what_was_submitted_before_a_prediction():
