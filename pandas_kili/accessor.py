@@ -536,7 +536,8 @@ is_used_for_consensus, is_honeypot : label, optional
         Parameters
         ----------
         label_types : collection of str
-            Labels of other types are left out. Of each labeler the latest label of an asset counts.
+            Labels of other types are left out; where ``labels.labelType`` was not read, none are, predictions neither.
+            Of each labeler the latest label of an asset counts.
         iou_threshold : float
             Overlap, from 0 to 1, from which two matched boxes count as the same object.
 

@@ -55,8 +55,8 @@ def agreement(
         Assets with their labels, as `read_kili` gives them: ``labels.author.email`` (or ``.id``) and
         ``labels.jsonResponse`` are needed, ``labels.labelType`` and ``labels.createdAt`` are used where they are there.
     label_types : collection of str
-        Labels of other types are left out; without ``labels.labelType`` none can be, predictions neither. Of each labeler
-        the latest label of an asset counts.
+        Labels of other types are left out; where ``labels.labelType`` was not read, none are, predictions neither.
+        Of each labeler the latest label of an asset counts.
     iou_threshold : float
         Overlap, from 0 to 1, from which two matched boxes count as the same object in ``f1``.
 
