@@ -21,7 +21,6 @@ QUESTIONS = (
     "read_wall",
     "answers",
     "chunks",
-    "stream",
     "mutations",
     "append",
     "importing",

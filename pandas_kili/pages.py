@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _BLOCK_PAGES = range(8, 32)  # pages parsed by one call: more make it faster, and hold more memory
-_BLOCK_SHARE = 16  # so they are as many as are a small part of what was read, within that range
+_BLOCK_SHARE = 16  # so where rows are kept they are a small part of what was read, within that range
 _BLOCK_BYTES = 32 * 2**20  # or as many as are this heavy, which bounds what waits to be parsed
 _BYTES_IN_FLIGHT = 256 * 2**20  # pages fetched ahead of their turn
 _MOST_ASSETS = 2**31  # what GraphQL calls an integer
@@ -67,11 +67,12 @@ class Crawl:
         found: Consistency | None = None,
         *,
         looks_twice: bool = True,
+        keeps_rows: bool = False,
     ) -> None:
         self.client, self.project_id, self.where, self.selection = client, project_id, where, selection
         self.found = found or Consistency()
         self.expected = 0
-        self.looks_twice = looks_twice
+        self.looks_twice, self.keeps_rows = looks_twice, keeps_rows
         self.document = LIST_ASSETS % selection.text
         self.behind_urls = wants_answers(selection.wire)
         self.stop = threading.Event()
@@ -205,7 +206,7 @@ class Crawl:
         fetched = in_order(
             self._fetch, planned, workers=self.client.max_workers, weigh=_weight, budget=_BYTES_IN_FLIGHT
         )
-        parsed = in_order(self._parse, _blocks(fetched), workers=_PARSERS)
+        parsed = in_order(self._parse, _blocks(fetched, grow=self.keeps_rows), workers=_PARSERS)
         with contextlib.closing(fetched), contextlib.closing(parsed):
             for _, pages in parsed:
                 yield from pages
@@ -274,7 +275,9 @@ def _weight(answers: list[tuple[Window, bytes]]) -> int:
     return sum(len(body) for _, body in answers)
 
 
-def _blocks(fetched: Iterable[tuple[Window, list[tuple[Window, bytes]]]]) -> Iterator[list[tuple[Window, bytes]]]:
+def _blocks(
+    fetched: Iterable[tuple[Window, list[tuple[Window, bytes]]]], *, grow: bool
+) -> Iterator[list[tuple[Window, bytes]]]:
     """Gather pages into blocks that are parsed by one call; the first ones are small, so that rows come soon."""
     block: list[tuple[Window, bytes]] = []
     size, done = 1, 0
@@ -283,8 +286,8 @@ def _blocks(fetched: Iterable[tuple[Window, list[tuple[Window, bytes]]]]) -> Ite
         if len(block) >= size or _weight(block) >= _BLOCK_BYTES:
             yield block
             done += len(block)
-            most = min(max(done // _BLOCK_SHARE, _BLOCK_PAGES.start), _BLOCK_PAGES.stop)
-            block, size = [], min(2 * size, most)
+            share = done // _BLOCK_SHARE if grow else 0
+            block, size = [], min(2 * size, max(share, _BLOCK_PAGES.start), _BLOCK_PAGES.stop)
     if block:
         yield block
 

@@ -340,7 +340,7 @@ class _Read:
 
     def frame(self, finish: _Finish) -> pd.DataFrame:
         """Return all rows."""
-        frame = to_pandas(concatenate(self.tables(), self.schema), self.attrs)
+        frame = to_pandas(concatenate(self.tables(keeps_rows=True), self.schema), self.attrs)
         frame.attrs["kili"]["consistency"] = dataclasses.asdict(self.found)
         return finish(frame)
 
@@ -362,13 +362,16 @@ class _Read:
                 batches = table.combine_chunks().to_batches(max_chunksize=rows)
                 yield from batches or [pa.RecordBatch.from_pylist([], self.schema)]
 
-    def tables(self) -> Generator[pa.Table]:
-        """Yield the rows in tables of the wanted columns."""
+    def tables(self, *, keeps_rows: bool = False) -> Generator[pa.Table]:
+        """Yield the rows in tables of the wanted columns; who keeps them all has memory for larger steps."""
         if self.query.matches_nothing:
             return
         query = _with_step_ids(self.client, self.query)
         selection = self._selection()
-        crawls = [Crawl(self.client, query.project_id, where, selection, self.found) for where in query.wheres()]
+        crawls = [
+            Crawl(self.client, query.project_id, where, selection, self.found, keeps_rows=keeps_rows)
+            for where in query.wheres()
+        ]
         with progress_bar("assets", total=None, unit="asset", disable=self.disable_tqdm) as bar:
             rows = merged(crawls, self.skip, self.first) if crawls[1:] else crawls[0].rows(self.skip, self.first, bar)
             with contextlib.closing(rows):

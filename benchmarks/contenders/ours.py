@@ -47,7 +47,7 @@ def _tables(crawl: Crawl, bodies: list[bytes]) -> Iterator[pa.Table]:
     windows = (Window(sizes.PAGE * number, sizes.PAGE) for number in range(len(bodies)))
     fetched = ((window, [(window, body)]) for window, body in zip(windows, bodies, strict=True))
     names = crawl.selection.schema.names
-    for _, pages in in_order(crawl._parse, _blocks(fetched), workers=2):  # noqa: SLF001 - the very code that reads
+    for _, pages in in_order(crawl._parse, _blocks(fetched, grow=True), workers=2):  # noqa: SLF001 - the very code that reads
         yield from (page.table.select(names) for page in pages)
 
 
