@@ -205,7 +205,7 @@ def test_the_charts_that_a_reader_sees_are_those_of_a_run(name, tmp_path):
     kept = [Image.open(file) for _, file in charts]
     for number, (shown, _) in enumerate(charts):
         apart = [difference(drawn(shown, tmp_path), image) for image in kept]
-        assert apart[number] < 3
+        assert apart[number] < 4  # fonts and layouts of other releases of matplotlib come to 2.4
         assert all(other > 6 for place, other in enumerate(apart) if place != number)
 
 
