@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import copy
 import json
 import random
 import warnings
@@ -197,7 +198,11 @@ def inner_nodes(value, found):
 
 
 def misshapen(body, chance):
-    """Put something else in some places of an answer, or take them out, or say them twice."""
+    """Put something else in some places of an answer, or take them out, or say them twice.
+
+    What is put in is a copy: a second damage to it must neither make the answer
+    contain itself nor change what a later seed puts in.
+    """
     content = json.loads(body)
     for _ in range(chance.randint(1, 3)):
         places = inner_nodes(content, [])
@@ -208,11 +213,11 @@ def misshapen(body, chance):
         if how == 0:
             del holder[key]
         elif how == 1 and isinstance(holder, list):
-            holder.append(holder[key])
+            holder.append(copy.deepcopy(holder[key]))
         elif how == 2 and isinstance(holder[key], str):
             holder[key] += chance.choice(["x", "\x00", "\ud800"])
         else:
-            holder[key] = chance.choice(ODD)
+            holder[key] = copy.deepcopy(chance.choice(ODD))
     return json.dumps(content).encode()
 
 

@@ -148,6 +148,25 @@ def test_a_record_that_was_cut_or_forged_leads_nowhere(tmp_path):
         assert ledger._entries["two", "content"].size == 0
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_links_in_a_folder_do_not_lead_writing_out_of_it(tmp_path):
+    """A folder may come from elsewhere, such as an archive: neither record nor file goes where a link points."""
+    outside, folder = tmp_path / "outside", tmp_path / "media"
+    outside.mkdir()
+    folder.mkdir()
+    record = outside / "record"
+    record.write_text("theirs")
+    (folder / LEDGER_NAME).symlink_to(record)
+    (folder / "a.png").symlink_to(outside / "new")
+    with Ledger(folder) as ledger:
+        path = ledger.claim(Part("one", "content", "a"), ".png")
+        path.write_text("x")
+        ledger.record(Part("one", "content", "a"), path, "https://example.com/x", 1)
+    assert [each.name for each in outside.iterdir()] == ["record"]
+    assert record.read_text() == "theirs"
+    assert not (folder / LEDGER_NAME).is_symlink()
+
+
 @pytest.mark.parametrize(
     ("url", "same"),
     [

@@ -16,7 +16,7 @@ from scripted import Reply, ScriptedServer
 
 import pandas_kili as pk
 from pandas_kili.errors import KiliConnectionError, KiliError
-from pandas_kili.sandbox import Fault, Sandbox
+from pandas_kili.sandbox import Fault, Sandbox, files, workspace
 from pandas_kili.session import Client
 
 KEY = "key-8b1f-secret"
@@ -250,6 +250,23 @@ def test_a_sandbox_does_not_show_its_key(sandbox):
         refused = requests.post(sandbox.api_endpoint, json={"query": "{ me { id } }"}, headers=headers, timeout=10)
         assert refused.status_code == 401 or "errors" in refused.json()
         assert KEY not in refused.text + repr(refused.headers)
+
+
+def test_a_sandbox_compares_keys_and_signatures_in_constant_time(sandbox, monkeypatch):
+    judged = []
+
+    def compare(given, right):
+        judged.append((given, right))
+        return True
+
+    monkeypatch.setattr(workspace.secrets, "compare_digest", compare)
+    monkeypatch.setattr(files.hmac, "compare_digest", compare)
+    headers = {"Authorization": "X-API-Key: guessed"}
+    answer = requests.post(sandbox.api_endpoint, json={"query": "{ me { id } }"}, headers=headers, timeout=10)
+    assert "errors" not in answer.json()
+    assert judged.pop() == (b"guessed", KEY.encode())
+    requests.get(f"{sandbox._running().origin}{files.BUCKET_ROUTE}x?expires=9e9&signature=guessed", timeout=10)
+    assert b"guessed" in judged.pop()
 
 
 def test_a_sandbox_listens_on_loopback_only(sandbox):

@@ -98,7 +98,12 @@ class Ledger:
             self._remember(entry)
 
     def __enter__(self) -> Self:
-        self._file = (self.folder / LEDGER_NAME).open("ab", buffering=0)
+        path = self.folder / LEDGER_NAME
+        if path.is_symlink():  # a folder from elsewhere could have us write outside of it: go on in a copy
+            lines = path.read_bytes() if path.is_file() else b""
+            path.unlink()
+            path.write_bytes(lines)
+        self._file = path.open("ab", buffering=0)
         return self
 
     def __exit__(self, *_: object) -> None:
