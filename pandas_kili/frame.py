@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import math
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
 
 _MOST_CASES = 10_000  # failure cases kept in an error; a million bad rows need no million lines
 _CHUNK_ROWS = 10_000  # from there on, larger chunks make pandas no faster
-_POOL = (
-    pa.system_memory_pool()
-)  # gives back at once what was freed: half the memory of a read, and fewer pages to clear
+# It gives back at once what was freed: half the memory of a read, and fewer pages of it to clear.
+_POOL = pa.system_memory_pool()
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -55,12 +55,14 @@ def read_pages(bodies: Sequence[bytes], wire: pa.StructType) -> tuple[pa.StructA
     KiliGraphQLError
         For an answer without a list, or with null in place of an object.
     """
-    try:
+    lists = None
+    # Left before anything else is tried: an error that is being handled keeps a copy of all pages.
+    with contextlib.suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
         lists = _read_json(bodies, wire)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
-        if len(bodies) > 1:  # one odd page must not slow the others down
-            pages = [read_pages([body], wire) for body in bodies]
-            return pa.concat_arrays([page for page, _ in pages]), [len(page) for page, _ in pages]
+    if lists is None and len(bodies) > 1:  # one odd page must not slow the others down
+        pages = [read_pages([body], wire)[0] for body in bodies]
+        return pa.concat_arrays(pages, memory_pool=_POOL), list(map(len, pages))
+    if lists is None:
         lists = _read_leniently(bodies[0], wire)
     objects = lists.values
     if lists.null_count or objects.null_count:

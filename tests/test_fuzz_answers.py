@@ -5,9 +5,11 @@ import contextlib
 import copy
 import json
 import random
+import tracemalloc
 import warnings
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from fuzzing import EFFORT, TEXTS, no_hang, only_our_errors
 from hypothesis import given, settings
@@ -16,7 +18,7 @@ from scripted import Reply, ScriptedServer
 from writing import SwiftClock, client_of, filled, hurry
 
 import pandas_kili as pk
-from pandas_kili import schema
+from pandas_kili import frame, schema
 from pandas_kili.frame import read_pages
 from pandas_kili.sandbox import Sandbox
 from pandas_kili.selection import select
@@ -229,6 +231,53 @@ def broken(body, chance):
     deep = chance.choice([b'{"data":' * 100_000, b"[" * 100_000, b'{"data":{"data":' + b"[" * 100_000])
     spliced = body[:at] + chance.choice(PIECES) + body[to:]
     return chance.choice([body[:at], bytes(flipped), spliced, body[:to] + body[at:], deep, b'{"data":{"data":1e999}}'])
+
+
+@pytest.fixture(scope="module")
+def pools():
+    """Pools of Arrow's that tell how much was asked of them; kept, as arrays must not outlive theirs."""
+    before, made = pa.default_memory_pool(), []
+
+    def new():
+        made.append(pa.proxy_memory_pool(pa.system_memory_pool()))
+        return made[-1]
+
+    yield new
+    pa.set_memory_pool(before)
+
+
+def most_memory(bodies, pools, monkeypatch):
+    """Return the bytes that reading pages needed at most, of Python and of Arrow's pools."""
+    monkeypatch.setattr(frame, "_POOL", pools())
+    pa.set_memory_pool(pools())
+    tracemalloc.start()
+    try:
+        with warnings.catch_warnings(), contextlib.suppress(pk.KiliError):
+            warnings.simplefilter("ignore", UserWarning)
+            read_pages(bodies, SELECTION.wire)
+        return tracemalloc.get_traced_memory()[1] + frame._POOL.max_memory() + pa.default_memory_pool().max_memory()
+    finally:
+        tracemalloc.stop()
+
+
+@settings(max_examples=25 * EFFORT)
+@given(seed=st.integers(0, 2**32), damaged=st.integers(1, 8), values=st.booleans())
+def test_damaged_pages_take_little_more_memory_than_sound_ones(pools, seed, damaged, values):
+    chance = random.Random(seed)
+    pages = [json.dumps({"data": {"data": list(map(asset, range(at, at + 100)))}}).encode() for at in range(8)]
+    ways = [misshapen, unpacked] if values else [misshapen, broken]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        sound = most_memory(pages, pools, monkeypatch)
+        pages[:damaged] = [chance.choice(ways)(page, chance) for page in pages[:damaged]]
+        assert most_memory(pages, pools, monkeypatch) < 1.5 * sound
+
+
+def unpacked(body, chance):
+    """Give answers as JSON where JSON text is promised; all of them, or those of some assets."""
+    content = json.loads(body)
+    for label in (label for each in content["data"]["data"][chance.randrange(50) :] for label in each["labels"]):
+        label["jsonResponse"] = json.loads(label["jsonResponse"])
+    return json.dumps(content).encode()
 
 
 class Liar:
