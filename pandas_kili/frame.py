@@ -115,7 +115,7 @@ def _read_leniently(body: bytes, wire: pa.StructType) -> pa.ListArray:
     if not isinstance(objects, list):
         raise KiliGraphQLError(f"The server answered {repr(objects)[:200]} where it promises a list of objects.")
     values = [_struct(item, wire, _Place(position, item)) for position, item in enumerate(objects)]
-    return pa.array([values], pa.list_(wire))
+    return pa.array([values], pa.list_(wire), memory_pool=_POOL)
 
 
 class _Place:
