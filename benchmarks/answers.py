@@ -18,7 +18,7 @@ def _at(latency: float, terms: Terms) -> list[Line]:
         run("ours", "read", many.given)
         many.reset(file_latency=latency)
         few.reset(file_latency=latency)
-        ours = Runs([run("ours", "read", many.given | {"warm": 1}) for _ in range(3)])
+        ours = Runs([run("ours", "read", many.given | {"warm": 1}) for _ in range(terms.of(3, 1))])
         sdk = run("sdk", "read", few.given, terms.sdk)["wall"] * count / part
     what = f"{count:,} answers behind URLs at {1000 * latency:.0f} ms: how much faster"
     peer = f"SDK: {sdk:.1f} s (measured at {part})"

@@ -18,7 +18,7 @@ def ask(terms: Terms) -> list[Line]:
 def _verb(server: Replay, verb: str, rows: int, terms: Terms) -> Line:
     given = server.given | {"verb": verb, "rows": rows}
     costs, most = [], 0
-    for _ in range(terms.of(3, 3)):
+    for _ in range(terms.of(3, 1)):
         server.reset(_LATENCY, budget=_BUDGET)
         costs.append(run("ours", "mutate", given))
         most = max(most, int(server.seen()["most"]))
