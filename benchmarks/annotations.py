@@ -106,7 +106,7 @@ def frame_of(texts: list[str]) -> Any:
 
 def table(frame: Any) -> Any:
     """Make the table of annotations."""
-    from pandas_kili.annotations import annotations_table  # noqa: PLC0415 - as in `loop`
+    from pandas_kili.tidy import annotations_table  # noqa: PLC0415 - as in `loop`
 
     return annotations_table(frame)
 

@@ -8,7 +8,7 @@ A schedule is a project of up to 600 assets, of which a part matches a filter by
 request for a page: have assets leave the filter, or enter it, delete some, add some. It is made of its number alone, so
 every reader meets the same one, each in a project of its own; who asks more often has more moved under them. Every
 sixth schedule is quiet, which tells what a reader's caution costs. The schedules are of the kind that
-tests/test_exact.py plays by the thousand against a model of the server; here they go over HTTP, to a sandbox.
+tests/reading/test_windows.py plays by the thousand against a model of the server; here they go over HTTP, to a sandbox.
 
 A row is missed where it matched from before the first request on, and is not among those read. The exit status is 1
 where this happened to us without a `KiliConsistencyWarning`, or a row came twice.

@@ -29,8 +29,8 @@ import pandas as pd
 import requests
 
 from pandas_kili import read_kili
+from pandas_kili.connection.client import Client
 from pandas_kili.media import download_media, plan_media, store_media
-from pandas_kili.session import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.agreement import SUBMITTED, agreement, disagreements
-from pandas_kili.annotations import annotations_table, labels_table
-from pandas_kili.changes import AWAY, TO_QUEUE, TO_REVIEW
-from pandas_kili.labelling import Kind, append_labels
-from pandas_kili.merge import merge_metadata
-from pandas_kili.metadata import metadata_table
-from pandas_kili.session import Client
-from pandas_kili.write import Options, Work, change_external_ids, move, report_of, update_properties
+from pandas_kili.connection.client import Client
+from pandas_kili.tidy import annotations_table, labels_table
+from pandas_kili.tidy.agreement import SUBMITTED, agreement, disagreements
+from pandas_kili.tidy.metadata import metadata_table
+from pandas_kili.writing.append_labels import Kind, append_labels
+from pandas_kili.writing.merge_metadata import merge_metadata
+from pandas_kili.writing.mutations import AWAY, TO_QUEUE, TO_REVIEW
+from pandas_kili.writing.work import Options, Work, change_external_ids, move, report_of, update_properties
 
 if TYPE_CHECKING:
-    from pandas_kili.plot import KiliPlot
-    from pandas_kili.preview import Labels, Preview
+    from pandas_kili.display import Labels, Preview
+    from pandas_kili.display.plot import KiliPlot
 
 
 class MutationOptions(TypedDict, total=False):
@@ -155,7 +155,7 @@ class KiliAccessor:
             "is_honeypot": is_honeypot,
             "status": status,
         }
-        from pandas_kili.append import append_rows  # noqa: PLC0415 - what handles files costs a tenth of the import
+        from pandas_kili.writing.append_assets import append_rows  # noqa: PLC0415 - what handles files costs a tenth of the import
 
         return cast("KiliFrame", append_rows(self._frame, named, if_exists, Options(project_id, **options)))
 
@@ -544,7 +544,7 @@ is_used_for_consensus, is_honeypot : label, optional
         Returns
         -------
         pandas.DataFrame
-            A row per pair of labelers and job; see `pandas_kili.agreement.agreement` for its columns.
+            A row per pair of labelers and job; see `pandas_kili.tidy.agreement.agreement` for its columns.
 
         Raises
         ------
@@ -624,7 +624,7 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> df.kili.preview(n=2, labels="all")
         <Preview of 2 of 10 assets>
         """
-        from pandas_kili.preview import preview_frame  # noqa: PLC0415 - with all of media/, a tenth of the import
+        from pandas_kili.display import preview_frame  # noqa: PLC0415 - with all of media/, a tenth of the import
 
         return preview_frame(self._frame, n, labels=labels, annotations=annotations, client=client)
 
@@ -644,7 +644,7 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> df.kili.plot.progress().get_ylabel()
         'assets'
         """
-        from pandas_kili.plot import KiliPlot  # noqa: PLC0415 - whoever draws waits for matplotlib anyway
+        from pandas_kili.display.plot import KiliPlot  # noqa: PLC0415 - whoever draws waits for matplotlib anyway
 
         return KiliPlot(self._frame)
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from pandas_kili import ratelimit, schema, session, settings
-from pandas_kili.session import Client
+from pandas_kili.connection import client as session
+from pandas_kili.connection import rate_limit, server_schema, settings
+from pandas_kili.connection.client import Client
 
 KEY = "key-8b1f-secret"
 
@@ -35,7 +36,7 @@ official_sdk = _beside("official_sdk")
 sdk, home, run = official_sdk.sdk, official_sdk.home, official_sdk.run
 
 
-class FakeClock(ratelimit.Clock):
+class FakeClock(rate_limit.Clock):
     """Time that passes only by waiting."""
 
     def __init__(self):
@@ -61,7 +62,7 @@ def clean_environment(monkeypatch, tmp_path):
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
-    for store in (session._DEFAULT, schema._SCHEMAS, ratelimit._LIMITS, settings._SAID):
+    for store in (session._DEFAULT, server_schema._SCHEMAS, rate_limit._LIMITS, settings._SAID):
         store.clear()
     return home
 

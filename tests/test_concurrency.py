@@ -15,7 +15,7 @@ import pytest
 from writing import SwiftClock, client_of, filled
 
 import pandas_kili as pk
-from pandas_kili.ratelimit import RateLimit
+from pandas_kili.connection.rate_limit import RateLimit
 from pandas_kili.sandbox import Fault, Sandbox
 
 PAGES = 30

@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from writing import client_of, filled, hurry
 
 import pandas_kili as pk
-from pandas_kili.category_search import CategorySearchError, check_category_search
-from pandas_kili.filters import AssetFilters, asset_query
-from pandas_kili.operation import encoded
+from pandas_kili.connection.document import encoded
+from pandas_kili.query.category_search import CategorySearchError, check_category_search
+from pandas_kili.query.fields import select
+from pandas_kili.query.filters import AssetFilters, asset_query
 from pandas_kili.sandbox import Sandbox
-from pandas_kili.selection import select
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -18,10 +18,11 @@ from scripted import Reply, ScriptedServer
 from writing import SwiftClock, client_of, filled, hurry
 
 import pandas_kili as pk
-from pandas_kili import frame, schema
-from pandas_kili.frame import read_pages
+from pandas_kili.connection import server_schema
+from pandas_kili.query.fields import select
+from pandas_kili.reading import frame
+from pandas_kili.reading.frame import read_pages
 from pandas_kili.sandbox import Sandbox
-from pandas_kili.selection import select
 
 FIELDS = ["id", "externalId", "createdAt", "priority", "consensusMark", "isHoneypot", "jsonMetadata", "status"]
 FIELDS += ["labels.id", "labels.jsonResponse", "labels.author.email", "currentStep.name"]
@@ -344,7 +345,7 @@ def state(sandbox, project):
 def test_answers_that_are_damaged_end_in_errors_of_ours(sandbox, verb, seed):
     chance = random.Random(seed)
     project, ids = filled(sandbox, 3, labeled=range(2))
-    schema._SCHEMAS.clear()
+    server_schema._SCHEMAS.clear()
 
     def damage(body, request):
         if chance.random() < 0.6:

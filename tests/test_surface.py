@@ -83,7 +83,9 @@ def run_python(program, **options):
     )
 
 
-@pytest.mark.parametrize("module", ["pandas_kili", "pandas_kili.read", "pandas_kili.frame", "pandas_kili.sandbox"])
+@pytest.mark.parametrize(
+    "module", ["pandas_kili", "pandas_kili.reading.read", "pandas_kili.reading.frame", "pandas_kili.sandbox"]
+)
 def test_each_can_be_imported_first(module):
     done = run_python(f"import {module}")
     assert done.returncode == 0, done.stderr
@@ -124,7 +126,7 @@ print(json.dumps([sorted(set(sys.modules) - before), sorted(set(dir(pandas)) - n
         "distributed",
         "sklearn",
         "sqlite3",
-        *(f"pandas_kili.{name}" for name in ("append", "dask", "media", "plot", "preview", "sandbox")),
+        *(f"pandas_kili.{name}" for name in ("writing.append_assets", "dask", "media", "display", "sandbox")),
     }
     assert not heavy & set(loaded)
     assert patched == ["read_kili"]

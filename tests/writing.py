@@ -7,8 +7,9 @@ from concurrent.futures import CancelledError
 
 import pandas as pd
 
-from pandas_kili import delivery, ratelimit
-from pandas_kili.session import Client
+from pandas_kili.connection import rate_limit
+from pandas_kili.connection.client import Client
+from pandas_kili.writing import delivery
 
 MUTATIONS = {
     "today": {
@@ -30,7 +31,7 @@ MUTATIONS = {
 }
 
 
-class SwiftClock(ratelimit.Clock):
+class SwiftClock(rate_limit.Clock):
     """Time that waiting skips."""
 
     def __init__(self):

@@ -12,12 +12,12 @@ import pandas_kili as pk
 from benchmarks.canned import asset_id
 from benchmarks.contenders import sizes
 from benchmarks.meter import measured, measured_twice, serve
-from pandas_kili.exact import Window
-from pandas_kili.frame import concatenate, to_pandas
-from pandas_kili.pages import Crawl, _blocks
+from pandas_kili.connection.rate_limit import Clock
 from pandas_kili.parallel import in_order
-from pandas_kili.ratelimit import Clock
-from pandas_kili.selection import select
+from pandas_kili.query.fields import select
+from pandas_kili.reading.crawl import Crawl, _blocks
+from pandas_kili.reading.frame import concatenate, to_pandas
+from pandas_kili.reading.windows import Window
 
 if TYPE_CHECKING:
     import threading

@@ -7,11 +7,11 @@ import time
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
-from pandas_kili.answer import promised
+from pandas_kili.connection.verdict import promised
 from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliGraphQLError
 
 if TYPE_CHECKING:
-    from pandas_kili.session import Client
+    from pandas_kili.connection.client import Client
 
 _USER = "query me { data: %s { email } }"
 _LICENCE = """query organizations($where: OrganizationWhere!, $first: PageSize!, $skip: Int!) {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pandas_kili.sandbox.labelling import answer_text
+from pandas_kili.sandbox.labeling import answer_text
 from pandas_kili.sandbox.stamps import as_instant, instant_of
 from pandas_kili.sandbox.store import one_of
 from pandas_kili.sandbox.workspace import ADMIN_EMAIL

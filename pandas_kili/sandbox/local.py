@@ -15,7 +15,7 @@ from pandas_kili.sandbox.faults import Fault, FaultPlan
 from pandas_kili.sandbox.files import Bucket
 from pandas_kili.sandbox.filling import asset_rows, label_rows
 from pandas_kili.sandbox.imports import Imports, import_resolvers
-from pandas_kili.sandbox.labelling import Labelling, labelling_resolvers
+from pandas_kili.sandbox.labeling import Labelling, labelling_resolvers
 from pandas_kili.sandbox.queries import query_resolvers
 from pandas_kili.sandbox.routes import GRAPHQL_ROUTE, Routes
 from pandas_kili.sandbox.schema import schema_of
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from pandas_kili.connection.client import Client
     from pandas_kili.sandbox.routes import Request
     from pandas_kili.sandbox.schema import Generation
     from pandas_kili.sandbox.store import Row
-    from pandas_kili.session import Client
 
 __all__ = ["Sandbox"]
 
@@ -183,7 +183,7 @@ class Sandbox:
     def client(self) -> Client:
         """A client of this sandbox, closed with it."""
         if self._client is None:
-            from pandas_kili.session import Client  # noqa: PLC0415 -- a server that needs no client until asked for one
+            from pandas_kili.connection.client import Client  # noqa: PLC0415 -- a server that needs no client until asked for one
 
             self._client = Client(api_key=self.api_key, api_endpoint=self.api_endpoint)
         return self._client

@@ -1,0 +1,227 @@
+"""The one place that sends a request again, or does not.
+
+What happened to a request is one of these, told by statuses, structured codes and types of exceptions:
+
+=============  ==============================================  =========================  =====================
+fate           when                                            a query                    a mutation
+=============  ==============================================  =========================  =====================
+done           a good answer                                   returned                   returned
+not processed  no connection; 429; 521                         resent until the deadline  the same
+unknown        no answer in time; reset; cut; 408; other 5xx;  resent, 5 times in all;    never resent:
+               HTTP 200 with an HTML page                      2 after a time-out,        ``outcome_unknown``
+                                                               3 after a page
+transient      GraphQL errors that are all internal            sent 3 times in all        raised at once
+failed         everything else                                 raised at once             raised at once
+=============  ==============================================  =========================  =====================
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from pandas_kili.connection.rate_limit import Clock
+from pandas_kili.connection.transport import Answer, Failure, Fault
+from pandas_kili.errors import KiliConnectionError, KiliError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+__all__ = ["Fate", "Retry", "Verdict", "judge_failure", "judge_status", "retry_after"]
+
+# A server that did not answer in time will hardly do so at the third attempt, and each one costs it the whole work.
+_ATTEMPTS, _ATTEMPTS_AFTER_TIMEOUT, _ATTEMPTS_TRANSIENT = 5, 2, 3
+_TIMEOUT_STATUSES = frozenset({504, 524})
+# 521 is Cloudflare's "the server behind refused the connection".
+_NOT_PROCESSED_STATUSES = frozenset({429, 521})
+_LONGEST_RETRY_AFTER = 60.0
+
+
+class Fate(Enum):
+    """What became of a request."""
+
+    DONE = "done"
+    NOT_PROCESSED = "not processed"
+    UNKNOWN = "unknown"
+    TRANSIENT = "transient"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The fate of one attempt, and what to do and to say about it."""
+
+    fate: Fate
+    problem: str = ""
+    answer: Answer | None = None
+    status: int | None = None
+    attempts: int = _ATTEMPTS
+    retry_after: float | None = None
+    unreachable: bool = False
+    doubtful: bool = False
+    error: KiliError | None = None
+    data: Any = None
+
+    @classmethod
+    def done(cls, answer: Answer, data: Any = None) -> Verdict:
+        """Take an answer as good; `data` is what was made of it on the way."""
+        return cls(Fate.DONE, answer=answer, status=answer.status, data=data)
+
+    @classmethod
+    def failed(cls, answer: Answer, problem: str, *, doubtful: bool = False) -> Verdict:
+        """Take an answer as final; `doubtful` where it does not say that nothing was done."""
+        return cls(Fate.FAILED, problem, status=answer.status, doubtful=doubtful)
+
+    @classmethod
+    def refused(cls, error: KiliError) -> Verdict:
+        """Take the server's error as its last word."""
+        return cls(Fate.FAILED, error=error)
+
+    @classmethod
+    def cut(cls, answer: Answer) -> Verdict:
+        """Take a body as incomplete."""
+        return cls(Fate.UNKNOWN, "the answer was cut", status=answer.status)
+
+    @classmethod
+    def misled(cls, answer: Answer, problem: str) -> Verdict:
+        """Take a good status as that of somebody on the way: proxies send such pages in passing, or for good."""
+        return cls(Fate.UNKNOWN, problem, status=answer.status, attempts=_ATTEMPTS_TRANSIENT)
+
+    @classmethod
+    def transient(cls, error: KiliError) -> Verdict:
+        """Take the server's error as one that may pass."""
+        return cls(Fate.TRANSIENT, error=error, attempts=_ATTEMPTS_TRANSIENT)
+
+
+def judge_failure(failure: Failure) -> Verdict:
+    """Decide what a missing answer means."""
+    if failure.fault is Fault.UNREACHABLE:
+        return Verdict(Fate.NOT_PROCESSED, str(failure), unreachable=True)
+    if failure.fault in {Fault.REFUSED, Fault.EXCESSIVE}:
+        return Verdict(Fate.FAILED, str(failure), doubtful=failure.fault is Fault.EXCESSIVE)
+    attempts = _ATTEMPTS_AFTER_TIMEOUT if failure.fault is Fault.TIMEOUT else _ATTEMPTS
+    return Verdict(Fate.UNKNOWN, str(failure), attempts=attempts)
+
+
+def judge_status(answer: Answer) -> Verdict | None:
+    """Decide what an HTTP status alone means; None where the body has its say."""
+    status = answer.status
+    wait = retry_after(answer.headers)
+    if status in _NOT_PROCESSED_STATUSES:
+        return Verdict(Fate.NOT_PROCESSED, _problem(answer), status=status, retry_after=wait)
+    # 408 is a server that lost patience with a request, of which it may have seen enough.
+    if status >= 500 or status == 408:  # noqa: PLR2004
+        attempts = _ATTEMPTS_AFTER_TIMEOUT if status in _TIMEOUT_STATUSES else _ATTEMPTS
+        return Verdict(Fate.UNKNOWN, _problem(answer), status=status, attempts=attempts, retry_after=wait)
+    return None
+
+
+def _problem(answer: Answer) -> str:
+    return f"HTTP status {answer.status}" + (f": {answer.first_line}" if answer.first_line else "")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read how many seconds the server asks to wait: a number or a date, at most a minute."""
+    text = headers.get("Retry-After", "").strip()
+    if not text:
+        return None
+    try:
+        seconds = float(text) if text.isdecimal() else _seconds_until(parsedate_to_datetime(text))
+    except (ValueError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
+
+
+def _seconds_until(moment: datetime) -> float:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - datetime.now(UTC).timestamp()
+
+
+@dataclass
+class Retry:
+    """How long to go on trying.
+
+    Attributes
+    ----------
+    deadline : float
+        Seconds from the first attempt after which nothing is sent again.
+    first_contact : float
+        The same, as long as the endpoint was never reached: its name is more likely wrong than its server down.
+    """
+
+    deadline: float = 120.0
+    first_contact: float = 10.0
+    clock: Clock = field(default_factory=Clock)
+    jitter: Callable[[float, float], float] = random.uniform
+    reached: bool = False
+
+    def run(
+        self,
+        attempt: Callable[[float], Verdict],
+        subject: str,
+        *,
+        repeatable: bool,
+        admit: Callable[[], None] = lambda: None,
+        allowance: float = 0.0,
+        stop: threading.Event | None = None,
+    ) -> Verdict:
+        """Make attempts until one is done or no further one is allowed, and then raise.
+
+        Parameters
+        ----------
+        attempt
+            Sends the request; takes the moment at which its answer must be complete.
+        subject
+            What the error is about.
+        repeatable
+            Whether the request may be sent again where it may have been processed.
+        admit
+            Called before each attempt, to wait for its turn: the deadline does not count that.
+        allowance
+            Seconds that this request may take longer than others.
+        stop
+            Ends the waiting between attempts.
+        """
+        start, sent, spent = self.clock.now(), 0, 0
+        while True:
+            arrived = self.clock.now()
+            admit()
+            start += self.clock.now() - arrived
+            verdict = attempt(start + self.deadline + allowance)
+            sent += 1
+            self.reached = self.reached or not verdict.unreachable
+            if verdict.fate is Fate.DONE:
+                return verdict
+            spent += verdict.fate is not Fate.NOT_PROCESSED
+            delay = self._delay(verdict, sent)
+            patience = (self.deadline if self.reached else self.first_contact) + allowance
+            if not _may_resend(verdict, spent, repeatable) or self.clock.now() + delay > start + patience:
+                raise _error(verdict, subject, sent, repeatable)
+            self.clock.wait(delay, stop)
+
+    def _delay(self, verdict: Verdict, sent: int) -> float:
+        """Full jitter over a doubling bound, of 30 seconds at most; but no less than the server asks for."""
+        return max(verdict.retry_after or 0.0, self.jitter(0.0, min(30.0, 0.25 * 2.0 ** min(sent, 10))))
+
+
+def _may_resend(verdict: Verdict, spent: int, repeatable: bool) -> bool:
+    if verdict.fate is Fate.NOT_PROCESSED:
+        return True
+    return verdict.fate in {Fate.UNKNOWN, Fate.TRANSIENT} and repeatable and spent < verdict.attempts
+
+
+def _error(verdict: Verdict, subject: str, sent: int, repeatable: bool) -> KiliError:
+    if verdict.error is not None:
+        return verdict.error
+    unknown = verdict.fate is Fate.UNKNOWN or verdict.doubtful
+    text = f"{subject}: {verdict.problem}."
+    if sent > 1:
+        text += f" It was sent {sent} times."
+    if unknown and not repeatable:
+        text += " The server may have done the work all the same."
+    return KiliConnectionError(text, status=verdict.status, attempts=sent, outcome_unknown=unknown)

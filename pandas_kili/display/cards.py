@@ -1,0 +1,183 @@
+"""A card an asset: its medium with what was annotated on it, once for each label that is shown."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pandas_kili.display.choice import Answer, Row, in_part
+from pandas_kili.display.escaping import name, plain_name
+from pandas_kili.display.media import Medium
+from pandas_kili.display.overlay import overlay
+from pandas_kili.display.palette import Palette
+from pandas_kili.display.spans import marked_text
+from pandas_kili.display.summary import account, chips, problems, statements
+from pandas_kili.display.thumbnails import Picture
+
+_SMALL = 128  # pixels; enlarged, each of them is to be seen
+_MOST_PARTS = 5
+_BLANK = (4.0, 3.0)
+_FOLIO = (210.0, 297.0)
+_STATUSES = ("TODO", "ONGOING", "LABELED", "TO_REVIEW", "REVIEWED")
+_MARKS = {"consensusMark": "consensus", "honeypotMark": "honeypot", "inferenceMark": "inference"}
+_FLAGS = {"isHoneypot": "honeypot", "skipped": "skipped"}
+
+
+@dataclass(frozen=True)
+class Asset:
+    """All that a card shows.
+
+    Attributes
+    ----------
+    number : int
+        Of the card in the gallery.
+    cells : dict
+        The row of the frame.
+    medium : Medium
+    answers : sequence of Answer, optional
+        None where labels are not asked for.
+    frame, page : int, optional
+        The part that is shown.
+    """
+
+    number: int
+    cells: dict[str, Any]
+    medium: Medium
+    answers: Sequence[Answer] | None
+    frame: int | None = None
+    page: int | None = None
+
+    @property
+    def called(self) -> str:
+        """Return what it is called."""
+        named = self.cells.get("externalId") or self.cells.get("id")
+        return plain_name(named or f"asset {self.number + 1}")
+
+
+def card(asset: Asset, palette: Palette) -> str:
+    """Return the card of an asset as HTML."""
+    shown: Sequence[Answer | None] = asset.answers or [None]
+    panels = "".join(_panel(asset, answer, palette, first=not number) for number, answer in enumerate(shown))
+    facts, called = _facts(asset.cells), name(asset.called)
+    return (
+        f'<article class="kp-card" tabindex="0" aria-label="{called}" data-panels="{min(len(shown), 4)}">'
+        f'<header><h2 title="{called}"><bdi>{called}</bdi></h2>{_status(asset.cells.get("status"))}</header>'
+        f'<div class="kp-panels">{panels}</div>{facts}</article>'
+    )
+
+
+def _panel(asset: Asset, answer: Answer | None, palette: Palette, *, first: bool) -> str:
+    rows = [] if answer is None else [row for row in answer.rows if in_part(row, asset.frame, asset.page)]
+    said = statements(rows)
+    words = f"{asset.called}: {account(said)}" if answer else asset.called
+    if answer is not None:
+        words += f" (by {plain_name(answer.model or answer.author)})" if answer.model or answer.author else ""
+    drawn = _medium(asset, rows, palette, words, first=first)
+    return f"<figure>{drawn}<figcaption>{_caption(asset, answer, rows, palette)}</figcaption></figure>"
+
+
+def _caption(asset: Asset, answer: Answer | None, rows: list[Row], palette: Palette) -> str:
+    note = f'<p class="kp-note">{name(asset.medium.note)}</p>' if asset.medium.picture and asset.medium.note else ""
+    if answer is None:
+        return note if asset.answers is None else f'{note}<p class="kp-note">no label</p>'
+    elsewhere = [row for row in answer.rows if not in_part(row, asset.frame, asset.page)]
+    if elsewhere:
+        note += f'<p class="kp-note">{len(elsewhere):,} more on {_parts(elsewhere)}</p>'
+    kind = f' <span class="kp-type">{name(answer.type)}</span>' if answer.type not in {"", "DEFAULT"} else ""
+    when = f" <time>{name(answer.created)}</time>" if answer.created else ""
+    said = chips(statements(rows), palette)
+    return f'<p class="kp-by">{_who(answer)}{kind}{when}</p>{said}{problems(answer.rows)}{note}'
+
+
+def _who(answer: Answer) -> str:
+    """Return whose label it is: a model's, where one is named, and who brought it in."""
+    names = [each for each in (answer.model, answer.author) if each]
+    spans = [f"<b><bdi>{name(each)}</bdi></b>" for each in names[:1]]
+    return " ".join([*spans, *(f'<span class="kp-note"><bdi>{name(each)}</bdi></span>' for each in names[1:])])
+
+
+def _parts(rows: list[Row]) -> str:
+    """Return in words which pages or frames rows are about."""
+    kind = "page" if rows[0]["frame"] is None else "frame"
+    numbers = sorted({row[kind] for row in rows})
+    named = ", ".join(map(str, numbers[:_MOST_PARTS])) + (", …" if len(numbers) > _MOST_PARTS else "")
+    return f"{kind}{'' if len(numbers) == 1 else 's'} {named}"
+
+
+def _medium(asset: Asset, rows: list[Row], palette: Palette, words: str, *, first: bool) -> str:
+    medium = asset.medium
+    if medium.picture is not None:
+        picture = medium.picture
+        drawn = overlay(rows, palette, picture.width, picture.height)
+        kind = "kp-brief" if _is_small(picture) else ""
+        return _svg(_image(asset, first=first) + drawn, picture.width, picture.height, words, kind)
+    if medium.text is not None:
+        text = marked_text(medium.text, medium.starts, rows, palette)
+        return f'<div class="kp-text" dir="auto" tabindex="0" role="group" aria-label="{name(words)}">{text}</div>'
+    return _placeholder(asset, rows, palette, words)
+
+
+def _svg(inner: str, width: float, height: float, words: str, kind: str = "") -> str:
+    return (
+        f'<svg class="kp-view {kind}" viewBox="0 0 {width:g} {height:g}" role="img" '
+        f'aria-label="{name(words)}">{inner}</svg>'
+    )
+
+
+def _image(asset: Asset, *, first: bool) -> str:
+    """Return the picture; side by side, it is embedded once."""
+    picture = asset.medium.picture
+    if picture is None:
+        return ""
+    # What it is made of, so that galleries in one notebook do not show each other's pictures.
+    mark = f"kp-{hashlib.sha256(picture.uri.encode()).hexdigest()[:12]}-{asset.number}"
+    if not first:
+        return f'<use href="#{mark}"/>'
+    small = ' class="kp-small"' if _is_small(picture) else ""
+    return (
+        f'<image id="{mark}"{small} width="{picture.width}" height="{picture.height}" '
+        f'preserveAspectRatio="none" href="{picture.uri}"/>'
+    )
+
+
+def _is_small(picture: Picture) -> bool:
+    return max(picture.width, picture.height) <= _SMALL
+
+
+def _placeholder(asset: Asset, rows: list[Row], palette: Palette, words: str) -> str:
+    """Return an empty sheet with the reason, and with the shapes where they lie."""
+    width, height = _sheet(asset)
+    drawn = overlay(rows, palette, width, height)
+    words = f"{words}. Not shown: {plain_name(asset.medium.note)}"
+    sheet = _svg(f'<rect class="kp-sheet" width="{width:g}" height="{height:g}"/>{drawn}', width, height, words)
+    reason = f'<p class="kp-reason"><b>Not shown</b> {name(asset.medium.note)}</p>'
+    return f'<div class="kp-missing">{sheet if drawn else ""}{reason}</div>'
+
+
+def _sheet(asset: Asset) -> tuple[float, float]:
+    pages = asset.cells.get("pageResolutions")
+    sizes = [page for page in pages or () if page.get("pageNumber") == asset.page and asset.page is not None]
+    known = sizes[0] if sizes else {side: asset.cells.get(f"resolution.{side}") for side in ("width", "height")}
+    width, height = known.get("width"), known.get("height")
+    if width and height:
+        return float(width), float(height)
+    return _BLANK if asset.page is None else _FOLIO
+
+
+def _status(status: Any) -> str:
+    if not status:
+        return ""
+    step = _STATUSES.index(status) if status in _STATUSES else 0
+    return f'<span class="kp-status" data-step="{step}">{name(str(status).replace("_", " "))}</span>'
+
+
+def _facts(cells: dict[str, Any]) -> str:
+    marks = [
+        f"<span>{words} <b>{cells[column]:.2f}</b></span>"
+        for column, words in _MARKS.items()
+        if isinstance(cells.get(column), float)
+    ]
+    flags = [f"<span>{words}</span>" for column, words in _FLAGS.items() if cells.get(column) is True]
+    return f"<footer>{''.join(marks + flags)}</footer>" if marks or flags else ""

@@ -1,0 +1,124 @@
+"""Which labels of an asset are looked at, and what they say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+
+from pandas_kili.tidy.agreement import SUBMITTED
+from pandas_kili.tidy.annotations import annotations_table, author_names
+from pandas_kili.tidy.labels import arrow_array, labels_table, lacking
+
+Row = dict[str, Any]
+Labels = Literal["latest", "all"]
+
+PER_ASSET = ("asset",)
+PER_AUTHOR = ("asset", "author")
+PER_TYPE = ("asset", "author", "type", "model")
+
+_NEEDED = (
+    *("kind", "mid", "parentMid", "job", "parentJob", "mlTask", "tool", "category", "parentCategories", "confidence"),
+    *("text", "beginOffset", "endOffset", "beginId", "endId", "content", "startMids", "endMids", "firstId", "secondId"),
+    *("rank", "elements", "page", "frame", "isKeyFrame", "xmin", "ymin", "xmax", "ymax", "x", "y", "rings"),
+    *("polyline", "points", "rangeStart", "rangeEnd", "problem"),
+)
+_DRAWN = ("rings", "polyline", "points", "x")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One label: whose, of which type and model, when, and its rows as `annotations_table` lays them out."""
+
+    author: str
+    type: str
+    model: str
+    created: str
+    rows: tuple[Row, ...]
+
+
+def chosen_labels(frame: pd.DataFrame, of_each: Sequence[str]) -> pd.DataFrame:
+    """Return labels of assets, indexed by the position of the asset.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Assets with labels.
+    of_each : sequence of str
+        Of what the latest label is taken: of each asset, or within it of each author, or of each author, type and
+        model.
+        Submitted labels go before drafts and predictions.
+    """
+    table = labels_table(frame.set_axis(pd.RangeIndex(len(frame)), axis=0))
+    if not len(table):
+        return table
+    order = pd.DataFrame({"asset": table.index, "author": authors(table), "type": _texts(table, "labelType")})
+    order["model"] = _texts(table, "modelName")
+    order["drafted"] = ~order["type"].isin([*SUBMITTED, ""])
+    order["created"] = table["createdAt"].array if "createdAt" in table else pd.NaT
+    order = order.sort_values(["drafted", "created"], ascending=[False, True], kind="stable", na_position="first")
+    kept = order.drop_duplicates(list(of_each), keep="last")
+    return table.iloc[kept.sort_values(list(PER_TYPE), kind="stable").index]
+
+
+def answers(frame: pd.DataFrame, labels: Labels) -> dict[int, list[Answer]]:
+    """Return the labels of assets that are shown, by the position of the asset."""
+    chosen = chosen_labels(frame, PER_ASSET if labels == "latest" else PER_TYPE)
+    if not len(chosen):
+        return {}
+    if "jsonResponse" not in chosen:
+        raise lacking("jsonResponse", [str(name) for name in chosen.columns])
+    table = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0))
+    columns = [arrow_array(table[name]).to_pylist() for name in _NEEDED]
+    rows: list[list[Row]] = [[] for _ in range(len(chosen))]
+    for label, *values in zip(table.index, *columns, strict=True):
+        rows[label].append(dict(zip(_NEEDED, values, strict=True)))
+    found: dict[int, list[Answer]] = {}
+    created = chosen["createdAt"].dt.strftime("%Y-%m-%d %H:%M") if "createdAt" in chosen else None
+    whens = [""] * len(chosen) if created is None else created.fillna("").tolist()
+    types, models = _texts(chosen, "labelType"), _texts(chosen, "modelName")
+    whose = map(Answer, authors(chosen), types, models, whens, map(tuple, rows))
+    for asset, answer in zip(chosen.index, whose, strict=True):
+        found.setdefault(asset, []).append(answer)
+    return found
+
+
+def authors(table: pd.DataFrame) -> list[str]:
+    """Return who made each label; empty where nothing says it."""
+    return _filled(author_names({str(name): arrow_array(column) for name, column in table.items()}), len(table))
+
+
+def _texts(table: pd.DataFrame, name: str) -> list[str]:
+    return _filled(arrow_array(table[name]) if name in table else None, len(table))
+
+
+def _filled(texts: pa.Array | None, length: int) -> list[str]:
+    return [""] * length if texts is None else ["" if text is None else str(text) for text in texts.to_pylist()]
+
+
+def is_drawn(row: Row) -> bool:
+    """Return whether a row has a shape."""
+    return any(row[name] is not None for name in _DRAWN)
+
+
+def part_shown(said: Sequence[Answer]) -> tuple[int | None, int | None]:
+    """Return the frame and the page on which most was drawn, the first of them; None where there are none."""
+    rows = [row for answer in said for row in answer.rows]
+    for several in (
+        [row for row in rows if is_drawn(row) and row["isKeyFrame"] is not False],
+        [row for row in rows if is_drawn(row)],
+        rows,
+    ):
+        parts = Counter((row["frame"], row["page"]) for row in several if (row["frame"], row["page"]) != (None, None))
+        if parts:
+            return min(parts, key=lambda part: (-parts[part], part[0] or 0, part[1] or 0))
+    return None, None
+
+
+def in_part(row: Row, frame: int | None, page: int | None) -> bool:
+    """Return whether a row is about a part, or about the whole."""
+    return row["frame"] in {None, frame} and row["page"] in {None, page}

@@ -1,0 +1,99 @@
+"""PDFs and videos as pictures: each is decoded by a process of its own, whose time and memory are bounded."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pandas_kili.display.thumbnails import LARGEST_SIDE, NotShownError, Picture, picture
+
+Kind = Literal["page", "frame"]
+
+_PROGRAM = Path(__file__).with_name("decoder.py")
+_SECONDS = 20.0  # that one medium may take
+_GLANCE = 0.05
+_AT_ONCE = threading.BoundedSemaphore(min(4, os.cpu_count() or 1))
+_NEEDED: dict[Kind, str] = {"page": "pypdfium2", "frame": "av"}
+_NAMES: dict[Kind, str] = {"page": "a PDF document", "frame": "a video"}
+_EXTRA = "pip install 'pandas-kili[preview]'"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is shown of a document or a video.
+
+    Attributes
+    ----------
+    kind : {"page", "frame"}
+    number : int, optional
+        Of pages from 1, of frames from 0; by default the first.
+    rate : float, optional
+        Frames a second by which frames are numbered; by default the video's own.
+    """
+
+    kind: Kind
+    number: int | None = None
+    rate: float | None = None
+
+    def check(self) -> None:
+        """Raise where what decodes it is not installed."""
+        if any(importlib.util.find_spec(name) is None for name in (_NEEDED[self.kind], "PIL")):
+            raise NotShownError(f"{_NAMES[self.kind]}, which {_EXTRA} draws")
+
+
+def kind_of(data: bytes) -> Kind | None:
+    """Return what is shown of a file that begins so; None where it is neither a PDF nor a video."""
+    if b"%PDF-" in data[:1024]:
+        return "page"
+    is_video = data[4:8] in {b"ftyp", b"moov", b"mdat"} or data[:4] == b"\x1aE\xdf\xa3"
+    return "frame" if is_video or (data[:4] == b"RIFF" and data[8:12] == b"AVI ") else None
+
+
+def decoded(source: bytes | Path, part: Part, budget: int, stop: threading.Event) -> tuple[Picture, str]:
+    """Return a page or a frame as a picture of about so many bytes, and which it is.
+
+    Raises
+    ------
+    NotShownError
+        Where it cannot be shown.
+    """
+    part.check()
+    with _AT_ONCE:
+        told, _, pixmap = _output(source, part, stop).partition(b"\n")
+    answer = json.loads(told or b"{}")
+    if "note" not in answer:
+        raise NotShownError(answer.get("reason", f"{_NAMES[part.kind]} that is damaged, or takes too much memory"))
+    return picture(pixmap, budget), answer["note"]
+
+
+def _output(source: bytes | Path, part: Part, stop: threading.Event) -> bytes:
+    """Return what the program writes; it is ended where that takes too long."""
+    path, data = (os.fspath(source), None) if isinstance(source, Path) else (None, source)
+    order = {"kind": part.kind, "number": part.number, "rate": part.rate, "side": LARGEST_SIDE, "path": path}
+    until = time.monotonic() + _SECONDS
+    with subprocess.Popen(  # noqa: S603 - this Python, and a program of ours
+        [sys.executable, "-P", os.fspath(_PROGRAM), json.dumps(order)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={name: value for name, value in os.environ.items() if not name.startswith("KILI_")},
+    ) as process:
+        try:
+            while time.monotonic() < until:
+                if stop.is_set():
+                    raise NotShownError("it did not come in time")
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return process.communicate(data, timeout=_GLANCE)[0]
+                data = None  # it is on its way
+            raise NotShownError(f"{_NAMES[part.kind]} that takes too long to decode")
+        finally:
+            process.kill()

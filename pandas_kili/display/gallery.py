@@ -1,0 +1,238 @@
+"""Assets as a gallery in one self-contained piece of HTML."""
+
+from __future__ import annotations
+
+import numbers
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pandas_kili.connection.client import Client
+from pandas_kili.display.cards import Asset, card
+from pandas_kili.display.choice import Labels, answers, part_shown
+from pandas_kili.display.escaping import name
+from pandas_kili.display.media import MediaReader, Medium, Wanted, rate_of
+from pandas_kili.display.palette import Palette
+from pandas_kili.display.style import fragment_style, page_style
+from pandas_kili.display.summary import categories_in
+from pandas_kili.errors import KiliValidationError
+from pandas_kili.parallel import in_order
+from pandas_kili.tidy.labels import holds_assets, plain_cells
+
+_WORKERS = 8
+_PATIENCE = 60.0  # seconds that hosted media may take, all together
+_ALL_PICTURES = 3_300_000  # bytes; with their encoding and what stands around them, less than 5 MB
+_ONE_PICTURE = 90_000
+_COLUMNS = (
+    *(
+        "id",
+        "externalId",
+        "status",
+        "content",
+        "jsonContent",
+        "jsonMetadata",
+        "consensusMark",
+        "honeypotMark",
+        "inferenceMark",
+    ),
+    *("isHoneypot", "skipped", "resolution.width", "resolution.height", "pageResolutions"),
+)
+# No scripts, and nothing from elsewhere, whatever a name may have smuggled in.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+class Preview:
+    """A gallery of assets; a notebook shows it by itself.
+
+    Attributes
+    ----------
+    shown, total : int
+        How many assets it shows, and how many the frame has.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> preview = preview_frame(pd.DataFrame({"externalId": ["a"], "content": ["A short text."]}))
+    >>> preview
+    <Preview of 1 asset>
+    >>> preview.save(tempfile.mkdtemp() + "/preview.html").name
+    'preview.html'
+    """
+
+    def __init__(self, body: str, shown: int, total: int) -> None:
+        self._body, self.shown, self.total = body, shown, total
+
+    def __repr__(self) -> str:
+        return f"<Preview of {_counted(self.shown, self.total)}>"
+
+    def _repr_html_(self) -> str:
+        return f"<style>{fragment_style()}</style>{self._body}"
+
+    @property
+    def html(self) -> str:
+        """The gallery as a page of its own: it asks for nothing from anywhere, and has no scripts."""
+        return (
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            '<meta name="color-scheme" content="light dark">\n'
+            f"<title>{name(_counted(self.shown, self.total))}</title>\n"
+            f"<style>{fragment_style()}{page_style()}</style>\n</head>\n<body>\n{self._body}\n</body>\n</html>\n"
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the page to a file.
+
+        Parameters
+        ----------
+        path : str or path
+            Where; a file that is there is replaced.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+        """
+        file = Path(path).expanduser()
+        file.write_text(self.html, encoding="utf-8")
+        return file
+
+
+def preview_frame(
+    frame: pd.DataFrame,
+    n: int = 24,
+    *,
+    labels: Labels = "latest",
+    annotations: bool = True,
+    client: Client | None = None,
+) -> Preview:
+    """Show assets with what was annotated on them.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Assets, as `read_kili` gives them. ``content`` holds local paths, URLs or text; what else is shown where it was
+        read: ``externalId``, ``status``, marks, and ``labels`` with ``jsonResponse``, ``author.email``, ``createdAt``,
+        ``labelType`` and ``modelName``; ``jsonContent`` for rich text and videos made of frames.
+    n : int
+        How many assets to show, the first ones.
+    labels : {"latest", "all"}
+        Of each asset the latest label, where submitted ones go before drafts and predictions; or side by side the
+        latest label of each author, type and model.
+    annotations : bool
+        Whether labels are shown at all.
+    client : Client, optional
+        Connection for hosted media; by default one that the environment describes. Local ones need none.
+
+    Returns
+    -------
+    Preview
+
+    Raises
+    ------
+    KiliFieldError
+        Where the labels were read without their ``jsonResponse``.
+    KiliValidationError
+        For other values of `labels` or `n`.
+
+    Notes
+    -----
+    A medium that cannot be shown leaves its reason in its place. Of videos and PDFs the page or frame is shown on which
+    most was drawn, else the first. Frames are numbered at the video's own rate, or at the one that ``jsonMetadata``
+    gives under ``processingParameters``, where that was read. Thumbnails, pages and frames need
+    ``pip install 'pandas-kili[preview]'`` (Pillow, pypdfium2, PyAV); without it, small pictures are shown as they are.
+    Each page and frame is decoded by a process of its own, of 20 seconds at most, and of 1 GiB where the system has
+    such limits (Windows has none, macOS hardly).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> preview_frame(pd.DataFrame({"externalId": ["a", "b"], "content": ["One text.", "Another."]}), n=1)
+    <Preview of 1 of 2 assets>
+    """
+    if labels not in ("latest", "all"):
+        raise KiliValidationError(f"labels is 'latest' or 'all'; got {labels!r}.")
+    if not isinstance(n, numbers.Integral) or n < 0:
+        raise KiliValidationError(f"n is a number of assets; got {n!r}.")
+    few = frame.iloc[:n]
+    said = answers(few, labels) if annotations and holds_assets(few) else None
+    parts = [part_shown((said or {}).get(row, ())) for row in range(len(few))]
+    cells = _cells(few)
+    media = _media(cells, parts, client)
+    assets = [
+        Asset(row, cells[row], medium, None if said is None else said.get(row, []), *parts[row])
+        for row, medium in enumerate(media)
+    ]
+    palette = Palette(category for each in (said or {}).values() for category in categories_in(each))
+    return Preview(_body(assets, palette, len(frame), labels if said is not None else ""), len(few), len(frame))
+
+
+def _cells(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    names = [name for name in _COLUMNS if name in frame]
+    columns = [plain_cells(frame[name]) for name in names]
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)] or [{}] * len(frame)
+
+
+def _media(
+    cells: Sequence[dict[str, Any]], parts: Sequence[tuple[int | None, int | None]], client: Client | None
+) -> list[Medium]:
+    wanted = [
+        Wanted(
+            _text(each.get("content")), _text(each.get("jsonContent")), *part, rate_of(_text(each.get("jsonMetadata")))
+        )
+        for each, part in zip(cells, parts, strict=True)
+    ]
+    budget = min(_ONE_PICTURE, _ALL_PICTURES // max(1, len(wanted)))
+    with _patience() as stop:
+        reader = MediaReader(client, budget, stop)
+        with closing(in_order(reader.read, wanted, workers=_WORKERS)) as results:
+            return [medium for _, medium in results]
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+@contextmanager
+def _patience() -> Iterator[threading.Event]:
+    """Give up waiting after a while, so that a host that is gone does not keep the others from being shown."""
+    stop = threading.Event()
+    timer = threading.Timer(_PATIENCE, stop.set)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield stop
+    finally:
+        timer.cancel()
+        stop.set()
+
+
+def _body(assets: Sequence[Asset], palette: Palette, total: int, labels: str) -> str:
+    of_labels = {"latest": "the latest label of each", "all": "the latest label of each labeler"}.get(labels, "")
+    cards = "".join(card(asset, palette) for asset in assets) or '<p class="kp-note">no assets</p>'
+    return (
+        '<section class="kili-preview" aria-label="Assets"><div class="kp-top">'
+        f'<h1>{_counted(len(assets), total)}</h1><p class="kp-sub">{of_labels}</p></div>'
+        f'{_legend(palette)}<div class="kp-grid">{cards}</div></section>'
+    )
+
+
+def _legend(palette: Palette) -> str:
+    several = len({job for job, _ in palette.tones}) > 1
+    items = "".join(
+        f'<li><i class="kp-swatch {tone.classes}"></i>'
+        f"<bdi>{name(f'{job} / {category}' if several and job != category else category)}</bdi>"
+        f"<small>{palette.counts[job, category]:,}</small></li>"
+        for (job, category), tone in palette.tones.items()
+    )
+    return f'<ul class="kp-legend" aria-label="Categories and their colours">{items}</ul>' if items else ""
+
+
+def _counted(shown: int, total: int) -> str:
+    noun = "asset" if total == 1 else "assets"
+    return f"{total:,} {noun}" if shown == total else f"{shown:,} of {total:,} {noun}"

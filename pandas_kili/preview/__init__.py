@@ -1,6 +1,0 @@
-"""Pictures of assets with their annotations, as self-contained HTML."""
-
-from pandas_kili.preview.choice import Labels
-from pandas_kili.preview.gallery import Preview, preview_frame
-
-__all__ = ["Labels", "Preview", "preview_frame"]

@@ -1,0 +1,1 @@
+"""From names to GraphQL and Arrow types, checked before a request."""

@@ -1,0 +1,348 @@
+"""From filter keywords to the ``where`` of a query: checked first, all problems at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import itertools
+import numbers
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypedDict
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pandas_kili.catalog.assets import FILTERS, IN_LIMIT
+from pandas_kili.catalog.terms import Filter
+from pandas_kili.errors import KiliFilterError
+from pandas_kili.query.category_search import CategorySearchError, check_category_search
+
+_SHOWN = 200  # characters of a value in a message
+
+Texts: TypeAlias = Sequence[str] | AbstractSet[str] | pd.Series | pd.Index | np.ndarray | pa.Array | pa.ChunkedArray
+Date: TypeAlias = str | dt.date | dt.datetime | pd.Timestamp | np.datetime64
+Where: TypeAlias = dict[str, Any]
+
+
+class AssetFilters(TypedDict, total=False):
+    """The keywords that narrow `read_kili` and `count_assets`, so that editors complete them."""
+
+    asset_id: str
+    asset_id_in: Texts
+    asset_id_not_in: Texts
+    external_id_strictly_in: Texts
+    external_id_contains: Texts
+    external_id_in: Texts
+    status_in: Texts
+    skipped: bool
+    metadata_where: Mapping[str, Any]
+    consensus_mark_gte: float
+    consensus_mark_lte: float
+    consensus_mark_gt: float
+    consensus_mark_lt: float
+    honeypot_mark_gte: float
+    honeypot_mark_lte: float
+    honeypot_mark_gt: float
+    honeypot_mark_lt: float
+    inference_mark_gte: float
+    inference_mark_lte: float
+    created_at_gte: Date
+    created_at_lte: Date
+    updated_at_gte: Date
+    updated_at_lte: Date
+    assignee_in: Texts
+    assignee_not_in: Texts
+    issue_type: str
+    issue_status: str
+    step_name_in: Texts
+    step_name_not_in: Texts
+    step_status_in: Texts
+    step_status_not_in: Texts
+    label_type_in: Texts
+    label_author_in: Texts
+    label_labeler_in: Texts
+    label_labeler_not_in: Texts
+    label_reviewer_in: Texts
+    label_reviewer_not_in: Texts
+    label_created_at: Date
+    label_created_at_gte: Date
+    label_created_at_lte: Date
+    label_created_at_gt: Date
+    label_created_at_lt: Date
+    label_consensus_mark_gte: float
+    label_consensus_mark_lte: float
+    label_consensus_mark_gt: float
+    label_consensus_mark_lt: float
+    label_honeypot_mark_gte: float
+    label_honeypot_mark_lte: float
+    label_honeypot_mark_gt: float
+    label_honeypot_mark_lt: float
+    label_category_search: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which assets are wanted: a conjunction of values, each at its place in ``where``.
+
+    Attributes
+    ----------
+    project_id : str
+    conditions : dict
+        Checked values by their dotted place in ``where``.
+    step_names : dict
+        Names of workflow steps by the place of their ids, which only the server knows.
+    """
+
+    project_id: str
+    conditions: dict[str, Any] = field(default_factory=dict)
+    step_names: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def matches_nothing(self) -> bool:
+        """Whether an ``_in`` list is empty, so that no asset can match."""
+        return any(values == [] for path, values in [*self.conditions.items(), *self.step_names.items()])
+
+    @property
+    def long_lists(self) -> set[str]:
+        """Places of the ``_in`` lists that are longer than the server takes."""
+        return {path for path, value in self.conditions.items() if _is_any_of(path) and len(value) > IN_LIMIT}
+
+    def wheres(self) -> Iterator[Where]:
+        """Yield the ``where`` of each request: several where a list is longer than the server takes."""
+        long = self.long_lists
+        for combination in itertools.product(
+            *([(path, part) for part in _parts(self.conditions[path])] for path in long)
+        ):
+            yield _nest({"project.id": self.project_id, **self.conditions, **dict(combination)})
+
+
+def asset_query(project_id: str, filters: Mapping[str, Any]) -> Query:
+    """Check filter keywords and values, and say where each goes.
+
+    Parameters
+    ----------
+    project_id : str
+    filters : mapping
+        Keywords of `AssetFilters`; a value of None is no filter.
+
+    Raises
+    ------
+    KiliFilterError
+        With every problem of the call.
+    """
+    known = {item.keyword: item for item in FILTERS}
+    problems: dict[str, str] = {}
+    if not isinstance(project_id, str) or not project_id.strip():
+        problems["project_id"] = f"must be the identifier of a project, a string; got {shown(project_id)}"
+    query = Query(project_id)
+    taken: dict[str, str] = {}
+    for keyword, value in filters.items():
+        item = known.get(keyword)
+        if item is None:
+            problems[keyword] = _unknown(keyword, known)
+        elif value is None:
+            continue
+        elif item.path in taken:
+            problems[keyword] = f"says the same as {taken[item.path]}; give one of them"
+        else:
+            taken[item.path] = keyword
+            try:
+                checked = CHECKS[item.kind](value)
+                _check_fits(item, checked)
+            except (TypeError, ValueError, OverflowError) as error:
+                problems[keyword] = str(error)
+            else:
+                if checked == [] and not _is_any_of(item.path):
+                    continue  # to leave out none of them is no condition
+                (query.step_names if item.kind == "step names" else query.conditions)[item.path] = checked
+    if problems:
+        raise KiliFilterError(
+            "; ".join(f"{keyword}: {problem}" for keyword, problem in problems.items()) + ".", problems=problems
+        )
+    return query
+
+
+def shown(value: Any) -> str:
+    """Write a value for a message, as far as it can be written and is short."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a value that is refused may be of any making
+        return f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _is_any_of(path: str) -> bool:
+    return path.endswith("In") and not path.endswith("NotIn")
+
+
+def _parts(values: list[str]) -> Iterator[list[str]]:
+    return (values[start : start + IN_LIMIT] for start in range(0, len(values), IN_LIMIT))
+
+
+def _nest(values: Mapping[str, Any]) -> Where:
+    where: Where = {}
+    for path, value in values.items():
+        *way, leaf = path.split(".")
+        node = where
+        for name in way:
+            node = node.setdefault(name, {})
+        node[leaf] = value
+    return where
+
+
+def _unknown(keyword: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(keyword, list(known), n=3, cutoff=0.6)
+    return "no such filter" + (f"; did you mean {' or '.join(near)}?" if near else "")
+
+
+def _check_fits(item: Filter, value: Any) -> None:
+    """Check what the kind of a filter does not say: its choices, and how much the server takes at once."""
+    if item.path.endswith("NotIn") and len(value) > IN_LIMIT:
+        raise ValueError(f"takes at most {IN_LIMIT} entries, got {len(value)}: read, then leave them out of the frame")
+    if not item.choices:
+        return
+    wrong = [text for text in (value if isinstance(value, list) else [value]) if text not in item.choices]
+    if wrong:
+        raise ValueError(f"no such value: {', '.join(map(repr, wrong[:5]))}; there are {', '.join(item.choices)}")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"must be a string; got {shown(value)}")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError(f"{shown(value)} is not valid Unicode text")
+    return str(value)
+
+
+def _id(value: Any) -> str:
+    if not _text(value):
+        raise ValueError("must not be empty")
+    return str(value)
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"takes a list; write [{shown(value)}]")
+    if isinstance(value, (Mapping, pd.DataFrame)) or not isinstance(value, (Iterable, pa.Array, pa.ChunkedArray)):
+        raise TypeError(f"takes a list of strings; got {shown(value)}")
+    if isinstance(value, (pa.Array, pa.ChunkedArray)):
+        items = value.to_pylist()
+    else:
+        items = sorted(value, key=str) if isinstance(value, (set, frozenset)) else list(value)
+    wrong = [
+        f"{shown(item)} at position {position}" for position, item in enumerate(items) if not isinstance(item, str)
+    ]
+    if wrong:
+        raise TypeError(f"takes strings; got {', '.join(wrong[:5])}" + (", ..." if wrong[5:] else ""))
+    return list(dict.fromkeys(_text(item) for item in items))
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"must be True or False; got {shown(value)}")
+    return bool(value)
+
+
+def _number(value: Any) -> int | float:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.number)):
+        raise TypeError(f"must be a number; got {shown(value)}")
+    number = int(value) if isinstance(value, (numbers.Integral, np.integer)) else float(value)
+    if not abs(number) <= sys.float_info.max:
+        raise ValueError(f"must be finite; got {shown(value)}")
+    return number
+
+
+def _mark(value: Any) -> float:
+    number = float(_number(value))
+    if not 0 <= number <= 1:
+        raise ValueError(f"marks are within 0 and 1; got {shown(value)}")
+    return number
+
+
+def _date(value: Any) -> str:
+    """Return a date as the server reads it: a day, or an instant in UTC."""
+    moment = _moment(value)
+    if not isinstance(moment, dt.datetime):
+        return moment.isoformat()
+    utc = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    precision = "milliseconds" if utc.microsecond % 1000 == 0 else "microseconds"
+    return utc.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
+
+
+def _day(value: Any) -> str:
+    day, _, time = _date(value).partition("T")
+    if time.strip("0:.Z"):
+        raise ValueError(f"takes a day, YYYY-MM-DD, or its first instant in UTC; got {shown(value)}")
+    return day
+
+
+def _moment(value: Any) -> dt.date | dt.datetime:
+    if isinstance(value, np.datetime64):
+        value = pd.Timestamp(value)
+    if value is pd.NaT:
+        raise ValueError("must be a date; got NaT")
+    if isinstance(value, pd.Timestamp):
+        return value.to_pydatetime(warn=False)
+    if isinstance(value, dt.date):
+        return value
+    if not isinstance(value, str):
+        raise TypeError(
+            f"must be a date: 'YYYY-MM-DD', an ISO date-time, date, datetime or Timestamp; got {shown(value)}"
+        )
+    try:
+        return dt.date.fromisoformat(value) if len(value) == len("YYYY-MM-DD") else dt.datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"must be 'YYYY-MM-DD' or an ISO date-time; got {shown(value)}") from None
+
+
+def _metadata(value: Any) -> dict[str, Any]:
+    """Check metadata conditions: a value, a list of texts (any of), or two numbers (closed range)."""
+    if not isinstance(value, Mapping) or not value:
+        raise TypeError(f"must be a dict such as {{'key': 'value'}}; got {shown(value)}")
+    return {_id(key): _condition(key, wanted) for key, wanted in value.items()}
+
+
+def _condition(key: str, wanted: Any) -> Any:
+    if isinstance(wanted, str):
+        return _text(wanted)
+    if isinstance(wanted, (bool, np.bool_)):
+        return bool(wanted)
+    if isinstance(wanted, (numbers.Real, np.number)):
+        return _number(wanted)
+    if isinstance(wanted, Mapping) or not isinstance(wanted, (Iterable, pa.Array, pa.ChunkedArray)):
+        raise TypeError(
+            f"the condition on {shown(key)} is a value, a list of texts or two numbers; got {shown(wanted)}"
+        )
+    items = wanted.to_pylist() if isinstance(wanted, (pa.Array, pa.ChunkedArray)) else list(wanted)
+    if items and all(isinstance(item, str) for item in items):
+        return [_text(item) for item in items]
+    if len(items) == 2 and not any(isinstance(item, str) for item in items):  # noqa: PLR2004 - a range has two ends
+        return [_number(item) for item in items]
+    raise ValueError(f"the condition on {shown(key)} is a value, a list of texts or two numbers; got {shown(wanted)}")
+
+
+def _category_search(value: Any) -> str:
+    text = _text(value)
+    try:
+        check_category_search(text)
+    except CategorySearchError as error:
+        raise ValueError(f"{error}; write such as 'JOB_0.CATEGORY_A.count > 0 AND JOB_1.B.count == 2'") from None
+    return text
+
+
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    "id": _id,
+    "text": _text,
+    "texts": _texts,
+    "mark": _mark,
+    "flag": _flag,
+    "date": _date,
+    "day": _day,
+    "metadata": _metadata,
+    "category search": _category_search,
+    "step names": _texts,
+}

@@ -1,0 +1,1 @@
+"""Answers of labels, taken apart into rows and put together again."""

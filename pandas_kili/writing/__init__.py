@@ -1,0 +1,1 @@
+"""From rows to mutations, and a report of every row."""

@@ -1,0 +1,205 @@
+"""Charts say what the rows say."""
+
+import importlib.util
+import json
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from pandas_kili.display.plot import KiliPlot
+from pandas_kili.errors import KiliFieldError, KiliValidationError
+
+
+@pytest.fixture(autouse=True)
+def _closed_figures():
+    yield
+    plt.close("all")
+
+
+def label(author, kind, day="2026-03-01", seconds=10.0, type_="DEFAULT", colour=None):
+    jobs = {"KIND": kind, "COLOUR": colour}
+    answer = {job: {"categories": [{"name": name}]} for job, name in jobs.items() if name}
+    return {
+        "author": {"email": author},
+        "createdAt": pd.Timestamp(f"{day}T10:00:00Z"),
+        "jsonResponse": json.dumps(answer),
+        "labelType": type_,
+        "secondsToLabel": seconds,
+    }
+
+
+def assets(*labels, **columns):
+    nested = pd.Series(labels, dtype=pd.ArrowDtype(pa.array([[label("a", "b")]]).type)) if labels else {}
+    return pd.DataFrame({"labels": nested} if labels else columns)
+
+
+@pytest.fixture
+def frame():
+    return assets(
+        [label("ada", "CAT"), label("bob", "CAT", "2026-03-03", 20.0)],
+        [label("ada", "CAT"), label("bob", "DOG", "2026-03-03", None)],
+        [label("ada", "DOG", seconds=40.0)],
+        [],
+    )
+
+
+def heights(axes):
+    return {tick.get_text(): bar.get_height() for tick, bar in zip(axes.get_xticklabels(), axes.patches, strict=True)}
+
+
+def cells(axes):
+    rows, columns = ([tick.get_text() for tick in ticks] for ticks in (axes.get_yticklabels(), axes.get_xticklabels()))
+    return {(rows[int(t.get_position()[1])], columns[int(t.get_position()[0])]): int(t.get_text()) for t in axes.texts}
+
+
+def test_progress_counts_assets_in_the_order_of_the_work():
+    axes = KiliPlot(assets(status=["LABELED", "TODO", "TODO", None, "STRANGE"])).progress()
+    assert list(heights(axes).items()) == [
+        ("TODO", 2),
+        ("ONGOING", 0),
+        ("LABELED", 1),
+        ("TO_REVIEW", 0),
+        ("REVIEWED", 0),
+        ("STRANGE", 1),
+    ]
+
+
+def test_labels_over_time_has_a_line_an_author_and_no_gap(frame):
+    axes = KiliPlot(frame).labels_over_time()
+    lines = {line.get_label(): line.get_ydata().tolist() for line in axes.lines}
+    assert lines == {"ada": [3, 0, 0], "bob": [0, 0, 2]}
+
+
+@pytest.mark.parametrize("kind", ["line", "area"])
+@pytest.mark.parametrize("days", [1, 2, 12, 30, 120, 900])
+def test_days_are_named_as_far_as_there_is_room(kind, days):
+    last = pd.Timestamp("2026-03-01") + pd.Timedelta(days=days - 1)
+    frame = assets([label("ada", "CAT"), label("ada", "CAT", str(last.date()))])
+    axes = KiliPlot(frame).labels_over_time(kind=kind)
+    axes.figure.canvas.draw()
+    names = [tick.label1 for tick in axes.xaxis.get_major_ticks() if tick.label1.get_text()]
+    assert min(days, 3) <= len(names) <= 12
+    if names[0].get_rotation() == 0:  # those that are turned may lie above each other's corners
+        edges = [end for name in names for end in name.get_window_extent().intervalx]
+        assert edges == sorted(edges)
+    assert not any(":" in name.get_text() for name in names)  # no hours
+
+
+def test_no_line_lies_behind_the_legend_or_is_cut_off_at_the_edge(frame):
+    axes = KiliPlot(frame).labels_over_time()
+    axes.figure.canvas.draw()
+    assert not axes.get_legend().get_window_extent().overlaps(axes.bbox)
+    assert axes.get_legend().get_window_extent().x1 <= axes.figure.bbox.x1
+    assert not any(line.get_clip_on() for line in axes.lines)
+
+
+def test_names_of_classes_stand_upright_where_there_is_room(frame):
+    turned = {KiliPlot(frame).class_balance().get_xticklabels()[0].get_rotation()}
+    long = assets(*[[label("ada", kind * 30)] for kind in "AB"])
+    turned |= {KiliPlot(long).class_balance().get_xticklabels()[0].get_rotation()}
+    assert turned == {0, 90}
+
+
+def test_names_of_authors_stand_upright_where_there_is_room(frame):
+    turned = {KiliPlot(frame).time_to_label().get_xticklabels()[0].get_rotation()}
+    long = assets([label(name * 30, "CAT") for name in "ab"])
+    turned |= {KiliPlot(long).time_to_label().get_xticklabels()[0].get_rotation()}
+    assert turned == {0, 90}
+
+
+def test_a_single_day_is_drawn_without_complaint(frame):
+    axes = KiliPlot(frame.iloc[2:3]).labels_over_time()
+    assert axes.lines[0].get_ydata().tolist() == [0, 1, 0]
+
+
+def test_time_to_label_has_a_box_an_author(frame):
+    axes = KiliPlot(frame).time_to_label()
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["ada", "bob"]
+    assert axes.lines  # whiskers and medians
+
+
+@pytest.mark.parametrize("dtype", ["float64", "Float64", pd.ArrowDtype(pa.float64())])
+def test_marks_are_counted_where_they_are_known(dtype):
+    marks = pd.Series([0.5, 1.0, None, None], dtype=dtype)
+    axes = KiliPlot(pd.DataFrame({"consensusMark": marks, "honeypotMark": marks[::-1].array})).marks()
+    assert sum(bar.get_height() for bar in axes.patches) == 4
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["consensus", "honeypot"]
+
+
+def test_class_balance_counts_the_latest_label_of_each_asset(frame):
+    assert heights(KiliPlot(frame).class_balance()) == {"DOG": 2, "CAT": 1}
+
+
+def test_class_balance_tells_jobs_apart():
+    frame = assets([label("ada", "CAT", colour="RED")], [label("ada", "CAT", colour="BLUE")])
+    assert heights(KiliPlot(frame).class_balance()) == {"KIND: CAT": 2, "COLOUR: RED": 1, "COLOUR: BLUE": 1}
+    assert heights(KiliPlot(frame).class_balance("COLOUR")) == {"RED": 1, "BLUE": 1}
+    with pytest.raises(KiliValidationError, match="'COLOUR', 'KIND'"):
+        KiliPlot(frame).class_balance("SHAPE")
+
+
+def test_confusion_counts_the_assets_that_both_labeled(frame):
+    axes = KiliPlot(frame).confusion("ada", "bob")
+    assert cells(axes) == {("CAT", "CAT"): 1, ("CAT", "DOG"): 1}
+    assert (axes.get_ylabel(), axes.get_xlabel(), axes.get_title()) == ("ada", "bob", "KIND")
+
+
+def test_the_tenth_class_comes_after_the_second_and_none_last():
+    kinds = ["CATEGORY_10", "CATEGORY_2", "7", "B", None]
+    frame = assets(*[[label("ada", kind), label("bob", "CATEGORY_2")] for kind in kinds])
+    axes = KiliPlot(frame).confusion("ada", "bob")
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["7", "B", "CATEGORY_2", "CATEGORY_10", "(none)"]
+
+
+def test_confusion_takes_what_was_submitted_before_a_prediction():
+    frame = assets([label("ada", "CAT"), label("ada", "DOG", "2026-04-01", type_="PREDICTION"), label("bob", "CAT")])
+    assert cells(KiliPlot(frame).confusion("ada", "bob")) == {("CAT", "CAT"): 1}
+
+
+def test_confusion_says_who_and_which_jobs_there_are():
+    frame = assets([label("ada", "CAT", colour="RED"), label("bob", "CAT")])
+    with pytest.raises(KiliValidationError, match="'ada', 'bob'"):
+        KiliPlot(frame).confusion("ada", "eve")
+    with pytest.raises(KiliValidationError, match="'COLOUR', 'KIND'"):
+        KiliPlot(frame).confusion("ada", "bob")
+    assert cells(KiliPlot(frame).confusion("ada", "bob", "COLOUR")) == {("RED", "(none)"): 1}
+
+
+ALL = ["labels_over_time", "time_to_label", "class_balance"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_project_without_labels_has_an_empty_chart(frame, name):
+    assert getattr(KiliPlot(frame.iloc[3:]), name)() is not None
+
+
+@pytest.mark.parametrize("name", [*ALL, "progress"])
+def test_charts_are_drawn_where_they_are_told_to_and_take_the_keywords_of_pandas(frame, name):
+    _, axes = plt.subplots()
+    drawn = getattr(KiliPlot(frame.assign(status="TODO")), name)(ax=axes, title="Mine")
+    assert drawn is axes
+    assert axes.get_title() == "Mine"
+    assert plt.get_fignums() == [axes.figure.number]
+
+
+def test_what_a_chart_lacks_is_named(frame):
+    for name, field in (("progress", "status"), ("marks", "consensusMark"), ("labels_over_time", "labels")):
+        with pytest.raises(KiliFieldError, match=field):
+            getattr(KiliPlot(pd.DataFrame({"id": ["a"]})), name)()
+    bare = assets([{"author": {"email": "ada"}}])
+    with pytest.raises(KiliFieldError, match="secondsToLabel"):
+        KiliPlot(bare.drop(columns="labels").assign(labels=[[{"id": "l"}]])).time_to_label()
+
+
+def test_without_matplotlib_the_extra_is_named(frame, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"pandas-kili\[plot\]"):
+        KiliPlot(frame).class_balance()
+    with pytest.raises(ImportError, match=r"pandas-kili\[plot\]"):
+        KiliPlot(frame).confusion("ada", "bob")
+
+
+def test_the_accessor_plots_its_frame():
+    assert heights(pd.DataFrame({"status": ["TODO"]}).kili.plot.progress())["TODO"] == 1

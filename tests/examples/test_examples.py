@@ -1,0 +1,65 @@
+"""The examples run as a newcomer runs them, and leave what they promise."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def run(*arguments):
+    command = [sys.executable, "-W", "error", EXAMPLES / "quickstart.py", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    done = run("--out", out, "--assets", 150)
+    assert done.returncode == 0, done.stderr
+    return out, done.stdout
+
+
+def test_the_quickstart_reports_what_it_read(quickstart):
+    _, report = quickstart
+    assert "Read 150 assets with 450 labels" in report
+    for heading in ("Who disagrees", "What a vote gains", "Which digits are confused"):
+        assert heading in report
+
+
+def test_the_quickstart_writes_one_row_for_each_digit(quickstart):
+    out, _ = quickstart
+    digits = pd.read_parquet(out / "quickstart.parquet", dtype_backend="pyarrow")
+    assert len(digits) == len(pd.read_csv(out / "quickstart.csv")) == len(list((out / "digits").glob("*.png"))) == 150
+    assert digits["externalId"].tolist() == [f"digit-{number:04}" for number in range(150)]
+    authors = ["ada@example.com", "ben@example.com", "cleo@example.com"]
+    errors = digits[authors].ne(digits["truth"], axis=0)
+    assert 0 < errors.to_numpy().mean() < 0.2
+    decided = digits["majority"].notna()
+    assert (decided == (digits[authors].nunique(axis=1) < 3)).all()
+    assert (digits["majority"] != digits["truth"])[decided].sum() <= errors.sum().min()
+
+
+def test_the_quickstart_page_stands_alone(quickstart):
+    out, _ = quickstart
+    page = (out / "quickstart.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 24
+    assert "ada@example.com" in page
+    assert not any(text in page for text in ("http://", "https://", "<script", "$"))
+
+
+@pytest.mark.parametrize("number", ["0", "1798", "many"])
+def test_a_number_of_assets_that_is_not_there_is_refused(number, tmp_path):
+    done = run("--out", tmp_path / "out", "--assets", number)
+    assert done.returncode == 2
+    assert "--assets" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_few_assets_on_which_nobody_errs_are_fine(tmp_path):
+    done = run("--out", tmp_path, "--assets", 1)
+    assert done.returncode == 0, done.stderr
+    assert "none" in done.stdout

@@ -1,0 +1,925 @@
+"""Rows become mutations: what arrives, what comes back, and the account of every row."""
+
+import copy
+import io
+import json
+import logging
+import pickle
+import threading
+import time
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from writing import MUTATIONS, client_of, filled, hurry, metadata, outcomes, sent, stored
+
+import pandas_kili as pk
+from pandas_kili.catalog import assets as limits
+from pandas_kili.sandbox import Fault, Sandbox
+from pandas_kili.writing import delivery
+
+GENERATIONS = ["today", "seed"]
+TEXT = pd.ArrowDtype(pa.string())
+
+
+@pytest.fixture(scope="module")
+def servers():
+    with (
+        Sandbox(generation="today", max_calls_per_minute=None) as today,
+        Sandbox(generation="seed", max_calls_per_minute=None) as seed,
+    ):
+        yield {"today": today, "seed": seed}
+
+
+def renewed(sandbox):
+    sandbox.clear_hooks()
+    sandbox.clear_faults()
+    sandbox.clear_requests()
+    return sandbox
+
+
+@pytest.fixture(params=GENERATIONS)
+def sandbox(request, servers):
+    server = renewed(servers[request.param])
+    server.generation = request.param
+    return server
+
+
+@pytest.fixture
+def today(servers):
+    return renewed(servers["today"])
+
+
+@pytest.fixture(autouse=True)
+def swift(monkeypatch):
+    hurry(monkeypatch)
+
+
+def read(sandbox, project, fields=("id", "externalId", "priority", "jsonMetadata", "status"), **filters):
+    return pk.read_kili(project, fields=fields, client=client_of(sandbox), **filters)
+
+
+VERBS = {
+    "append": lambda df, **kw: df.drop(columns="id").kili.append_many_to_dataset(kw.pop("project_id"), **kw),
+    "update": lambda df, **kw: df.kili.update_properties_in_assets(priority="wanted", **kw),
+    "rename": lambda df, **kw: df.kili.change_asset_external_ids("name", **kw),
+    "delete": lambda df, **kw: df.kili.delete_many_from_dataset(**kw),
+    "review": lambda df, **kw: df.kili.add_to_review(**kw),
+    "queue": lambda df, **kw: df.kili.send_back_to_queue(**kw),
+}
+
+
+def prepared(sandbox, rows=6):
+    """Return a frame on which each verb has something to do, with its project."""
+    project, ids = filled(sandbox, rows, labeled=range(rows))
+    frame = pd.DataFrame(
+        {
+            "id": ids,
+            "content": [f"https://example.com/new-{i}.png" for i in range(rows)],
+            "wanted": range(1, rows + 1),
+            "name": [f"new-{i}" for i in range(rows)],
+            "nested": [{"a": [i]} for i in range(rows)],
+        }
+    )
+    frame.attrs["kili"] = {"project_id": project, "api_endpoint": sandbox.api_endpoint}
+    return frame, project
+
+
+# --- frames ----------------------------------------------------------------------------------------------------------
+
+
+INDEXES = {
+    "range": pd.RangeIndex,
+    "range of another start": lambda n: pd.RangeIndex(10, 10 + 2 * n, 2),
+    "texts": lambda n: pd.Index([f"r{i}" for i in range(n)], name="key"),
+    "dates": lambda n: pd.date_range("2024-01-01", periods=n, tz="UTC"),
+    "duplicates": lambda n: pd.Index([7] * n),
+    "levels": lambda n: pd.MultiIndex.from_arrays([["a", "b"] * (n // 2), range(n)], names=["x", "y"]),
+    "levels that repeat": lambda n: pd.MultiIndex.from_arrays([["a"] * n, [1] * n]),
+    "categories": lambda n: pd.CategoricalIndex(["a", "b"] * (n // 2)),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("kind", INDEXES)
+def test_any_index_comes_back_and_the_report_is_on_it(today, kind, verb):
+    frame, project = prepared(today)
+    frame.index = INDEXES[kind](len(frame))
+    out = VERBS[verb](frame, client=client_of(today), project_id=project)
+    pd.testing.assert_index_equal(out.index, frame.index)
+    pd.testing.assert_index_equal(out.kili.report.index, frame.index)
+    assert out["name"].tolist() == frame["name"].tolist()
+    assert outcomes(out) == ["applied"] * len(frame)
+    assert out.kili.report.columns.tolist() == ["id", "externalId", "outcome", "message"]
+    assert set(out.kili.report.dtypes) == {TEXT}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_input_is_as_it_was(sandbox, verb):
+    frame, project = prepared(sandbox)
+    frame["status"], frame["externalId"], frame["priority"] = "TODO", [f"x{i}" for i in range(6)], 0
+    before, attrs = copy.deepcopy(frame), copy.deepcopy(frame.attrs)
+    out = VERBS[verb](frame, client=client_of(sandbox), project_id=project)
+    pd.testing.assert_frame_equal(frame, before)
+    assert frame.attrs == attrs
+    assert [cell == {"a": [i]} for i, cell in enumerate(frame["nested"])] == [True] * 6
+    assert out is not frame
+    out.loc[out.index[0], "wanted"] = -1
+    out.attrs["kili"]["project_id"] = "another"
+    pd.testing.assert_frame_equal(frame, before)
+    assert frame.attrs == attrs
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_empty_frame_sends_nothing_and_comes_back_with_its_columns(sandbox, verb):
+    frame, project = prepared(sandbox)
+    none = frame.iloc[:0]
+    sandbox.clear_requests()
+    out = VERBS[verb](none, client=client_of(sandbox), project_id=project)
+    expected = none.drop(columns="id") if verb == "append" else none
+    pd.testing.assert_frame_equal(out, expected)
+    assert len(out.kili.report) == 0
+    assert set(out.kili.report.dtypes) == {TEXT}
+    assert sandbox.requests == []
+
+
+def test_an_empty_frame_of_csv_without_columns_of_texts_is_fine(today):
+    project, _ = filled(today, 0)
+    frame = pd.read_csv(io.StringIO("externalId,content\n"))
+    out = frame.kili.append_many_to_dataset(project, client=client_of(today))
+    assert out.columns.tolist() == ["externalId", "content"]
+
+
+DTYPES = {
+    "arrow": lambda values: pd.Series(values, dtype=pd.ArrowDtype(pa.array(values).type)),
+    "object": lambda values: pd.Series(values, dtype=object),
+    "inferred": pd.Series,
+    "nullable": lambda values: pd.Series(values).convert_dtypes(),
+    "categories": lambda values: pd.Series(values).astype("category"),
+    "large text": lambda values: (
+        pd.Series(values, dtype=pd.ArrowDtype(pa.large_string())) if isinstance(values[0], str) else pd.Series(values)
+    ),
+    "dictionary": lambda values: pd.Series(pd.arrays.ArrowExtensionArray(pa.array(values).dictionary_encode())),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_columns_of_any_dtype_are_written(today, dtype):
+    project, ids = filled(today, 4)
+    make = DTYPES[dtype]
+    frame = pd.DataFrame(
+        {
+            "id": make(ids),
+            "priority": make([1, 2, None, 4]),
+            "consensusMark": make([0.0, 1.0, 0.25, None]),
+            "isHoneypot": make([True, False, None, True]),
+            "jsonMetadata": make(['{"k": 1}', None, '{"k": 3}', "{}"]),
+        }
+    )
+    out = frame.kili.update_properties_in_assets(
+        "priority", "consensusMark", "isHoneypot", "jsonMetadata", project_id=project, client=client_of(today)
+    )
+    pd.testing.assert_frame_equal(out, frame)
+    assert list(stored(today, project, "priority").values()) == [1, 2, 0, 4]
+    assert list(stored(today, project, "consensusMark").values()) == [0.0, 1.0, 0.25, None]
+    assert list(stored(today, project, "isHoneypot").values()) == [1, 0, 0, 1]
+    assert list(metadata(today, project).values()) == [{"k": 1}, {}, {"k": 3}, {}]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_new_assets_come_from_columns_of_any_dtype(today, dtype):
+    project, _ = filled(today, 0)
+    make = DTYPES[dtype]
+    frame = pd.DataFrame(
+        {
+            "externalId": make(["a", "b", None]),
+            "content": make([f"https://example.com/{i}.png" for i in range(3)]),
+            "isHoneypot": make([True, None, False]),
+        }
+    )
+    out = frame.kili.append_many_to_dataset(project, client=client_of(today))
+    rows = today.assets(project)
+    assert out["id"].tolist() == [row["id"] for row in rows]
+    assert out["externalId"].tolist() == [row["externalId"] for row in rows]
+    assert out["externalId"].tolist()[:2] == ["a", "b"]
+    assert out["externalId"].notna().all()
+    assert [row["isHoneypot"] for row in rows] == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("column", "wanted", "shown"),
+    [
+        (pd.Series([0, 0], dtype="int64"), [0.5, 1.0], [0.5, 1.0]),
+        (pd.Series([0, 0], dtype="int8"), [0.25, None], [0.25, 0]),
+        (pd.Series([0.0, np.nan]), [0.5, 0.25], [0.5, 0.25]),
+        (pd.Series([0, 0], dtype="Int64"), [0.5, 1.0], [0.5, 1.0]),
+        (pd.Series([0.5, 0.5], dtype=pd.ArrowDtype(pa.float64())), [0.25, None], [0.25, 0.5]),
+        (pd.Series(["x", "y"]), [0.25, None], [0.25, "y"]),
+        (pd.Series(["x", "y"], dtype="category"), [0.25, None], [0.25, "y"]),
+        (pd.Series([True, False]), [0.25, None], [0.25, False]),
+    ],
+)
+def test_a_column_brought_up_to_date_holds_what_the_server_holds(today, column, wanted, shown):
+    _, ids = filled(today, 2)
+    frame = pd.DataFrame({"id": ids, "consensusMark": column, "mark": wanted})
+    out = frame.kili.update_properties_in_assets(consensus_mark="mark", client=client_of(today))
+    assert out["consensusMark"].tolist() == shown
+    assert frame["consensusMark"].tolist() == column.tolist() or column.isna().any()
+
+
+def test_a_large_priority_does_not_wrap_around_in_a_small_column(today):
+    _, ids = filled(today, 1)
+    frame = pd.DataFrame({"id": ids, "priority": pd.Series([1], dtype="int8"), "wanted": [2**31 - 1]})
+    out = frame.kili.update_properties_in_assets(priority="wanted", client=client_of(today))
+    assert out["priority"].tolist() == [2**31 - 1]
+
+
+def test_the_column_that_was_sent_stays_what_it_was(today):
+    project, ids = filled(today, 2)
+    frame = pd.DataFrame({"id": ids, "jsonMetadata": [{"a": 1}, {"a": 2}]})
+    out = frame.kili.update_properties_in_assets("jsonMetadata", client=client_of(today))
+    assert out["jsonMetadata"].tolist() == [{"a": 1}, {"a": 2}]
+    assert list(metadata(today, project).values()) == [{"a": 1}, {"a": 2}]
+
+
+def test_a_column_that_is_there_twice_is_brought_up_to_date_twice(today):
+    _, ids = filled(today, 2, labeled=[0, 1])
+    frame = pd.DataFrame([[ids[0], "LABELED", "?"], [ids[1], "LABELED", "?"]], columns=["id", "status", "status"])
+    out = frame.kili.add_to_review(client=client_of(today))
+    assert out.to_numpy().tolist() == [[ids[0]] + ["TO_REVIEW"] * 2, [ids[1]] + ["TO_REVIEW"] * 2]
+    twice = pd.DataFrame([[ids[0], "x", "y"]], columns=["id", "externalId", "externalId"])
+    assert outcomes(twice.kili.delete_many_from_dataset(client=client_of(today))) == ["applied"]
+
+
+def test_a_frame_that_was_read_is_written_back_without_naming_its_project(sandbox):
+    project, ids = filled(sandbox, 5)
+    frame = read(sandbox, project)
+    frame["priority"] = frame["priority"] + 3
+    out = frame.kili.update_properties_in_assets("priority", client=client_of(sandbox))
+    assert outcomes(out) == ["applied"] * 5
+    assert stored(sandbox, project, "priority") == dict.fromkeys(ids, 3)
+    assert out.attrs == frame.attrs
+
+
+def test_a_frame_of_csv_is_written_by_external_ids(sandbox):
+    project, ids = filled(sandbox, 3)
+    frame = pd.read_csv(io.StringIO("externalId,priority\nn2,7\nn0,5\n"))
+    out = frame.kili.update_properties_in_assets("priority", project_id=project, client=client_of(sandbox))
+    assert out.kili.report["id"].tolist() == [ids[2], ids[0]]
+    assert out.kili.report["externalId"].tolist() == ["n2", "n0"]
+    assert out.columns.tolist() == ["externalId", "priority"]
+    assert list(stored(sandbox, project, "priority").values()) == [5, 0, 7]
+
+
+def test_pipes_groups_and_merges(today):
+    project, ids = filled(today, 6)
+    client = client_of(today)
+    frame = read(today, project)
+    frame["half"] = [0, 1] * 3
+    piped = frame.assign(priority=1).pipe(lambda df: df.kili.update_properties_in_assets("priority", client=client))
+    assert outcomes(piped) == ["applied"] * 6
+    one = frame.assign(priority=2).groupby("half").pipe(lambda groups: groups.get_group(1))
+    one.kili.update_properties_in_assets("priority", client=client)
+    assert list(stored(today, project, "priority").values()) == [1, 2] * 3
+
+    def written(group):
+        return group.assign(priority=9).kili.update_properties_in_assets("priority", client=client)
+
+    grouped = frame.groupby("half")[["id", "externalId", "priority"]].apply(written)
+    assert grouped["priority"].tolist() == [9] * 6
+    assert list(stored(today, project, "priority").values()) == [9] * 6
+    scores = pd.DataFrame({"externalId": [f"n{i}" for i in range(6)], "score": range(6)})
+    merged = scores.merge(frame[["id", "externalId"]], on="externalId")
+    merged.attrs.clear()
+    out = merged.kili.update_properties_in_assets(priority="score", client=client)
+    assert stored(today, project, "priority") == dict(zip(ids, range(6), strict=True))
+    assert "kili" not in out.attrs
+
+
+def test_calls_chain(sandbox):
+    project, _ = filled(sandbox, 0)
+    client = client_of(sandbox)
+    frame = pd.DataFrame({"externalId": ["a", "b"], "content": ["https://x.org/a.png", "https://x.org/b.png"], "p": 1})
+    out = (
+        frame.kili.append_many_to_dataset(project, client=client)
+        .kili.update_properties_in_assets(priority="p", client=client)
+        .assign(externalId=["a2", "b2"])
+        .kili.change_asset_external_ids("externalId", client=client)
+        .kili.delete_many_from_dataset(client=client)
+    )
+    assert outcomes(out) == ["applied"] * 2
+    assert out["externalId"].tolist() == ["a2", "b2"]
+    assert sandbox.assets(project) == []
+
+
+def test_a_chain_finds_its_assets_although_replicas_lag(sandbox, monkeypatch):
+    monkeypatch.setattr(delivery, "_PATIENCE", (0.0, 0.2, 0.5, 0.5))
+    project, _ = filled(sandbox, 0)
+    client = client_of(sandbox)
+    frame = pd.DataFrame({"externalId": ["a", "b"], "content": "https://x.org/a.png", "p": 3})
+    sandbox.inject(Fault("replica_lag", seconds=0.3, times=None))
+    out = frame.kili.append_many_to_dataset(project, client=client).kili.update_properties_in_assets(
+        priority="p", client=client
+    )
+    assert outcomes(out) == ["applied"] * 2
+    more = frame.assign(externalId=["c", "d"])
+    more.kili.append_many_to_dataset(project, client=client)
+    named = more.kili.update_properties_in_assets(priority="p", project_id=project, client=client)
+    assert outcomes(named) == ["applied"] * 2
+
+
+# --- the report ------------------------------------------------------------------------------------------------------
+
+
+def test_the_report_belongs_to_that_very_object(today):
+    frame, _ = prepared(today)
+    out = frame.kili.add_to_review(client=client_of(today))
+    assert outcomes(out) == ["applied"] * 6
+    derived = [out.copy(), out.copy(deep=False), copy.copy(out), copy.deepcopy(out), out[:3], out[out["wanted"] > 2]]
+    derived += [
+        pickle.loads(pickle.dumps(out)),
+        out.assign(x=1),
+        out.reset_index(),
+        out.head(2),
+        frame,
+        pd.concat([out]),
+    ]
+    for other in derived:
+        with pytest.raises(AttributeError, match="very object"):
+            _ = other.kili.report
+        assert not hasattr(other.kili, "report")
+
+
+def test_a_second_mutation_has_its_own_report(today):
+    frame, _ = prepared(today)
+    first = frame.kili.add_to_review(client=client_of(today))
+    second = first.kili.send_back_to_queue(client=client_of(today), dry_run=True)
+    assert outcomes(first) == ["applied"] * 6
+    assert outcomes(second) == ["not_sent"] * 6
+
+
+def test_a_report_does_not_follow_a_frame_that_was_changed_in_place(today):
+    frame, _ = prepared(today)
+    out = frame.kili.add_to_review(client=client_of(today))
+    del out["nested"]
+    assert outcomes(out) == ["applied"] * 6
+    out.loc["more"] = out.iloc[0]
+    with pytest.raises(AttributeError, match="in place"):
+        _ = out.kili.report
+
+
+def test_typed_spelling_is_the_same(today):
+    frame, _ = prepared(today)
+    out = pk.kili(frame).add_to_review(client=client_of(today))
+    assert pk.kili(out).report is out.kili.report
+
+
+# --- updates ---------------------------------------------------------------------------------------------------------
+
+
+def test_null_cells_leave_properties_alone(sandbox):
+    project, ids = filled(sandbox, 3)
+    client = client_of(sandbox)
+    full = pd.DataFrame({"id": ids, "priority": [1, 2, 3], "jsonMetadata": [{"a": i} for i in range(3)]})
+    full.kili.update_properties_in_assets("priority", "jsonMetadata", client=client)
+    sandbox.clear_requests()
+    part = pd.DataFrame({"id": ids, "priority": [None, 9, np.nan], "jsonMetadata": [pd.NA, None, {"b": 1}]})
+    out = part.kili.update_properties_in_assets("priority", "jsonMetadata", client=client)
+    assert outcomes(out) == ["applied"] * 3
+    assert list(stored(sandbox, project, "priority").values()) == [1, 9, 3]
+    assert list(metadata(sandbox, project).values()) == [{"a": 0}, {"a": 1}, {"b": 1}]
+    (variables,) = sent(sandbox)
+    assert variables["whereArray"] == [{"id": ids[1]}, {"id": ids[2]}]  # nothing to say of the first
+    assert variables["dataArray"] == [{"priority": 9}, {"jsonMetadata": '{"b": 1}'}]
+
+
+def test_all_properties_go_by_keywords(sandbox):
+    project, ids = filled(sandbox, 1)
+    frame = pd.DataFrame(
+        {"id": ids, "a": [4], "b": [{"k": "é"}], "c": [0.5], "d": [1], "e": ["https://x.org/y.png"], "f": [True]}
+    )
+    out = frame.kili.update_properties_in_assets(
+        priority="a",
+        json_metadata="b",
+        consensus_mark="c",
+        honeypot_mark="d",
+        content="e",
+        is_used_for_consensus="f",
+        is_honeypot="f",
+        client=client_of(sandbox),
+    )
+    assert outcomes(out) == ["applied"]
+    (row,) = sandbox.assets(project)
+    assert [row[name] for name in ("priority", "consensusMark", "honeypotMark", "content")] == [
+        4, 0.5, 1.0, "https://x.org/y.png",
+    ]  # fmt: skip
+    assert [row["isHoneypot"], row["isUsedForConsensus"], json.loads(row["jsonMetadata"])] == [1, 1, {"k": "é"}]
+
+
+def test_columns_may_have_any_label(today):
+    project, ids = filled(today, 2)
+    frame = pd.DataFrame({"id": ids, 7: [1, 2], ("a", "b"): [{"x": 1}, {"x": 2}]})
+    frame.kili.update_properties_in_assets(priority=7, json_metadata=("a", "b"), client=client_of(today))
+    assert list(stored(today, project, "priority").values()) == [1, 2]
+    assert list(metadata(today, project).values()) == [{"x": 1}, {"x": 2}]
+
+
+def test_assignments_are_set_removed_and_left(sandbox):
+    project, ids = filled(sandbox, 5)
+    client = client_of(sandbox)
+    frame = pd.DataFrame({"id": ids, "who": [["ada@x.org"]] * 5})
+    frame.kili.update_properties_in_assets(to_be_labeled_by="who", client=client)
+    sandbox.clear_requests()
+    frame["who"] = [["bob@x.org", "ada@x.org"], [], None, (), np.array(["carl@x.org"])]
+    frame.kili.update_properties_in_assets(to_be_labeled_by="who", client=client)
+    assert [sandbox.assignees(one) for one in ids] == [
+        ["ada@x.org", "bob@x.org"], [], ["ada@x.org"], [], ["carl@x.org"],
+    ]  # fmt: skip
+    (variables,) = sent(sandbox)
+    resets = {where["id"]: data.get("shouldResetToBeLabeledBy") for where, data in
+              zip(variables["whereArray"], variables["dataArray"], strict=True)}  # fmt: skip
+    assert resets == {ids[0]: None, ids[1]: True, ids[3]: True, ids[4]: None}
+    assert list(stored(sandbox, project, "priority").values()) == [0] * 5
+
+
+def test_no_other_update_touches_an_assignment(sandbox):
+    _, ids = filled(sandbox, 2)
+    client = client_of(sandbox)
+    frame = pd.DataFrame({"id": ids, "who": [["ada@x.org"]] * 2, "priority": 3, "name": ["x", "y"]})
+    frame.kili.update_properties_in_assets(to_be_labeled_by="who", client=client)
+    sandbox.clear_requests()
+    frame.kili.update_properties_in_assets("priority", client=client)
+    frame.assign(externalId=["n0", "n1"]).kili.change_asset_external_ids(
+        "name", project_id=sandbox.assets(_)[0]["projectId"], client=client
+    )
+    assert [sandbox.assignees(one) for one in ids] == [["ada@x.org"]] * 2
+    for variables in sent(sandbox):
+        for data in variables["dataArray"]:
+            assert not {"shouldResetToBeLabeledBy", "toBeLabeledBy"} & set(data)
+
+
+def test_an_assignment_that_was_read_is_written_back(sandbox):
+    project, ids = filled(sandbox, 3)
+    client = client_of(sandbox)
+    frame = pd.DataFrame({"id": ids, "who": [["ada@x.org"], ["bob@x.org", "ada@x.org"], None]})
+    frame.kili.update_properties_in_assets(to_be_labeled_by="who", client=client)
+    shown = read(sandbox, project, fields=["id", "toBeLabeledBy.user.email"])
+    moved = shown.assign(toBeLabeledBy=shown["toBeLabeledBy"].iloc[[1, 0, 2]].array)
+    moved.kili.update_properties_in_assets("toBeLabeledBy", client=client)
+    assert [sandbox.assignees(one) for one in ids] == [["ada@x.org", "bob@x.org"], ["ada@x.org"], []]
+
+
+def test_a_status_is_set_where_the_server_lets_it():
+    with Sandbox(generation="seed") as sandbox:
+        project, ids = filled(sandbox, 2)
+        frame = pd.DataFrame({"id": ids, "status": ["REVIEWED", None]})
+        frame.kili.update_properties_in_assets("status", client=client_of(sandbox))
+        assert list(stored(sandbox, project, "status").values()) == ["REVIEWED", "TODO"]
+
+
+def test_a_status_that_the_server_computes_itself_is_told_and_not_sent(today):
+    project, ids = filled(today, 2)
+    frame = pd.DataFrame({"id": ids, "status": ["REVIEWED", None], "priority": [1, 2]})
+    with pytest.warns(UserWarning, match="computes the status") as told:
+        out = frame.kili.update_properties_in_assets("status", "priority", client=client_of(today))
+    assert [one.filename for one in told] == [__file__]
+    assert outcomes(out) == ["applied"] * 2
+    assert list(stored(today, project, "status").values()) == ["TODO"] * 2
+    assert list(stored(today, project, "priority").values()) == [1, 2]
+    today.clear_requests()
+    with pytest.warns(UserWarning, match="status") as told:
+        out = frame.kili.update_properties_in_assets("status", client=client_of(today))
+    assert [one.filename for one in told] == [__file__] * len(told)
+    assert {one.category for one in told} == {UserWarning, pk.KiliDeclinedWarning}
+    assert outcomes(out) == ["declined"] * 2
+    assert sent(today) == []
+    assert out["status"].tolist() == ["REVIEWED", None] or out["status"].isna().tolist() == [False, True]
+
+
+METADATA = [
+    ({"a": 1}, {"a": 1}),
+    ('{"a": [1, {"b": null}]}', {"a": [1, {"b": None}]}),
+    ({"n": np.int64(3), "f": np.float32(0.5), "b": np.bool_(True), "s": np.str_("x")},
+     {"n": 3, "f": 0.5, "b": True, "s": "x"}),
+    ({"none": None, "na": pd.NA, "nat": pd.NaT, "npnat": np.datetime64("NaT")},
+     {"none": None, "na": None, "nat": None, "npnat": None}),
+    ({"when": pd.Timestamp("2024-01-02T03:04:05Z"), "day": np.datetime64("2024-01-02")},
+     {"when": "2024-01-02T03:04:05+00:00", "day": "2024-01-02"}),
+    ({"list": (1, 2), "array": np.arange(3), "set": {"b", "a"}},
+     {"list": [1, 2], "array": [0, 1, 2], "set": ["a", "b"]}),
+    ({"text": "ünïcødé \U0001f600", "empty": ""}, {"text": "ünïcødé \U0001f600", "empty": ""}),
+    ({}, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "held"), METADATA)
+def test_metadata_are_dicts_or_text_with_scalars_of_numpy_and_pandas(today, given, held):
+    project, ids = filled(today, 1)
+    client = client_of(today)
+    frame = pd.DataFrame({"id": ids, "meta": pd.Series([given], dtype=object)})
+    frame.kili.update_properties_in_assets(json_metadata="meta", client=client)
+    new = pd.DataFrame({"content": ["https://x.org/y.png"], "meta": pd.Series([given], dtype=object)})
+    new.kili.append_many_to_dataset(project, json_metadata="meta", client=client)
+    assert list(metadata(today, project).values()) == [held, held]
+
+
+def test_text_of_metadata_is_sent_as_it_is(today):
+    project, ids = filled(today, 1)
+    text = '{"b":1,  "a":1.50}'
+    frame = pd.DataFrame({"id": ids, "jsonMetadata": [text]})
+    frame.kili.update_properties_in_assets("jsonMetadata", client=client_of(today))
+    assert list(stored(today, project, "jsonMetadata").values()) == [text]
+
+
+def test_a_list_of_metadata_is_the_servers_to_judge(today):
+    project, ids = filled(today, 2)
+    frame = pd.DataFrame({"id": ids, "meta": [[1, 2], {"a": 1}]})
+    with pytest.raises(pk.KiliMutationError) as caught:
+        frame.kili.update_properties_in_assets(json_metadata="meta", client=client_of(today))
+    assert caught.value.report["outcome"].tolist() == ["failed", "applied"]
+    assert list(metadata(today, project).values()) == [{}, {"a": 1}]
+
+
+# --- external ids ----------------------------------------------------------------------------------------------------
+
+
+def test_external_ids_follow_a_renaming(sandbox):
+    project, ids = filled(sandbox, 4)
+    frame = read(sandbox, project)[["externalId", "id"]]
+    frame["new"] = ["x", "y", "n2", "N0"]  # one keeps its name, one differs in case only
+    out = frame.kili.change_asset_external_ids("new", client=client_of(sandbox))
+    assert out["externalId"].tolist() == ["x", "y", "n2", "N0"]
+    assert stored(sandbox, project, "externalId") == dict(zip(ids, ["x", "y", "n2", "N0"], strict=True))
+
+
+def test_assets_are_renamed_by_their_old_names(sandbox):
+    project, _ = filled(sandbox, 3)
+    frame = pd.DataFrame({"externalId": ["n2", "n0"], "new": ["c", "a"]})
+    out = frame.kili.change_asset_external_ids("new", project_id=project, client=client_of(sandbox))
+    assert out["externalId"].tolist() == ["c", "a"]
+    assert list(stored(sandbox, project, "externalId").values()) == ["a", "n1", "c"]
+
+
+def test_names_move_along_a_chain_in_whatever_order_the_rows_come(sandbox):
+    project, ids = filled(sandbox, 250)
+    frame = pd.DataFrame({"id": ids, "new": [f"n{i + 1}" for i in range(250)]}).sample(frac=1, random_state=1)
+    sandbox.inject(Fault("latency", operation="updatePropertiesInAssets", seconds=0.1))  # the others could overtake
+    out = frame.kili.change_asset_external_ids("new", project_id=project, client=client_of(sandbox))
+    assert outcomes(out) == ["applied"] * 250
+    assert list(stored(sandbox, project, "externalId").values()) == [f"n{i + 1}" for i in range(250)]
+
+
+def test_a_swap_is_the_servers_to_judge():
+    for unique in (False, True):
+        with Sandbox(generation="today", unique_external_ids=unique) as sandbox:
+            project, ids = filled(sandbox, 3)
+            frame = pd.DataFrame({"id": ids, "new": ["n1", "n0", "free"]})
+            out = frame.kili.change_asset_external_ids(
+                "new", project_id=project, client=client_of(sandbox), errors="report"
+            )
+            swapped = ["failed", "failed", "applied"] if unique else ["applied"] * 3
+            assert outcomes(out) == swapped
+            held = ["n0", "n1", "free"] if unique else ["n1", "n0", "free"]
+            assert list(stored(sandbox, project, "externalId").values()) == held
+
+
+# --- deletion, review, queue -----------------------------------------------------------------------------------------
+
+
+def test_assets_are_deleted_and_no_others(sandbox):
+    project, ids = filled(sandbox, 5)
+    frame = pd.DataFrame({"id": [ids[3], ids[0]]})
+    assert outcomes(frame.kili.delete_many_from_dataset(client=client_of(sandbox))) == ["applied"] * 2
+    assert list(stored(sandbox, project, "id")) == [ids[1], ids[2], ids[4]]
+
+
+def test_what_is_deleted_already_is_applied(sandbox):
+    _, ids = filled(sandbox, 3)
+    sandbox.delete_assets(ids[:1])
+    frame = pd.DataFrame({"id": [ids[0], ids[2], ids[2], "unknown"]})
+    out = frame.kili.delete_many_from_dataset(client=client_of(sandbox))
+    assert outcomes(out) == ["applied"] * 4
+
+
+def test_review_takes_what_is_labeled_and_declines_the_rest(sandbox):
+    project, ids = filled(sandbox, 6, labeled=[0, 1, 2])
+    sandbox.set_asset(ids[2], status="TO_REVIEW")
+    sandbox.add_labels(pd.DataFrame({"assetId": ids[5:], "jsonResponse": "{}", "labelType": "PREDICTION"}))
+    frame = read(sandbox, project)
+    with pytest.warns(pk.KiliDeclinedWarning, match="add_to_review: 3 of 6 rows declined") as told:
+        out = frame.kili.add_to_review(client=client_of(sandbox))
+    assert [one.filename for one in told] == [__file__]
+    assert outcomes(out) == ["applied"] * 3 + ["declined"] * 3
+    assert out["status"].tolist() == ["TO_REVIEW"] * 3 + ["TODO"] * 3
+    assert list(stored(sandbox, project, "status").values()) == ["TO_REVIEW"] * 3 + ["TODO"] * 3
+    assert out.kili.report["message"].tolist()[3] == "it has no label to review"
+
+
+def test_the_queue_takes_what_was_labeled_and_declines_the_rest(sandbox):
+    project, ids = filled(sandbox, 5, labeled=[0, 1, 2])
+    sandbox.set_asset(ids[2], status="ONGOING")
+    frame = read(sandbox, project)
+    with pytest.warns(pk.KiliDeclinedWarning, match="send_back_to_queue: 2 of 5 rows declined"):
+        out = frame.kili.send_back_to_queue(client=client_of(sandbox))
+    assert outcomes(out) == ["applied"] * 3 + ["declined"] * 2
+    assert out["status"].tolist() == ["ONGOING"] * 3 + ["TODO"] * 2
+    assert list(stored(sandbox, project, "status").values()) == ["ONGOING"] * 3 + ["TODO"] * 2
+
+
+@pytest.mark.parametrize("verb", ["delete", "review", "queue"])
+def test_an_asset_given_in_several_rows_is_sent_once(sandbox, verb):
+    project, ids = filled(sandbox, 2, labeled=[0, 1])
+    sandbox.clear_requests()
+    frame = pd.DataFrame({"id": [ids[1], None, ids[0], ids[1]], "externalId": ["?", "n1", None, None]})
+    out = VERBS[verb](frame, project_id=project, client=client_of(sandbox))
+    assert outcomes(out) == ["applied"] * 4
+    (variables,) = sent(sandbox)
+    assert sorted(variables["where"]["idIn"]) == sorted(ids)
+
+
+# --- new assets ------------------------------------------------------------------------------------------------------
+
+
+def new_assets(rows, **columns):
+    base = {"externalId": [f"a{i}" for i in range(rows)], "content": [f"https://x.org/{i}.png" for i in range(rows)]}
+    return pd.DataFrame(base | columns)
+
+
+def test_new_assets_are_in_the_order_of_the_rows_and_tell_their_ids(sandbox):
+    project, _ = filled(sandbox, 0)
+    frame = new_assets(350, jsonMetadata=[{"i": i} for i in range(350)]).sample(frac=1, random_state=3)
+    out = frame.kili.append_many_to_dataset(project, client=client_of(sandbox))
+    rows = sandbox.assets(project)
+    assert [row["externalId"] for row in rows] == frame["externalId"].tolist()
+    assert out["id"].tolist() == out.kili.report["id"].tolist() == [row["id"] for row in rows]
+    assert [json.loads(row["jsonMetadata"]) for row in rows] == frame["jsonMetadata"].tolist()
+    assert [row["content"] for row in rows] == frame["content"].tolist()
+    assert out.attrs["kili"] == {"project_id": project, "api_endpoint": sandbox.api_endpoint}
+
+
+def test_new_assets_have_defaults(sandbox):
+    project, _ = filled(sandbox, 0)
+    frame = pd.DataFrame({"content": ["https://x.org/1.png"] * 2})
+    out = frame.kili.append_many_to_dataset(project, client=client_of(sandbox))
+    rows = sandbox.assets(project)
+    assert out["externalId"].is_unique
+    assert out["externalId"].tolist() == [row["externalId"] for row in rows]
+    assert [(row["jsonMetadata"], row["isHoneypot"], row["status"], row["jsonContent"]) for row in rows] == [
+        ("{}", 0, "TODO", "")
+    ] * 2
+
+
+def test_columns_of_other_names_become_new_assets(sandbox):
+    project, _ = filled(sandbox, 0)
+    frame = pd.DataFrame(
+        {"url": ["https://x.org/1.png"], "name": ["a"], "key": ["my-id"], "meta": [{"k": 1}], "trap": [True]}
+    )
+    out = frame.kili.append_many_to_dataset(
+        project, content="url", external_id="name", id="key", json_metadata="meta", is_honeypot="trap",
+        client=client_of(sandbox),
+    )  # fmt: skip
+    (row,) = sandbox.assets(project)
+    assert (row["id"], row["externalId"], row["content"]) == ("my-id", "a", "https://x.org/1.png")
+    assert (json.loads(row["jsonMetadata"]), row["isHoneypot"]) == ({"k": 1}, 1)
+    assert out.columns.tolist() == [*frame.columns, "id", "externalId"]
+    assert out[["id", "externalId", "key", "name"]].to_numpy().tolist() == [["my-id", "a", "my-id", "a"]]
+
+
+def test_raw_texts_become_assets(sandbox):
+    project, _ = filled(sandbox, 0, kind="TEXT")
+    frame = pd.DataFrame({"externalId": ["a", "b"], "content": ["First, héllo.", "Second"]})
+    frame.kili.append_many_to_dataset(project, client=client_of(sandbox))
+    shown = read(sandbox, project, fields=["externalId", "content"])
+    client = client_of(sandbox)
+    assert [client.get(url).decode() for url in shown["content"]] == ["First, héllo.", "Second"]
+
+
+def test_a_status_of_new_assets_is_set_where_the_server_lets_it(sandbox):
+    project, _ = filled(sandbox, 0)
+    frame = new_assets(2, status=["REVIEWED", None])
+    if sandbox.generation == "seed":
+        frame.kili.append_many_to_dataset(project, client=client_of(sandbox))
+        assert list(stored(sandbox, project, "status").values()) == ["REVIEWED", "TODO"]
+    else:
+        with pytest.warns(UserWarning, match="computes the status") as told:
+            frame.kili.append_many_to_dataset(project, client=client_of(sandbox))
+        assert [one.filename for one in told] == [__file__]
+        assert list(stored(sandbox, project, "status").values()) == ["TODO"] * 2
+
+
+def test_given_ids_are_taken_and_what_is_there_is_not_sent_again(sandbox):
+    project, _ = filled(sandbox, 0)
+    client = client_of(sandbox)
+    first = new_assets(2, id=["i0", "i1"]).kili.append_many_to_dataset(project, client=client)
+    assert list(stored(sandbox, project, "id")) == ["i0", "i1"]
+    sandbox.clear_requests()
+    more = pd.concat([first[["id", "externalId", "content"]], new_assets(1, externalId=["z"])], ignore_index=True)
+    out = more.kili.append_many_to_dataset(project, client=client)
+    assert outcomes(out) == ["applied"] * 3
+    assert out.kili.report["message"].tolist() == ["it was there already"] * 2 + [""]
+    (variables,) = sent(sandbox)
+    assert variables["data"]["externalIDArray"] == ["z"]
+    assert len(sandbox.assets(project)) == 3
+
+
+def test_rows_whose_external_id_is_there_are_skipped_if_asked(sandbox):
+    project, ids = filled(sandbox, 2)
+    frame = pd.DataFrame({"externalId": ["n1", "new", "new", "n1", None], "content": "https://x.org/1.png"})
+    with pytest.warns(pk.KiliDeclinedWarning, match="3 of 5 rows declined") as told:
+        out = frame.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(sandbox))
+    assert [one.filename for one in told] == [__file__]
+    assert outcomes(out) == ["declined", "applied", "declined", "declined", "applied"]
+    assert out["id"].tolist()[0] == ids[1]  # of declined rows, the asset that is there
+    assert out["id"].dropna().is_unique
+    assert len(sandbox.assets(project)) == 4
+    rest = out[out.kili.report["outcome"] != "applied"]
+    with pytest.warns(pk.KiliDeclinedWarning):
+        again = rest.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(sandbox))
+    assert set(outcomes(again)) <= {"declined", "applied"}
+    assert len(sandbox.assets(project)) == 4
+
+
+def test_a_script_that_skips_what_exists_can_be_run_twice(sandbox):
+    project, _ = filled(sandbox, 0)
+    frame = new_assets(120)
+    frame.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(sandbox))
+    before = sandbox.assets(project)
+    with pytest.warns(pk.KiliDeclinedWarning, match="120 of 120"):
+        frame.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(sandbox))
+    assert sandbox.assets(project) == before
+
+
+def test_a_frame_of_one_project_goes_into_another_under_new_ids(sandbox):
+    one, ids = filled(sandbox, 3)
+    other, _ = filled(sandbox, 0, title="Other")
+    client = client_of(sandbox)
+    frame = read(sandbox, one, fields=["id", "externalId", "content"])
+    with pytest.raises(pk.KiliValidationError, match=r"drop\(columns='id'\)"):
+        frame.kili.append_many_to_dataset(other, client=client)
+    out = frame.drop(columns="id").kili.append_many_to_dataset(other, client=client)
+    assert set(out["id"]).isdisjoint(ids)
+    assert out.attrs["kili"]["project_id"] == other
+    assert outcomes(out.kili.append_many_to_dataset(other, client=client)) == ["applied"] * 3
+    assert len(sandbox.assets(other)) == 3
+
+
+# --- batches ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("rows", [99, 100, 101, 250])
+def test_batches_are_of_a_hundred_rows_and_lose_none(today, verb, rows):
+    frame, project = prepared(today, rows)
+    today.clear_requests()
+    out = VERBS[verb](frame, project_id=project, client=client_of(today))
+    assert outcomes(out) == ["applied"] * rows
+    sizes = [
+        len(
+            variables["data"]["idArray"]
+            if "data" in variables
+            else variables.get("whereArray") or variables["where"]["idIn"]
+        )
+        for variables in sent(today)
+    ]
+    assert sorted(sizes, reverse=True) == [100] * (rows // 100) + ([rows % 100] if rows % 100 else [])
+
+
+def test_batches_are_cut_by_bytes_too_and_a_giant_goes_alone(today):
+    project, ids = filled(today, 30)
+    text = ["x" * 300_000] * 29 + ["y" * 2_500_000]
+    frame = pd.DataFrame({"id": ids, "meta": [{"t": one} for one in text]}).sample(frac=1, random_state=2)
+    today.clear_requests()
+    frame.kili.update_properties_in_assets(json_metadata="meta", client=client_of(today))
+    batches = [[len(data["jsonMetadata"]) for data in variables["dataArray"]] for variables in sent(today)]
+    assert sum(len(batch) for batch in batches) == 30
+    assert all(sum(batch) <= limits.BATCH_BYTES or len(batch) == 1 for batch in batches)
+    assert len(batches) <= 7
+    assert [len(one["t"]) for one in metadata(today, project).values()] == [300_000] * 29 + [2_500_000]
+
+
+@pytest.mark.parametrize("verb", ["update", "append"])
+def test_no_more_requests_at_a_time_than_there_are_workers(today, verb):
+    frame, project = prepared(today, 1000)
+    under_way, most, lock = [0], [0], threading.Lock()
+    name = MUTATIONS["today"][verb]
+
+    def count(step, request):
+        if request.operation == name:
+            with lock:
+                under_way[0] += step
+                most[0] = max(most[0], under_way[0])
+            if step > 0:
+                time.sleep(0.02)
+
+    today.before_request(partial(count, 1))
+    today.after_request(partial(count, -1))
+    VERBS[verb](frame, project_id=project, client=client_of(today, max_workers=3))
+    assert most[0] == (1 if verb == "append" else 3)
+
+
+# --- common keywords -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_dry_run_checks_everything_and_sends_no_mutation(sandbox, verb):
+    frame, project = prepared(sandbox)
+    before = sandbox.assets(project)
+    sandbox.clear_requests()
+    out = VERBS[verb](frame, project_id=project, client=client_of(sandbox), dry_run=True)
+    assert outcomes(out) == ["not_sent"] * 6
+    assert sent(sandbox) == []
+    assert not [each for each in sandbox.requests if "mutation" in (each.document or "")]
+    assert sandbox.assets(project) == before
+    pd.testing.assert_frame_equal(out, frame.drop(columns="id") if verb == "append" else frame)
+    bad = frame.assign(wanted=0.5, name=[None] * 6, content="nonsense", id=["unknown"] * 6)
+    if verb != "delete":
+        with pytest.raises(pk.KiliValidationError):
+            VERBS[verb](bad, project_id=project, client=client_of(sandbox), dry_run=True)
+
+
+def test_failed_rows_are_told_by_an_error_or_by_the_report(today):
+    frame, project = prepared(today, 5)
+    today.before_request(partial(_delete_meanwhile, today, frame["id"][2]))
+    with pytest.raises(pk.KiliMutationError) as caught:
+        frame.kili.update_properties_in_assets(priority="wanted", client=client_of(today))
+    error = caught.value
+    message = str(error)
+    assert "\n" not in message
+    assert "4 applied, 0 declined, 1 failed, 0 not sent" in message
+    assert "row 2: failed (" in message
+    assert error.report["outcome"].tolist() == ["applied", "applied", "failed", "applied", "applied"]
+    assert error.frame.kili.report is error.report
+    copied = pickle.loads(pickle.dumps(error))
+    assert type(copied) is pk.KiliMutationError
+    assert str(copied) == message
+    pd.testing.assert_frame_equal(copied.report, error.report)
+    pd.testing.assert_frame_equal(copied.frame, error.frame)
+    frame.loc[1, "id"] = frame["id"][0]
+    today.clear_hooks()
+    today.before_request(partial(_delete_meanwhile, today, frame["id"][4]))
+    out = frame.iloc[3:].kili.update_properties_in_assets(priority="wanted", client=client_of(today), errors="report")
+    assert outcomes(out) == ["applied", "failed"]
+    assert stored(today, project, "priority")[frame["id"][3]] == 4
+
+
+def _delete_meanwhile(sandbox, asset_id, request):
+    if request.operation == "updatePropertiesInAssets":
+        sandbox.delete_assets([asset_id])
+
+
+@pytest.mark.parametrize("verb", ["review", "queue", "delete"])
+def test_an_asset_deleted_meanwhile_is_told_and_the_others_go_on(sandbox, verb):
+    frame, project = prepared(sandbox, 120)
+    name = MUTATIONS[sandbox.generation][verb]
+    gone = frame["id"][50]
+    sandbox.before_request(lambda request: sandbox.delete_assets([gone]) if request.operation == name else None)
+    out = VERBS[verb](frame, project_id=project, client=client_of(sandbox), errors="report")
+    expected = ["applied"] * 120
+    if verb != "delete":
+        expected[50] = "failed"
+    assert outcomes(out) == expected
+
+
+def test_one_line_is_logged_with_counts_and_no_data(today, caplog):
+    frame, _ = prepared(today, 5)
+    frame["meta"] = [{"secret": "hunter2"}] * 5
+    with caplog.at_level(logging.INFO, logger="pandas_kili"):
+        frame.kili.update_properties_in_assets(json_metadata="meta", client=client_of(today))
+    (record,) = [one for one in caplog.records if one.name == "pandas_kili" and one.levelno == logging.INFO]
+    text = record.getMessage()
+    assert text.startswith("update_properties_in_assets: 5 applied, 0 declined, 0 failed, 0 not sent in ")
+    assert "hunter2" not in text
+    assert frame["id"][0] not in text
+
+
+def test_a_progress_bar_counts_the_assets_where_it_is_asked_for(today, capsys):
+    frame, _ = prepared(today, 120)
+    frame.kili.update_properties_in_assets(priority="wanted", client=client_of(today), disable_tqdm=True)
+    assert capsys.readouterr().err == ""
+    frame.kili.update_properties_in_assets(priority="wanted", client=client_of(today), disable_tqdm=False)
+    shown = capsys.readouterr().err
+    assert "update_properties_in_assets" in shown
+    assert "/120" in shown
+
+
+def test_without_a_client_the_environment_tells_where_to(today, monkeypatch):
+    frame, project = prepared(today)
+    monkeypatch.setenv("KILI_API_KEY", today.api_key)
+    monkeypatch.setenv("KILI_API_ENDPOINT", today.api_endpoint)
+    frame.kili.update_properties_in_assets(priority="wanted")
+    assert list(stored(today, project, "priority").values()) == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_servers_generation_is_asked_once(sandbox):
+    frame, project = prepared(sandbox)
+    client = client_of(sandbox)
+    for verb in ("update", "review", "queue", "delete"):
+        VERBS[verb](frame, project_id=project, client=client)
+    asked = [each for each in sandbox.requests if "__schema" in each.operations]
+    assert len(asked) == 1
+    verbs = ("update", "review", "queue", "delete")
+    assert {
+        each.operation for each in sandbox.requests if each.operation in MUTATIONS[sandbox.generation].values()
+    } == {MUTATIONS[sandbox.generation][verb] for verb in verbs}
