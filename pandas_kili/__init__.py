@@ -8,12 +8,11 @@ import pandas as pd
 
 from pandas_kili import errors
 from pandas_kili.accessor import KiliAccessor, KiliFrame, MutationOptions, kili
-from pandas_kili.catalog.assets import DEFAULT_FIELDS
-from pandas_kili.connection.client import Client
+from pandas_kili.catalog import DEFAULT_FIELDS
+from pandas_kili.connection import Client
 from pandas_kili.errors import *  # noqa: F403 - the tree of errors is public as a whole
-from pandas_kili.query.filters import AssetFilters
-from pandas_kili.reading.frame import asset_schema
-from pandas_kili.reading.read import count_assets, read_kili, scan_batches
+from pandas_kili.query import AssetFilters
+from pandas_kili.reading import asset_schema, count_assets, read_kili, scan_batches
 from pandas_kili.tidy import ANNOTATION_SCHEMA, to_json_response
 
 __version__ = "0.1.0"

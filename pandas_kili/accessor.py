@@ -9,18 +9,25 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.connection.client import Client
-from pandas_kili.tidy import annotations_table, labels_table
-from pandas_kili.tidy.agreement import SUBMITTED, agreement, disagreements
-from pandas_kili.tidy.metadata import metadata_table
-from pandas_kili.writing.append_labels import Kind, append_labels
-from pandas_kili.writing.merge_metadata import merge_metadata
-from pandas_kili.writing.mutations import AWAY, TO_QUEUE, TO_REVIEW
-from pandas_kili.writing.work import Options, Work, change_external_ids, move, report_of, update_properties
+from pandas_kili.connection import Client
+from pandas_kili.tidy import SUBMITTED, agreement, annotations_table, disagreements, labels_table, metadata_table
+from pandas_kili.writing import (
+    AWAY,
+    TO_QUEUE,
+    TO_REVIEW,
+    Kind,
+    Options,
+    Work,
+    append_labels,
+    change_external_ids,
+    merge_metadata,
+    move,
+    report_of,
+    update_properties,
+)
 
 if TYPE_CHECKING:
-    from pandas_kili.display import Labels, Preview
-    from pandas_kili.display.plot import KiliPlot
+    from pandas_kili.display import KiliPlot, Labels, Preview
 
 
 class MutationOptions(TypedDict, total=False):
@@ -155,7 +162,7 @@ class KiliAccessor:
             "is_honeypot": is_honeypot,
             "status": status,
         }
-        from pandas_kili.writing.append_assets import append_rows  # noqa: PLC0415 - what handles files costs a tenth of the import
+        from pandas_kili.writing import append_rows  # noqa: PLC0415 - what handles files costs a tenth of the import
 
         return cast("KiliFrame", append_rows(self._frame, named, if_exists, Options(project_id, **options)))
 
@@ -644,7 +651,7 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> df.kili.plot.progress().get_ylabel()
         'assets'
         """
-        from pandas_kili.display.plot import KiliPlot  # noqa: PLC0415 - whoever draws waits for matplotlib anyway
+        from pandas_kili.display import KiliPlot  # noqa: PLC0415 - whoever draws waits for matplotlib anyway
 
         return KiliPlot(self._frame)
 

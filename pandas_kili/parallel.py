@@ -1,16 +1,21 @@
-"""Work done side by side, handed over in order or as it is done."""
+"""Work cut into parts and done side by side, handed over in order or as it is done."""
 
 from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+
+def chunked(items: Sequence[Task], size: int) -> Iterator[Sequence[Task]]:
+    """Cut a sequence into parts of `size` items; the last part may be shorter."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def in_order(

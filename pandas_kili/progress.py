@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pandas_kili.connection.settings import progress_disabled
+from pandas_kili.connection import progress_disabled
 
 if TYPE_CHECKING:
     from tqdm import tqdm

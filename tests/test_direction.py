@@ -1,6 +1,7 @@
-"""The package reads from top to bottom: each module imports only what comes before it."""
+"""The package reads from top to bottom: each room and each module imports only what comes before it."""
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -8,38 +9,58 @@ import pytest
 import pandas_kili
 
 ROOT = Path(pandas_kili.__file__).parent
-ROWS = (
-    "errors parallel",
-    "catalog.terms catalog.users catalog.projects catalog.labels catalog.issues catalog.assets catalog",
-    "query query.fields query.category_search query.filters",
-    "connection connection.settings connection.private_networks connection.rate_limit connection.document",
-    "connection.transport connection.retry connection.verdict connection.server_schema connection.client",
-    "progress",
-    "reading reading.frame reading.windows reading.long_answers reading.crawl",
-    "media.kinds media.inspection media.plan media.upload media.imports",
-    "media.names media.ledger media.fetch media.download media",
-    "reading.read",
-    "tidy.answers tidy.answers.schema tidy.answers.json_values tidy.answers.geometry tidy.answers.columns",
-    "tidy.answers.rows tidy.answers.shapes tidy.answers.parse tidy.answers.parse_bulk tidy.labels tidy.annotations",
-    "tidy.answers.compose tidy tidy.metadata tidy.agreement",
-    "writing writing.cells writing.delivery writing.identity writing.mutations writing.work writing.append_assets",
-    "writing.append_labels writing.merge_metadata",
-    "display.escaping display.palette display.choice display.decoder display.thumbnails display.decoding display.media",
-    "display.overlay display.spans display.summary display.cards display.style display.gallery display",
-    "display.plot accessor dask",
-    "sandbox __main__ .",
-)
-ORDER = " ".join(ROWS).split()
-PRESENT = sorted(
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__").replace("__init__", ".")
-    for path in ROOT.rglob("*.py")
-)
+# Rooms and lone modules, lowest first; the modules of a room in their order.
+HOUSE = {
+    "errors": "",
+    "messages": "",
+    "parallel": "",
+    "arrow": "",
+    "catalog": "terms users projects labels assets",
+    "query": "fields category_search filters",
+    "connection": ("settings private_networks rate_limit document transport retry verdict server_schema client lookup"),
+    "progress": "",
+    "tidy": (
+        "answers answers.schema answers.json_values answers.geometry answers.columns answers.rows answers.shapes"
+        " answers.parse answers.parse_bulk labels annotations answers.compose metadata agreement"
+    ),
+    "media": "kinds inspection plan upload imports names ledger fetch download",
+    "reading": "frame windows long_answers crawl read",
+    "display": (
+        "escaping palette choice decoder thumbnails decoding media overlay spans summary cards style gallery plot"
+    ),
+    "writing": "cells delivery identity mutations work append_assets append_labels merge_metadata",
+    "accessor": "",
+    "dask": "",
+    "sandbox": "",
+    "__main__": "",
+    ".": "",
+}
+ORDER = [
+    *(f"{room}.{module}" if module else room for room, modules in HOUSE.items() for module in [*modules.split(), ""])
+]
+FREE = {"sandbox", "dask"}  # the order of their modules is their own
 
 
-def imported(module):
+def name_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__").replace("__init__", ".")
+
+
+PRESENT = sorted(map(name_of, ROOT.rglob("*.py")))
+ROOMS = sorted(name for name in PRESENT if name != "." and (ROOT / name).is_dir())
+
+
+def path_of(module):
     path = ROOT.joinpath(*module.strip(".").split("."))
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def room_of(module):
+    return module if module == "." else module.partition(".")[0]
+
+
+def imports(module):
+    """Yield what a module imports of the package, inside functions and for types too: (module, name)."""
+    for node in ast.walk(ast.parse(path_of(module).read_text(encoding="utf-8"))):
         pairs = [(each.name, None) for each in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} imports relatively"
@@ -48,17 +69,65 @@ def imported(module):
             head, _, tail = package.partition(".")
             if head == "pandas_kili":
                 inner = f"{tail}.{name}".strip(".")
-                yield inner if inner in PRESENT else tail or "."
+                is_module = inner in PRESENT and name not in exported(tail or ".")
+                yield (inner, None) if is_module else (tail or ".", name)
 
 
-@pytest.mark.parametrize("module", [name for name in PRESENT if not name.startswith("sandbox")])
+@functools.cache
+def exported(room):
+    """Return what `__all__` of a module lists."""
+    tree = ast.parse(path_of(room).read_text(encoding="utf-8"))
+    lists = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"
+    ]
+    return set(ast.literal_eval(lists[0])) if lists and room != "." else set()
+
+
+def test_the_order_names_every_module_and_no_other():
+    listed = set(ORDER)
+    assert {name for name in PRESENT if room_of(name) not in FREE} | FREE == listed
+
+
+@pytest.mark.parametrize("module", [name for name in PRESENT if room_of(name) not in FREE or name in FREE])
 def test_a_module_imports_only_earlier_ones(module):
-    assert module in ORDER, f"{module} has no place in the reading order"
     earlier = ORDER[: ORDER.index(module)]
-    names = [name if name in ORDER else name.partition(".")[0] for name in imported(module)]
-    assert [name for name in names if name not in [*earlier, module]] == []
+    found = [name if name in ORDER else room_of(name) for name, _ in imports(module)]
+    assert [name for name in found if name not in earlier and room_of(name) != room_of(module)] == []
+    if module not in ROOMS:  # the module of a room gathers what it exports
+        assert [name for name in found if name not in earlier] == []
 
 
-@pytest.mark.parametrize("module", [name for name in PRESENT if name.startswith("sandbox")])
+@pytest.mark.parametrize("module", [name for name in PRESENT if room_of(name) == "dask"])
+def test_dask_stands_on_what_comes_before_it(module):
+    earlier = ORDER[: ORDER.index("dask")]
+    assert [name for name, _ in imports(module) if room_of(name) != "dask" and name not in earlier] == []
+
+
+@pytest.mark.parametrize("module", [name for name in PRESENT if room_of(name) == "sandbox"])
 def test_the_sandbox_knows_errors_and_the_client_and_never_the_catalog(module):
-    assert {name for name in imported(module) if not name.startswith("sandbox")} <= {"errors", "connection.client"}
+    found = {name for name, _ in imports(module) if room_of(name) != "sandbox"}
+    assert found <= {"errors", "connection"}
+    assert {name for room, name in imports(module) if room == "connection"} <= {"Client"}
+
+
+@pytest.mark.parametrize("module", PRESENT)
+def test_what_a_room_does_not_export_is_private_to_it(module):
+    for name, attribute in imports(module):
+        room = room_of(name)
+        if room in ROOMS and room != room_of(module):
+            assert name == room, f"{module} reaches past the door of {room}, to {name}"
+            assert attribute in exported(room), f"{room} does not export {attribute}"
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if "." not in room and room not in FREE])
+def test_a_room_exports_only_what_another_one_uses(room):
+    used = {
+        attribute
+        for module in PRESENT
+        if room_of(module) != room
+        for name, attribute in imports(module)
+        if name == room
+    }
+    assert exported(room) - used == set()

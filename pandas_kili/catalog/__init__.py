@@ -1,23 +1,83 @@
 """What exists in Kili, written once, as data: nouns with their fields, filters and limits."""
 
-from pandas_kili.catalog import assets, labels, projects, users
-from pandas_kili.catalog.terms import Entity
+from pandas_kili.catalog.assets import (
+    APPEND,
+    APPEND_LATER,
+    ASSET,
+    BATCH_BYTES,
+    BATCH_SIZE,
+    COUNT_ASSETS,
+    DEFAULT_FIELDS,
+    DELETE,
+    FILTER_EXISTING,
+    FILTERS,
+    IN_LIMIT,
+    LIST_ASSETS,
+    PAGE_SIZE,
+    PROPERTIES,
+    QUEUE,
+    REVIEW,
+    STATUSES,
+    UPDATE,
+)
+from pandas_kili.catalog.labels import ANNOTATION, APPEND_LABELS, LABEL, LABEL_TYPES
+from pandas_kili.catalog.projects import (
+    COMMENT,
+    CURRENT_STEP,
+    ISSUE,
+    LIST_PROJECTS,
+    LOCK,
+    PAGE_RESOLUTION,
+    PROJECT,
+    RESOLUTION,
+    STEP,
+)
+from pandas_kili.catalog.terms import Entity, Field, Filter, Mutation
+from pandas_kili.catalog.users import PROJECT_USER, USER
+
+__all__ = [
+    "APPEND",
+    "APPEND_LABELS",
+    "APPEND_LATER",
+    "BATCH_BYTES",
+    "BATCH_SIZE",
+    "COUNT_ASSETS",
+    "DEFAULT_FIELDS",
+    "DELETE",
+    "ENTITIES",
+    "FILTERS",
+    "FILTER_EXISTING",
+    "IN_LIMIT",
+    "LABEL_TYPES",
+    "LIST_ASSETS",
+    "LIST_PROJECTS",
+    "PAGE_SIZE",
+    "PROPERTIES",
+    "QUEUE",
+    "REVIEW",
+    "STATUSES",
+    "UPDATE",
+    "Entity",
+    "Field",
+    "Filter",
+    "Mutation",
+]
 
 ENTITIES: dict[str, Entity] = {
     entity.name: entity
     for entity in (
-        assets.ASSET,
-        labels.LABEL,
-        labels.ANNOTATION,
-        projects.PROJECT,
-        projects.STEP,
-        projects.CURRENT_STEP,
-        projects.ISSUE,
-        projects.COMMENT,
-        projects.LOCK,
-        projects.RESOLUTION,
-        projects.PAGE_RESOLUTION,
-        users.USER,
-        users.PROJECT_USER,
+        ASSET,
+        LABEL,
+        ANNOTATION,
+        PROJECT,
+        STEP,
+        CURRENT_STEP,
+        ISSUE,
+        COMMENT,
+        LOCK,
+        RESOLUTION,
+        PAGE_RESOLUTION,
+        USER,
+        PROJECT_USER,
     )
 }

@@ -11,7 +11,7 @@ from collections import deque
 from concurrent.futures import CancelledError
 from typing import Protocol, TypeAlias
 
-__all__ = ["Budget", "Clock", "Limit", "RateLimit", "budget_of", "rate_limit", "shared_rate_limit"]
+__all__ = ["Budget", "Clock", "Limit", "RateLimit", "budget_of", "limit_of", "shared_rate_limit"]
 
 Budget: TypeAlias = tuple[str, bytes]  # an endpoint, and the digest of a key
 
@@ -101,14 +101,14 @@ def budget_of(api_endpoint: str, api_key: str) -> Budget:
     return api_endpoint, hashlib.sha256(api_key.encode()).digest()
 
 
-def rate_limit(budget: Budget) -> RateLimit:
+def limit_of(budget: Budget) -> RateLimit:
     """Return the one log of a budget in this process."""
     return _LIMITS.setdefault(budget, RateLimit())  # kept for good, as a new client must see the calls of the old
 
 
 def shared_rate_limit(api_endpoint: str, api_key: str) -> RateLimit:
     """Return the one rate limit of this endpoint and key in this process."""
-    return rate_limit(budget_of(api_endpoint, api_key))
+    return limit_of(budget_of(api_endpoint, api_key))
 
 
 def _renew_locks() -> None:

@@ -24,17 +24,14 @@ import pandas as pd
 import pyarrow as pa
 
 from pandas_kili.accessor import KiliAccessor
-from pandas_kili.catalog.assets import DEFAULT_FIELDS
-from pandas_kili.connection.client import Client, default_client
-from pandas_kili.connection.rate_limit import Budget, Clock, RateLimit, rate_limit
+from pandas_kili.catalog import DEFAULT_FIELDS
+from pandas_kili.connection import Budget, Client, Clock, RateLimit, default_client, limit_of
 from pandas_kili.errors import KiliAuthenticationError, KiliFilterError, KiliGraphQLError, KiliValidationError
 from pandas_kili.parallel import in_order
-from pandas_kili.query.fields import Fields, select
-from pandas_kili.query.filters import AssetFilters, asset_query
-from pandas_kili.reading.read import count_assets
-from pandas_kili.reading.read import read_kili as read_frame
-from pandas_kili.writing.cells import require_column
-from pandas_kili.writing.work import report_of
+from pandas_kili.query import AssetFilters, Fields, asset_query, select
+from pandas_kili.reading import count_assets
+from pandas_kili.reading import read_kili as read_frame
+from pandas_kili.writing import report_of, require_column
 
 try:
     import dask.dataframe as dd
@@ -342,11 +339,11 @@ class _ClusterLimit:
 
 
 def _claim(budget: Budget, calls_per_minute: int) -> float:
-    return rate_limit(budget).claim(calls_per_minute, Clock())
+    return limit_of(budget).claim(calls_per_minute, Clock())
 
 
 def _pause(budget: Budget, seconds: float) -> None:
-    rate_limit(budget).pause(seconds, Clock())
+    limit_of(budget).pause(seconds, Clock())
 
 
 @dd.extensions.register_dataframe_accessor("kili")

@@ -2,5 +2,11 @@
 
 from pandas_kili.display.choice import Labels
 from pandas_kili.display.gallery import Preview, preview_frame
+from pandas_kili.display.plot import KiliPlot
 
-__all__ = ["Labels", "Preview", "preview_frame"]
+__all__ = [
+    "KiliPlot",
+    "Labels",
+    "Preview",
+    "preview_frame",
+]

@@ -10,9 +10,8 @@ from typing import Any, Literal
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.tidy.agreement import SUBMITTED
-from pandas_kili.tidy.annotations import annotations_table, author_names
-from pandas_kili.tidy.labels import arrow_array, labels_table, lacking
+from pandas_kili.arrow import arrow_array
+from pandas_kili.tidy import SUBMITTED, annotations_table, author_names, labels_table, lacking
 
 Row = dict[str, Any]
 Labels = Literal["latest", "all"]

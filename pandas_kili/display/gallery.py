@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from pandas_kili.connection.client import Client
+from pandas_kili.arrow import plain_cells
+from pandas_kili.connection import Client
 from pandas_kili.display.cards import Asset, card
 from pandas_kili.display.choice import Labels, answers, part_shown
 from pandas_kili.display.escaping import name
@@ -22,7 +23,7 @@ from pandas_kili.display.style import fragment_style, page_style
 from pandas_kili.display.summary import categories_in
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.parallel import in_order
-from pandas_kili.tidy.labels import holds_assets, plain_cells
+from pandas_kili.tidy import holds_assets
 
 _WORKERS = 8
 _PATIENCE = 60.0  # seconds that hosted media may take, all together

@@ -11,11 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pandas_kili.connection.client import Client, default_client
+from pandas_kili.connection import Client, default_client
 from pandas_kili.display.decoding import Kind, Part, decoded, kind_of
 from pandas_kili.display.thumbnails import NotShownError, Picture, is_displayable, picture
-from pandas_kili.media.inspection import is_url, local_path
-from pandas_kili.media.kinds import EXTENSIONS
+from pandas_kili.media import EXTENSIONS, is_url, local_path
 
 _LARGEST = 2**26  # bytes of a file that is fetched, or read, to make a thumbnail of
 _HEAD = 1024

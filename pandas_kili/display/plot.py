@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from pandas_kili.catalog.assets import STATUSES
+from pandas_kili.catalog import STATUSES
 from pandas_kili.display.choice import PER_ASSET, PER_AUTHOR, authors, chosen_labels
 from pandas_kili.display.palette import COLOURS
 from pandas_kili.errors import KiliFieldError, KiliValidationError
-from pandas_kili.tidy.annotations import annotations_table
-from pandas_kili.tidy.answers.schema import ANNOTATION, CATEGORY, CHOICE
-from pandas_kili.tidy.labels import labels_table, lacking
+from pandas_kili.tidy import ANNOTATION, CATEGORY, CHOICE, annotations_table, labels_table, lacking
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

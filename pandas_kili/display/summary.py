@@ -10,7 +10,7 @@ from pandas_kili.display.choice import Answer, Row, is_drawn
 from pandas_kili.display.escaping import name, plain_name
 from pandas_kili.display.overlay import category_of
 from pandas_kili.display.palette import Category, Palette
-from pandas_kili.tidy.answers.schema import CATEGORY, CHOICE, RANK, TEXT, UNREADABLE
+from pandas_kili.tidy import CATEGORY, CHOICE, RANK, TEXT, UNREADABLE
 
 _CERTAIN = 100
 _LONGEST_TEXT = 200

@@ -2,17 +2,19 @@
 
 from pandas_kili.media.download import download_media
 from pandas_kili.media.imports import check_licence, wait_for_import
-from pandas_kili.media.plan import File, Layer, Medium, Problem, plan_media
+from pandas_kili.media.inspection import is_url, local_path
+from pandas_kili.media.kinds import EXTENSIONS
+from pandas_kili.media.plan import Medium, plan_media
 from pandas_kili.media.upload import Stored, store_media
 
 __all__ = [
-    "File",
-    "Layer",
+    "EXTENSIONS",
     "Medium",
-    "Problem",
     "Stored",
     "check_licence",
     "download_media",
+    "is_url",
+    "local_path",
     "plan_media",
     "store_media",
     "wait_for_import",

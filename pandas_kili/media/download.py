@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.connection.client import Client, default_client
-from pandas_kili.connection.verdict import promised
+from pandas_kili.connection import Client, default_client, find_project, promised
 from pandas_kili.errors import KiliConnectionError, KiliDownloadError, KiliError, KiliFieldError
 from pandas_kili.media.fetch import Fetch
 from pandas_kili.media.inspection import is_url
@@ -24,7 +23,6 @@ from pandas_kili.media.ledger import Ledger, Part
 from pandas_kili.media.names import folded, safe_stem
 from pandas_kili.parallel import as_done, in_order
 from pandas_kili.progress import progress_bar
-from pandas_kili.reading.crawl import find_project
 
 if TYPE_CHECKING:
     from tqdm import tqdm

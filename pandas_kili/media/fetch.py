@@ -20,7 +20,7 @@ from pandas_kili.media.names import extension_of
 if TYPE_CHECKING:
     import requests
 
-    from pandas_kili.connection.client import Client
+    from pandas_kili.connection import Client
 
 _PIECE = 2**18  # lost where a connection breaks, and read again
 _ATTEMPTS = 5

@@ -7,13 +7,12 @@ import time
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
-from pandas_kili.connection.verdict import promised
+from pandas_kili.connection import current_user, promised
 from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliGraphQLError
 
 if TYPE_CHECKING:
-    from pandas_kili.connection.client import Client
+    from pandas_kili.connection import Client
 
-_USER = "query me { data: %s { email } }"
 _LICENCE = """query organizations($where: OrganizationWhere!, $first: PageSize!, $skip: Int!) {
   data: organizations(where: $where, first: $first, skip: $skip) { license { uploadLocalData } }
 }"""
@@ -34,10 +33,7 @@ def check_licence(client: Client) -> None:
     KiliAuthenticationError
         Where the licence of the organization does not allow it.
     """
-    user = "viewer" if "viewer" in client.names("Query") else "me"
-    data = client.execute(_USER % user)
-    with promised(user):
-        email = data["data"]["email"]
+    email = current_user(client, "email")
     data = client.execute(_LICENCE, {"where": {"user": {"email": email}}, "first": 1, "skip": 0})
     with promised("organizations"):
         allowed = [(each.get("license") or {}).get("uploadLocalData") for each in data["data"] or ()]

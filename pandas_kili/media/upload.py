@@ -27,7 +27,7 @@ from pandas_kili.parallel import as_done
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from pandas_kili.connection.client import Client
+    from pandas_kili.connection import Client
 
 _SIGN = """query createUploadBucketSignedUrls($filePaths: [String!]) {
   urls: createUploadBucketSignedUrls(filePaths: $filePaths)

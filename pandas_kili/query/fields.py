@@ -10,8 +10,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from pandas_kili.catalog import ENTITIES
-from pandas_kili.catalog.terms import Entity, Field
+from pandas_kili.catalog import ENTITIES, Entity, Field
 from pandas_kili.errors import KiliFieldError
 
 Fields: TypeAlias = Iterable[str] | Mapping[str, pa.DataType]

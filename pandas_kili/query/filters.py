@@ -16,8 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.catalog.assets import FILTERS, IN_LIMIT
-from pandas_kili.catalog.terms import Filter
+from pandas_kili.catalog import FILTERS, IN_LIMIT, Filter
 from pandas_kili.errors import KiliFilterError
 from pandas_kili.query.category_search import CategorySearchError, check_category_search
 

@@ -16,20 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from pandas_kili.catalog.assets import COUNT_ASSETS, LIST_ASSETS, PAGE_SIZE
-from pandas_kili.catalog.projects import LIST_PROJECTS
-from pandas_kili.connection.client import Client
-from pandas_kili.connection.verdict import promised
+from pandas_kili.catalog import LIST_ASSETS, PAGE_SIZE
+from pandas_kili.connection import Client, count_matching
 from pandas_kili.errors import (
     KiliConnectionError,
     KiliConsistencyWarning,
-    KiliGraphQLError,
-    KiliNotFoundError,
     KiliValidationError,
 )
 from pandas_kili.parallel import in_order
-from pandas_kili.query.fields import Selection, select
-from pandas_kili.query.filters import Where
+from pandas_kili.query import Selection, Where, select
 from pandas_kili.reading.frame import columns, read_pages
 from pandas_kili.reading.long_answers import complete_answers, wants_answers
 from pandas_kili.reading.windows import Consistency, Page, Seams, Window, windows
@@ -41,7 +36,6 @@ _BLOCK_PAGES = range(8, 32)  # pages parsed by one call: more make it faster, an
 _BLOCK_SHARE = 16  # so where rows are kept they are a small part of what was read, within that range
 _BLOCK_BYTES = 32 * 2**20  # or as many as are this heavy, which bounds what waits to be parsed
 _BYTES_IN_FLIGHT = 256 * 2**20  # pages fetched ahead of their turn
-_MOST_ASSETS = 2**31  # what GraphQL calls an integer
 _LEAST_ROWS = 2  # a window of one row has no room for the overlap that joins it to the next
 _CALM_PAGES = 32  # requests without trouble before larger pages are tried again
 _PARSERS = 2  # blocks parsed side by side: the parser holds no lock, and keeps up with more fetching than is allowed
@@ -304,38 +298,3 @@ def merged(crawls: Iterable[Crawl], skip: int, first: int | None) -> Generator[p
     created = table[_CREATED].to_numpy()[rows]
     rows = rows[np.argsort(created, kind="stable")]
     yield table.take(rows[skip : None if first is None else skip + first])
-
-
-def count_matching(client: Client, project_id: str, where: Where, *, stop: threading.Event | None = None) -> int:
-    """Count what matches, and tell a project without assets from one that does not exist."""
-    try:
-        count = counted(client, where, stop=stop)
-    except KiliGraphQLError as error:
-        with contextlib.suppress(KiliGraphQLError):
-            find_project(client, project_id, "id")
-        raise error from None
-    if not count:
-        find_project(client, project_id, "id")
-    return count
-
-
-def counted(client: Client, where: Where, *, stop: threading.Event | None = None) -> int:
-    """Return what the server counts."""
-    data = client.execute(COUNT_ASSETS, {"where": where}, stop=stop)
-    with promised("countAssets"):
-        count = data["data"]
-        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count < _MOST_ASSETS:
-            raise TypeError
-        return count
-
-
-def find_project(client: Client, project_id: str, fields: str) -> dict[str, Any]:
-    """Return fields of a project, or raise `KiliNotFoundError`."""
-    data = client.execute(LIST_PROJECTS % fields, {"where": {"id": project_id}, "first": 1, "skip": 0})
-    with promised("projects"):
-        found = [dict(project) for project in data["data"] or ()]
-    if not found:
-        raise KiliNotFoundError(
-            f"There is no project {project_id!r} at {client.api_endpoint}, or this API key may not see it."
-        )
-    return found[0]

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from pandas_kili.catalog.assets import DEFAULT_FIELDS
+from pandas_kili.catalog import DEFAULT_FIELDS
 from pandas_kili.errors import KiliGraphQLError, KiliValidationError
-from pandas_kili.query.fields import Column, Fields, Selection, known_fields, select
+from pandas_kili.query import Column, Fields, Selection, known_fields, select
 
 if TYPE_CHECKING:
     import pandera.pandas as pa_schema

@@ -13,14 +13,12 @@ from typing import Any, Literal, Unpack, overload
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.catalog.assets import DEFAULT_FIELDS
-from pandas_kili.connection.client import Client, default_client
-from pandas_kili.connection.verdict import promised
+from pandas_kili.catalog import DEFAULT_FIELDS
+from pandas_kili.connection import Client, count_matching, default_client, find_project, promised
 from pandas_kili.errors import KiliFieldError, KiliFilterError
 from pandas_kili.progress import progress_bar
-from pandas_kili.query.fields import Fields, Selection, select
-from pandas_kili.query.filters import AssetFilters, Query, asset_query, shown
-from pandas_kili.reading.crawl import Crawl, count_matching, find_project, merged
+from pandas_kili.query import AssetFilters, Fields, Query, Selection, asset_query, select, shown
+from pandas_kili.reading.crawl import Crawl, merged
 from pandas_kili.reading.frame import asset_schema, concatenate, to_pandas, validate_frame
 from pandas_kili.reading.long_answers import BEHIND, INLINE
 from pandas_kili.reading.windows import Consistency

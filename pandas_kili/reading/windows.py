@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pandas_kili.catalog.assets import PAGE_SIZE
+from pandas_kili.catalog import PAGE_SIZE
 
 _OVERLAP = 1  # row read twice, which proves the seam at the cost of 1 % more pages
 _REMEMBERED = 40 * PAGE_SIZE  # rows whose ids are kept to know them again; older ones are known by their creation

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from pandas_kili.connection.client import Client
+    from pandas_kili.connection import Client
     from pandas_kili.sandbox.routes import Request
     from pandas_kili.sandbox.schema import Generation
     from pandas_kili.sandbox.store import Row
@@ -183,7 +183,7 @@ class Sandbox:
     def client(self) -> Client:
         """A client of this sandbox, closed with it."""
         if self._client is None:
-            from pandas_kili.connection.client import Client  # noqa: PLC0415 -- a server that needs no client until asked for one
+            from pandas_kili.connection import Client  # noqa: PLC0415 -- a server that needs no client until asked for one
 
             self._client = Client(api_key=self.api_key, api_endpoint=self.api_endpoint)
         return self._client

@@ -1,8 +1,28 @@
 """Labels and their answers as tidy tables, and back."""
 
-from pandas_kili.tidy.annotations import annotations_table
+from pandas_kili.tidy.agreement import SUBMITTED, agreement, disagreements
+from pandas_kili.tidy.annotations import annotations_table, author_names
 from pandas_kili.tidy.answers.compose import to_json_response
-from pandas_kili.tidy.answers.schema import ANNOTATION_SCHEMA
-from pandas_kili.tidy.labels import labels_table
+from pandas_kili.tidy.answers.schema import ANNOTATION, ANNOTATION_SCHEMA, CATEGORY, CHOICE, RANK, TEXT, UNREADABLE
+from pandas_kili.tidy.labels import holds_assets, labels_table, lacking
+from pandas_kili.tidy.metadata import metadata_table
 
-__all__ = ["ANNOTATION_SCHEMA", "annotations_table", "labels_table", "to_json_response"]
+__all__ = [
+    "ANNOTATION",
+    "ANNOTATION_SCHEMA",
+    "CATEGORY",
+    "CHOICE",
+    "RANK",
+    "SUBMITTED",
+    "TEXT",
+    "UNREADABLE",
+    "agreement",
+    "annotations_table",
+    "author_names",
+    "disagreements",
+    "holds_assets",
+    "labels_table",
+    "lacking",
+    "metadata_table",
+    "to_json_response",
+]

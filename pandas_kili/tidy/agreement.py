@@ -15,11 +15,12 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.catalog.labels import LABEL_TYPES
+from pandas_kili.arrow import arrow_array
+from pandas_kili.catalog import LABEL_TYPES
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.tidy.annotations import annotations_table, author_names
 from pandas_kili.tidy.answers.schema import ANNOTATION, CATEGORY, CHOICE, RANK, TEXT, UNREADABLE
-from pandas_kili.tidy.labels import arrow_array, holds_assets, labels_table, lacking
+from pandas_kili.tidy.labels import holds_assets, labels_table, lacking
 
 SUBMITTED = ("DEFAULT", "REVIEW")
 _NEEDED = (

@@ -14,20 +14,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pandas_kili.arrow import arrow_array
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.tidy.answers.geometry import box, rotation
 from pandas_kili.tidy.answers.parse import AnswerReader
 from pandas_kili.tidy.answers.parse_bulk import PlainRows, read_plain
 from pandas_kili.tidy.answers.schema import ANNOTATION_SCHEMA
-from pandas_kili.tidy.labels import (
-    LabelRows,
-    arrow_array,
-    asset_column,
-    identities,
-    label_rows,
-    lacking,
-    to_frame,
-)
+from pandas_kili.tidy.labels import LabelRows, asset_column, identities, label_rows, lacking, to_frame
 
 _ANSWER = "jsonResponse"
 _AUTHORS = ("author.email", "author.id", "authorId")

@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pandas_kili.errors import KiliError, KiliFieldError, KiliValidationError
+from pandas_kili.arrow import arrow_array, cells_to_array
+from pandas_kili.errors import KiliFieldError
 
 _LISTS = ("labels", "latestLabels")
 _SINGLE = "latestLabel."
@@ -118,40 +119,6 @@ def label_rows(frame: pd.DataFrame) -> LabelRows:
     )
 
 
-def arrow_array(series: pd.Series[Any]) -> pa.Array:
-    """Return a column as one Arrow array, whatever its dtype.
-
-    Raises
-    ------
-    KiliFieldError
-        Where several columns have the name.
-    KiliValidationError
-        Where its cells have no type in common.
-    """
-    if isinstance(series, pd.DataFrame):
-        raise KiliFieldError(f"the frame has {series.shape[1]} columns {series.columns[0]!r}.")
-    array = _array(series.array, series.name)
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
-def _array(cells: Any, name: Any) -> pa.Array | pa.ChunkedArray:
-    try:
-        return pa.array(cells, from_pandas=True)
-    except (pa.ArrowException, ArithmeticError, TypeError, ValueError) as error:
-        raise KiliValidationError(f"the cells of {name!r} have no type in common: {error}.") from None
-
-
-def plain_cells(series: pd.Series[Any]) -> list[Any]:
-    """Return the cells of a column as Python's own values."""
-    try:
-        cells: list[Any] = arrow_array(series).to_pylist()
-    except (LookupError, OverflowError, ValueError) as error:  # a date beyond the year 9999, a time zone of nowhere
-        if isinstance(error, KiliError):
-            raise
-        raise KiliValidationError(f"the cells of {series.name!r} cannot be shown: {error}.") from None
-    return cells
-
-
 def holds_assets(frame: pd.DataFrame) -> bool:
     """Return whether a frame is one of assets that nest labels."""
     return any(str(name) in _LISTS or str(name).startswith(_SINGLE) for name in frame.columns)
@@ -160,7 +127,7 @@ def holds_assets(frame: pd.DataFrame) -> bool:
 def _label_lists(series: pd.Series[Any]) -> pa.Array:
     if isinstance(series, pd.DataFrame) or series.dtype != object:
         return arrow_array(series)
-    return _array([_plain_labels(cell) for cell in series], series.name)
+    return cells_to_array([_plain_labels(cell) for cell in series], series.name)
 
 
 def _plain_labels(cell: Any) -> list[Any] | str | None:

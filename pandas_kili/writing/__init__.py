@@ -1,1 +1,38 @@
 """From rows to mutations, and a report of every row."""
+
+from typing import TYPE_CHECKING, Any
+
+from pandas_kili.writing.append_labels import Kind, append_labels
+from pandas_kili.writing.cells import require_column
+from pandas_kili.writing.merge_metadata import merge_metadata
+from pandas_kili.writing.mutations import AWAY, TO_QUEUE, TO_REVIEW
+from pandas_kili.writing.work import Options, Work, change_external_ids, move, report_of, update_properties
+
+if TYPE_CHECKING:
+    from pandas_kili.writing.append_assets import append_rows
+
+__all__ = [
+    "AWAY",
+    "TO_QUEUE",
+    "TO_REVIEW",
+    "Kind",
+    "Options",
+    "Work",
+    "append_labels",
+    "append_rows",
+    "change_external_ids",
+    "merge_metadata",
+    "move",
+    "report_of",
+    "require_column",
+    "update_properties",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `append_rows` at its first use: it brings media/, a tenth of the package's import time."""
+    if name != "append_rows":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pandas_kili.writing.append_assets import append_rows  # noqa: PLC0415 - the reason is above
+
+    return append_rows

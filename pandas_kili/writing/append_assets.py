@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from pandas_kili.catalog.assets import APPEND, APPEND_LATER, BATCH_SIZE, FILTER_EXISTING, IN_LIMIT
-from pandas_kili.connection.client import Client
-from pandas_kili.connection.verdict import promised
+from pandas_kili.catalog import APPEND, APPEND_LATER, BATCH_SIZE, FILTER_EXISTING, IN_LIMIT
+from pandas_kili.connection import Client, find_project, promised, read_back
 from pandas_kili.errors import KiliError, KiliGraphQLError, KiliValidationError
 from pandas_kili.media import Medium, Stored, check_licence, plan_media, store_media, wait_for_import
 from pandas_kili.parallel import in_order
 from pandas_kili.progress import progress_bar
-from pandas_kili.reading.crawl import find_project
 from pandas_kili.writing.cells import Columns, cells_of, nulls_of, require_column
 from pandas_kili.writing.delivery import Account, Target, Verdict, after_the_work, looks
-from pandas_kili.writing.identity import Identity, existing, find_external_ids, read_back
+from pandas_kili.writing.identity import Identity, existing, find_external_ids
 from pandas_kili.writing.mutations import APPLIED, spelling
 from pandas_kili.writing.work import Options, Work, repeated_values
 

@@ -10,19 +10,16 @@ from typing import Any
 
 import pandas as pd
 
-from pandas_kili.catalog.assets import BATCH_SIZE
-from pandas_kili.catalog.labels import APPEND_LABELS, LABEL_TYPES
-from pandas_kili.connection.client import Client
-from pandas_kili.connection.verdict import promised
+from pandas_kili.catalog import APPEND_LABELS, BATCH_SIZE, LABEL_TYPES
+from pandas_kili.connection import Client, current_user, promised, read_back
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.parallel import in_order
 from pandas_kili.writing.cells import require_column
 from pandas_kili.writing.delivery import Account, Target, Verdict, looks, rows_of
-from pandas_kili.writing.identity import Identity, read_back, resolve
+from pandas_kili.writing.identity import Identity, resolve
 from pandas_kili.writing.mutations import APPLIED, spelling
 from pandas_kili.writing.work import Options, Work
 
-_ME = "query me { data: %s { id } }"
 _THERE = Verdict("declined", "the asset has this very label already")
 
 
@@ -71,10 +68,7 @@ class Labelling:
     def __init__(self, client: Client, kind: Kind) -> None:
         self.client, self.kind = client, kind
         self.mutation = spelling(client, (APPEND_LABELS,))
-        whoami = "viewer" if "viewer" in client.names("Query") else "me"
-        user = client.execute(_ME % whoami)
-        with promised(whoami):
-            self.author_id = user["data"]["id"]
+        self.author_id = current_user(client, "id")
         self.url = " jsonResponseUrl" if "jsonResponseUrl" in client.names("Label") else ""
 
     def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[str, Verdict]]:

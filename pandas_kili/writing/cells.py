@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_hashable
 
-from pandas_kili.catalog.assets import STATUSES
+from pandas_kili.catalog import STATUSES
 from pandas_kili.errors import KiliValidationError
 
 _SHOWN = 3  # reasons, and rows of each, in a message

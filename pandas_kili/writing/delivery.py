@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.catalog.assets import BATCH_BYTES, BATCH_SIZE
+from pandas_kili.catalog import BATCH_BYTES, BATCH_SIZE
 from pandas_kili.errors import KiliConnectionError, KiliError, KiliGraphQLError
 
 if TYPE_CHECKING:

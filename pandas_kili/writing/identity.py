@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from pandas_kili.catalog.assets import BATCH_SIZE, IN_LIMIT, LIST_ASSETS
-from pandas_kili.connection.client import Client
-from pandas_kili.connection.verdict import promised
+from pandas_kili.catalog import BATCH_SIZE, IN_LIMIT
+from pandas_kili.connection import Client, counted, find_project, read_back, where_ids
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.parallel import in_order
-from pandas_kili.query.filters import Where
-from pandas_kili.reading.crawl import counted, find_project
-from pandas_kili.reading.read import read_kili
+from pandas_kili.reading import read_kili
 from pandas_kili.writing.cells import Columns, cells_of
 from pandas_kili.writing.delivery import Target, looks
 
@@ -202,7 +198,7 @@ def existing(client: Client, project_id: str | None, ids: Sequence[str]) -> set[
     parts = [unique[start : start + IN_LIMIT] for start in range(0, len(unique), IN_LIMIT)]
     found: set[str] = set()
     for part, count in in_order(
-        lambda part: counted(client, _where(project_id, part)), parts, workers=client.max_workers
+        lambda part: counted(client, where_ids(project_id, part)), parts, workers=client.max_workers
     ):
         found.update(part if count == len(part) else ())
     doubtful = [asset_id for asset_id in unique if asset_id not in found]
@@ -211,18 +207,3 @@ def existing(client: Client, project_id: str | None, ids: Sequence[str]) -> set[
     for _, assets in looked_up:
         found.update(assets)
     return found
-
-
-def read_back(
-    client: Client, ids: Sequence[str], fields: str, project_id: str | None = None
-) -> dict[str, dict[str, Any]]:
-    """Return what the server shows of at most one batch of assets, by id; those that do not exist are not there."""
-    variables = {"where": _where(project_id, ids), "first": BATCH_SIZE, "skip": 0}
-    data = client.execute(LIST_ASSETS % fields, variables)
-    with promised("assets"):
-        return {asset["id"]: dict(asset) for asset in data["data"]}
-
-
-def _where(project_id: str | None, ids: Sequence[str]) -> Where:
-    where: Where = {"idIn": list(ids)}
-    return where if project_id is None else {"project": {"id": project_id}, **where}

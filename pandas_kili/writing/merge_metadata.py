@@ -8,14 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from pandas_kili.catalog.assets import BATCH_SIZE
-from pandas_kili.connection.client import Client
-from pandas_kili.connection.verdict import promised
+from pandas_kili.catalog import BATCH_SIZE
+from pandas_kili.connection import Client, promised, read_back
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.parallel import in_order
 from pandas_kili.writing.cells import json_text, require_column
 from pandas_kili.writing.delivery import Target
-from pandas_kili.writing.identity import read_back, resolve
+from pandas_kili.writing.identity import resolve
 from pandas_kili.writing.mutations import APPLIED, Update
 from pandas_kili.writing.work import Options, Work
 

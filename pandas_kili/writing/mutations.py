@@ -8,13 +8,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pandas_kili.catalog.assets import DELETE, QUEUE, REVIEW, UPDATE
-from pandas_kili.catalog.terms import Mutation
-from pandas_kili.connection.client import Client
-from pandas_kili.connection.verdict import promised
+from pandas_kili.catalog import DELETE, QUEUE, REVIEW, UPDATE, Mutation
+from pandas_kili.connection import Client, promised, read_back
 from pandas_kili.errors import KiliGraphQLError
 from pandas_kili.writing.delivery import Target, Verdict, after_the_work, looks
-from pandas_kili.writing.identity import read_back
 
 APPLIED = Verdict("applied")
 

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.catalog.assets import PROPERTIES
-from pandas_kili.connection.client import Client, default_client
+from pandas_kili.catalog import PROPERTIES
+from pandas_kili.connection import Client, default_client
 from pandas_kili.errors import KiliDeclinedWarning, KiliMutationError, KiliValidationError
 from pandas_kili.progress import progress_bar
-from pandas_kili.query.filters import shown
+from pandas_kili.query import shown
 from pandas_kili.writing.cells import Columns, require_column
 from pandas_kili.writing.delivery import Account, Change, Target, Verdict, deliver, rows_of
 from pandas_kili.writing.identity import (

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pandas_kili.media import File, Layer, Medium, plan_media
+from pandas_kili.media.plan import File, Layer, Medium, plan_media
 
 URL = "https://example.com/a.png"
 PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n"

@@ -19,7 +19,6 @@ from pandas_kili.errors import (
     KiliValidationError,
 )
 from pandas_kili.media import (
-    File,
     Medium,
     Stored,
     check_licence,
@@ -28,6 +27,7 @@ from pandas_kili.media import (
     wait_for_import,
 )
 from pandas_kili.media import imports as media_imports
+from pandas_kili.media.plan import File
 from pandas_kili.sandbox import Fault, Sandbox
 
 LATER = """mutation appendManyAssetsAsynchronously($data: AppendManyAssetsAsynchronouslyData!, $where: ProjectWhere!) {

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pandas_kili.arrow import arrow_array
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.tidy.answers.json_values import encode
 from pandas_kili.tidy.answers.parse import EMPTY_FRAMES
@@ -25,7 +26,6 @@ from pandas_kili.tidy.answers.schema import (
     UNREADABLE,
 )
 from pandas_kili.tidy.answers.shapes import POINT_KEYS
-from pandas_kili.tidy.labels import arrow_array
 
 _BOX = ("xmin", "ymin", "xmax", "ymax")
 _PLAIN = {

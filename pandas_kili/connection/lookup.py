@@ -1,0 +1,76 @@
+"""Small questions to the server: what there is, how much of it, and who asks."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from pandas_kili.catalog import BATCH_SIZE, COUNT_ASSETS, LIST_ASSETS, LIST_PROJECTS
+from pandas_kili.connection.client import Client
+from pandas_kili.connection.verdict import promised
+from pandas_kili.errors import KiliGraphQLError, KiliNotFoundError
+from pandas_kili.query import Where
+
+_MOST_ASSETS = 2**31  # what GraphQL calls an integer
+_CURRENT_USER = "query me { data: %s { %s } }"
+
+
+def current_user(client: Client, field: str) -> str:
+    """Return a field, such as ``id`` or ``email``, of the user that the key belongs to."""
+    query = "viewer" if "viewer" in client.names("Query") else "me"
+    data = client.execute(_CURRENT_USER % (query, field))
+    with promised(query):
+        return str(data["data"][field])
+
+
+def count_matching(client: Client, project_id: str, where: Where, *, stop: threading.Event | None = None) -> int:
+    """Count what matches, and tell a project without assets from one that does not exist."""
+    try:
+        count = counted(client, where, stop=stop)
+    except KiliGraphQLError as error:
+        with contextlib.suppress(KiliGraphQLError):
+            find_project(client, project_id, "id")
+        raise error from None
+    if not count:
+        find_project(client, project_id, "id")
+    return count
+
+
+def counted(client: Client, where: Where, *, stop: threading.Event | None = None) -> int:
+    """Return what the server counts."""
+    data = client.execute(COUNT_ASSETS, {"where": where}, stop=stop)
+    with promised("countAssets"):
+        count = data["data"]
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count < _MOST_ASSETS:
+            raise TypeError
+        return count
+
+
+def find_project(client: Client, project_id: str, fields: str) -> dict[str, Any]:
+    """Return fields of a project, or raise `KiliNotFoundError`."""
+    data = client.execute(LIST_PROJECTS % fields, {"where": {"id": project_id}, "first": 1, "skip": 0})
+    with promised("projects"):
+        found = [dict(project) for project in data["data"] or ()]
+    if not found:
+        raise KiliNotFoundError(
+            f"There is no project {project_id!r} at {client.api_endpoint}, or this API key may not see it."
+        )
+    return found[0]
+
+
+def read_back(
+    client: Client, ids: Sequence[str], fields: str, project_id: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return what the server shows of at most one batch of assets, by id; those that do not exist are not there."""
+    variables = {"where": where_ids(project_id, ids), "first": BATCH_SIZE, "skip": 0}
+    data = client.execute(LIST_ASSETS % fields, variables)
+    with promised("assets"):
+        return {asset["id"]: dict(asset) for asset in data["data"]}
+
+
+def where_ids(project_id: str | None, ids: Sequence[str]) -> Where:
+    """Return the condition that names assets by their ids, within a project where it is known."""
+    where: Where = {"idIn": list(ids)}
+    return where if project_id is None else {"project": {"id": project_id}, **where}
