@@ -4,15 +4,14 @@ Documents and videos are of strangers, and what reads them is not Python. Whatev
 to fill the memory, it does in a process that holds no key and can be ended.
 
 The one argument is JSON: ``kind`` ("page" or "frame"), ``number`` (of pages from 1, of frames from 0; null for the
-first), ``rate`` (frames a second by which frames are numbered; null for the video's own), ``side`` (pixels of the
-longer side) and ``path``; without a path, the file is standard input. Written out are a line of JSON, with a ``note``
-of what the picture is or the ``reason`` why there is none, then the picture as a portable pixmap.
+first), ``rate`` (frames a second by which frames are numbered; null for the video's own) and ``side`` (pixels of the
+longer side). The file to decode is standard input, opened as a file and not as a pipe. The output is a line of JSON,
+with a ``note`` of what the picture is or the ``reason`` why there is none, then the picture as a portable pixmap.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import math
 import sys
@@ -47,8 +46,7 @@ def main() -> None:
     order = json.loads(sys.argv[1])
     draw = {"page": _page, "frame": _frame}[order["kind"]]
     try:
-        with open(order["path"], "rb") if order["path"] else io.BytesIO(sys.stdin.buffer.read()) as file:  # noqa: PTH123 - quicker than pathlib
-            note, pixmap = draw(file, order)
+        note, pixmap = draw(sys.stdin.buffer, order)
         told = {"note": note}
     except _NoPictureError as error:
         told, pixmap = {"reason": str(error)}, b""

@@ -8,11 +8,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from pandas_kili.display.thumbnails import LARGEST_SIDE, NotShownError, Picture, picture
 
@@ -77,23 +79,34 @@ def decoded(source: bytes | Path, part: Part, budget: int, stop: threading.Event
 
 def _output(source: bytes | Path, part: Part, stop: threading.Event) -> bytes:
     """Return what the program writes; it is ended where that takes too long."""
-    path, data = (os.fspath(source), None) if isinstance(source, Path) else (None, source)
-    order = {"kind": part.kind, "number": part.number, "rate": part.rate, "side": LARGEST_SIDE, "path": path}
+    order = {"kind": part.kind, "number": part.number, "rate": part.rate, "side": LARGEST_SIDE}
     until = time.monotonic() + _SECONDS
-    with subprocess.Popen(  # noqa: S603 - this Python, and a program of ours
-        [sys.executable, "-P", os.fspath(_PROGRAM), json.dumps(order)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={name: value for name, value in os.environ.items() if not name.startswith("KILI_")},
-    ) as process:
+    with (
+        _opened(source) as file,
+        subprocess.Popen(  # noqa: S603 - this Python, and a program of ours
+            [sys.executable, "-P", os.fspath(_PROGRAM), json.dumps(order)],
+            stdin=file,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={name: value for name, value in os.environ.items() if not name.startswith("KILI_")},
+        ) as process,
+    ):
         try:
             while time.monotonic() < until:
                 if stop.is_set():
                     raise NotShownError("it did not come in time")
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    return process.communicate(data, timeout=_GLANCE)[0]
-                data = None  # it is on its way
+                    return process.communicate(timeout=_GLANCE)[0]
             raise NotShownError(f"{_NAMES[part.kind]} that takes too long to decode")
         finally:
             process.kill()
+
+
+@contextlib.contextmanager
+def _opened(source: bytes | Path) -> Iterator[IO[bytes]]:
+    """Give the medium as an open file: what goes through a pipe is lost once `communicate` has timed out."""
+    with source.open("rb") if isinstance(source, Path) else tempfile.TemporaryFile() as file:
+        if isinstance(source, bytes):
+            file.write(source)
+            file.seek(0)
+        yield file

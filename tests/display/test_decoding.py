@@ -340,6 +340,17 @@ def test_a_decoder_is_ended_once_the_gallery_waits_no_more(sleeper):
         os.kill(int(sleeper.read_text()), 0)
 
 
+@pytest.mark.parametrize("size", [10, 200_000])
+def test_a_decoder_that_begins_late_reads_the_whole_file(tmp_path, monkeypatch, size):
+    program = tmp_path / "late.py"
+    program.write_text(
+        "import json, sys, time\ntime.sleep(0.3)\nprint(json.dumps({'reason': str(len(sys.stdin.buffer.read()))}))\n"
+    )
+    monkeypatch.setattr(decoding, "_PROGRAM", program)
+    monkeypatch.setattr(decoding, "_SECONDS", 20.0)
+    assert refusal(bytes(size), Part("page")) == str(size)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
 def test_a_decoder_that_nobody_ends_ends_itself():
     folder = decoding._PROGRAM.parent
