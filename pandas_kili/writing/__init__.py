@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Any
 from pandas_kili.writing.append_labels import Kind, append_labels
 from pandas_kili.writing.cells import require_column
 from pandas_kili.writing.merge_metadata import merge_metadata
+from pandas_kili.writing.move import move
 from pandas_kili.writing.mutations import AWAY, TO_QUEUE, TO_REVIEW
-from pandas_kili.writing.work import Options, Work, change_external_ids, move, report_of, update_properties
+from pandas_kili.writing.rename import change_external_ids
+from pandas_kili.writing.update import update_properties
+from pandas_kili.writing.work import Options, Work, report_of
 
 if TYPE_CHECKING:
     from pandas_kili.writing.append_assets import append_rows

@@ -21,9 +21,9 @@ from pandas_kili.parallel import in_order
 from pandas_kili.progress import progress_bar
 from pandas_kili.writing.cells import Columns, cells_of, nulls_of, require_column
 from pandas_kili.writing.delivery import Account, Target, Verdict, after_the_work, looks
-from pandas_kili.writing.identity import Identity, existing, find_external_ids
+from pandas_kili.writing.identity import Identity, existing, find_external_ids, repeated_values
 from pandas_kili.writing.mutations import APPLIED, spelling
-from pandas_kili.writing.work import Options, Work, repeated_values
+from pandas_kili.writing.work import Options, Work
 
 if TYPE_CHECKING:
     from tqdm import tqdm

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pandas_kili.catalog import BATCH_SIZE, IN_LIMIT
@@ -62,6 +62,18 @@ def read_identity(columns: Columns) -> Identity:
     ]
     columns.problem(nameless, label, [None] * len(nameless), "expected an id or an external id")
     return Identity(ids, external_ids)
+
+
+def repeated_values(values: Sequence[str | None], label: Hashable) -> tuple[list[int], Hashable, list[str | None]]:
+    """Return the rows whose value an earlier row has, with the label and the values: what `Columns.problem` takes."""
+    seen: set[str] = set()
+    rows = []
+    for row, value in enumerate(values):
+        if value in seen:
+            rows.append(row)
+        elif value is not None:
+            seen.add(value)
+    return rows, label, [values[row] for row in rows]
 
 
 def refuse_repeated(columns: Columns, identity: Identity) -> None:

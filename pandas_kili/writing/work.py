@@ -11,26 +11,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.catalog import PROPERTIES
 from pandas_kili.connection import Client, default_client
 from pandas_kili.errors import KiliDeclinedWarning, KiliMutationError, KiliValidationError
 from pandas_kili.progress import progress_bar
-from pandas_kili.query import shown
-from pandas_kili.writing.cells import Columns, require_column
+from pandas_kili.writing.cells import Columns
 from pandas_kili.writing.delivery import Account, Change, Target, Verdict, deliver, rows_of
-from pandas_kili.writing.identity import (
-    Identity,
-    find_external_ids,
-    read_identity,
-    refuse_repeated,
-    resolve,
-)
-from pandas_kili.writing.mutations import APPLIED, TO_QUEUE, TO_REVIEW, Destination, Move, Update
+from pandas_kili.writing.identity import Identity, read_identity, refuse_repeated
 
 _SHOWN = 3
 _REPORT = "_kili_report"
 _DEEP = int(pd.__version__.partition(".")[0]) < 3  # noqa: PLR2004 - older pandas shares what a shallow copy holds
-_STATUS_AFTER = {TO_REVIEW.name: "TO_REVIEW", TO_QUEUE.name: "ONGOING"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,71 +49,6 @@ def report_of(frame: pd.DataFrame) -> pd.DataFrame:
     if not report.index.equals(frame.index):
         raise AttributeError("this frame was changed in place since the mutation, so the report is not of its rows")
     return report  # type: ignore[no-any-return]
-
-
-def update_properties(
-    frame: pd.DataFrame, columns: Sequence[Hashable], named: Mapping[str, Hashable | None], options: Options
-) -> pd.DataFrame:
-    """Set properties of assets to the cells of columns."""
-    asked = _asked_properties(columns, named)
-    work = Work(frame, options)
-    for label in asked.values():
-        require_column(frame, label)
-    if not len(frame):
-        return work.unchanged()
-    values = {name: work.columns.read(name, label) for name, label in asked.items()}
-    identity = work.identify(repeated=False)
-    work.columns.check()
-    resolve(work.columns, identity, work.client, work.project_id)
-    change = Update(work.client)
-    ignored = "status" in values and "appendManyToDataset" not in work.client.names("Mutation")
-    if ignored:
-        warnings.warn(
-            "This server computes the status of assets itself: the column for 'status' is not sent.",
-            UserWarning,
-            stacklevel=3,
-        )
-        values.pop("status")
-    targets = identity.targets()
-    for target in targets:
-        _load(target, values)
-    idle = Verdict("declined", "this server computes the status itself") if ignored and not values else APPLIED
-    changed = {name: cells for name, cells in values.items() if name != "toBeLabeledBy" and asked[name] != name}
-    return work.deliver(change, identity, targets, changed, idle=idle)
-
-
-def change_external_ids(frame: pd.DataFrame, label: Hashable, options: Options) -> pd.DataFrame:
-    """Give assets new external ids."""
-    work = Work(frame, options)
-    require_column(frame, label)
-    if not len(frame):
-        return work.unchanged()
-    identity = work.identify(repeated=False)
-    fresh = _new_names(work.columns, label)
-    work.columns.check()
-    project_id = work.need_project_id("to see that the new external ids are free")
-    resolve(work.columns, identity, work.client, project_id)
-    holders = _refuse_taken(work.columns, identity, fresh, label, work.client, project_id)
-    targets = identity.targets()
-    for target in targets:
-        _load(target, {"externalId": fresh})
-    ordered = _freed_first(targets, holders)
-    change = Update(work.client, "change_asset_external_ids", in_order=ordered != targets)
-    return work.deliver(change, identity, ordered, {} if label == "externalId" else {"externalId": fresh})
-
-
-def move(frame: pd.DataFrame, destination: Destination, options: Options) -> pd.DataFrame:
-    """Send assets to review, back to the queue, or away."""
-    work = Work(frame, options)
-    if not len(frame):
-        return work.unchanged()
-    identity = work.identify(repeated=True)
-    work.columns.check()
-    status = _STATUS_AFTER.get(destination.name)
-    # What is to be deleted and is not there is deleted.
-    resolve(work.columns, identity, work.client, work.project_id, must_exist=status is not None, repeated=True)
-    changed = {"status": [status] * len(frame)} if status else {}
-    return work.deliver(Move(work.client, destination), identity, identity.targets(), changed)
 
 
 class Work:
@@ -279,89 +204,3 @@ def _put(array: Any, rows: np.ndarray, fresh: Sequence[Any]) -> None:
     array[rows] = np.asarray(fresh) if plain and array.dtype != object else fresh  # numpy 1 warns of numbers in lists
     if plain and array[rows].tolist() != list(fresh):
         raise ValueError
-
-
-def _asked_properties(columns: Sequence[Hashable], named: Mapping[str, Hashable | None]) -> dict[str, Hashable]:
-    """Return the column of each property, by its name on the wire."""
-    asked: dict[str, Hashable] = {}
-    names = list(PROPERTIES.values())
-    for label in columns:
-        if not (isinstance(label, str) and label in names):
-            hint = " (use change_asset_external_ids)" if isinstance(label, str) and label == "externalId" else ""
-            raise KiliValidationError(
-                f"{shown(label)} is not a property that can be updated{hint}; there are {', '.join(names)}."
-                " A column of another name goes to a keyword, such as priority='my_column'."
-            )
-        asked[str(label)] = label
-    for keyword, column in named.items():
-        if column is not None:
-            if PROPERTIES[keyword] in asked:
-                raise KiliValidationError(f"{keyword}= and the column {PROPERTIES[keyword]!r} say the same; give one.")
-            asked[PROPERTIES[keyword]] = column
-    if not asked:
-        raise KiliValidationError("Name at least one property to update, such as 'priority' or json_metadata='meta'.")
-    return asked
-
-
-def _load(target: Target, values: Mapping[str, Sequence[Any]]) -> None:
-    """Give a target what its row says; a null cell leaves the property as it is."""
-    row = target.rows[0]
-    target.payload = {name: cells[row] for name, cells in values.items() if cells[row] is not None}
-    if target.payload.get("toBeLabeledBy") == []:
-        target.payload["shouldResetToBeLabeledBy"] = True
-    target.weight = sum(len(value) if isinstance(value, str) else 20 for value in target.payload.values())
-
-
-def _new_names(columns: Columns, label: Hashable) -> list[str | None]:
-    """Read the column of new external ids; none may be missing or stand twice."""
-    fresh: list[str | None] = columns.read("newExternalId", label)
-    missing = [row for row, name in enumerate(fresh) if name is None and columns.fits("newExternalId", row)]
-    columns.problem(missing, label, [None] * len(missing), "expected a new external id")
-    columns.problem(*repeated_values(fresh, label), "stands twice among the new external ids")
-    return fresh
-
-
-def repeated_values(values: Sequence[str | None], label: Hashable) -> tuple[list[int], Hashable, list[str | None]]:
-    """Return the rows whose value an earlier row has, with the label and the values: what `Columns.problem` takes."""
-    seen: set[str] = set()
-    rows = []
-    for row, value in enumerate(values):
-        if value in seen:
-            rows.append(row)
-        elif value is not None:
-            seen.add(value)
-    return rows, label, [values[row] for row in rows]
-
-
-def _refuse_taken(
-    columns: Columns, identity: Identity, fresh: Sequence[str | None], label: Hashable, client: Client, project_id: str
-) -> dict[str, list[str]]:
-    """Refuse new external ids that belong to assets which keep them; return who has those names now."""
-    holders = find_external_ids(client, project_id, [name for name in fresh if name is not None])
-    renamed = dict(zip(identity.ids, fresh, strict=True))
-    taken = [
-        row
-        for row, name in enumerate(fresh)
-        if any(
-            holder != identity.ids[row] and renamed.get(holder, name) == name for holder in holders.get(str(name), ())
-        )
-    ]
-    columns.problem(taken, label, [fresh[row] for row in taken], "another asset of the project has it")
-    columns.check()
-    return holders
-
-
-def _freed_first(targets: Sequence[Target], holders: Mapping[str, Sequence[str]]) -> list[Target]:
-    """Return the targets so that one which gives a name up comes before the one that takes it.
-
-    In a ring of names nothing can come first: a server that wants them unique at any time will refuse those rows.
-    """
-    waiting = {target.asset_id: target for target in targets}
-    ordered: list[Target] = []
-    while waiting:
-        chain = [next(iter(waiting.values()))]
-        del waiting[chain[0].asset_id]
-        while successors := [one for one in holders.get(chain[-1].payload["externalId"], ()) if one in waiting]:
-            chain.append(waiting.pop(successors[0]))
-        ordered += reversed(chain)
-    return ordered

@@ -1,0 +1,78 @@
+"""New external ids for assets."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+
+import pandas as pd
+
+from pandas_kili.connection import Client
+from pandas_kili.writing.cells import Columns, require_column
+from pandas_kili.writing.delivery import Target
+from pandas_kili.writing.identity import Identity, find_external_ids, repeated_values, resolve
+from pandas_kili.writing.mutations import Update
+from pandas_kili.writing.update import load
+from pandas_kili.writing.work import Options, Work
+
+
+def change_external_ids(frame: pd.DataFrame, label: Hashable, options: Options) -> pd.DataFrame:
+    """Give assets new external ids."""
+    work = Work(frame, options)
+    require_column(frame, label)
+    if not len(frame):
+        return work.unchanged()
+    identity = work.identify(repeated=False)
+    fresh = _new_names(work.columns, label)
+    work.columns.check()
+    project_id = work.need_project_id("to see that the new external ids are free")
+    resolve(work.columns, identity, work.client, project_id)
+    holders = _refuse_taken(work.columns, identity, fresh, label, work.client, project_id)
+    targets = identity.targets()
+    for target in targets:
+        load(target, {"externalId": fresh})
+    ordered = _freed_first(targets, holders)
+    change = Update(work.client, "change_asset_external_ids", in_order=ordered != targets)
+    return work.deliver(change, identity, ordered, {} if label == "externalId" else {"externalId": fresh})
+
+
+def _new_names(columns: Columns, label: Hashable) -> list[str | None]:
+    """Read the column of new external ids; none may be missing or stand twice."""
+    fresh: list[str | None] = columns.read("newExternalId", label)
+    missing = [row for row, name in enumerate(fresh) if name is None and columns.fits("newExternalId", row)]
+    columns.problem(missing, label, [None] * len(missing), "expected a new external id")
+    columns.problem(*repeated_values(fresh, label), "stands twice among the new external ids")
+    return fresh
+
+
+def _refuse_taken(
+    columns: Columns, identity: Identity, fresh: Sequence[str | None], label: Hashable, client: Client, project_id: str
+) -> dict[str, list[str]]:
+    """Refuse new external ids that belong to assets which keep them; return who has those names now."""
+    holders = find_external_ids(client, project_id, [name for name in fresh if name is not None])
+    renamed = dict(zip(identity.ids, fresh, strict=True))
+    taken = [
+        row
+        for row, name in enumerate(fresh)
+        if any(
+            holder != identity.ids[row] and renamed.get(holder, name) == name for holder in holders.get(str(name), ())
+        )
+    ]
+    columns.problem(taken, label, [fresh[row] for row in taken], "another asset of the project has it")
+    columns.check()
+    return holders
+
+
+def _freed_first(targets: Sequence[Target], holders: Mapping[str, Sequence[str]]) -> list[Target]:
+    """Return the targets so that one which gives a name up comes before the one that takes it.
+
+    In a ring of names nothing can come first: a server that wants them unique at any time will refuse those rows.
+    """
+    waiting = {target.asset_id: target for target in targets}
+    ordered: list[Target] = []
+    while waiting:
+        chain = [next(iter(waiting.values()))]
+        del waiting[chain[0].asset_id]
+        while successors := [one for one in holders.get(chain[-1].payload["externalId"], ()) if one in waiting]:
+            chain.append(waiting.pop(successors[0]))
+        ordered += reversed(chain)
+    return ordered
