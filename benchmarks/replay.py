@@ -128,7 +128,7 @@ class _Answers:
 
         from pandas_kili.sandbox.schema import schema_of  # noqa: PLC0415
 
-        return json.dumps({"data": graphql_sync(schema_of("today"), query).data}).encode()
+        return json.dumps({"data": graphql_sync(schema_of("current"), query).data}).encode()
 
     def count(self, where: dict[str, Any]) -> int:
         """Return how many match: all, the ids asked for, or none of the new names."""

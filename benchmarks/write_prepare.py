@@ -28,7 +28,7 @@ SIZES = (1_000, 10_000, 100_000)
 SERVER = """
 import json, sys
 from pandas_kili.sandbox import Sandbox
-with Sandbox(generation="today", max_calls_per_minute=None) as sandbox:
+with Sandbox(generation="current", max_calls_per_minute=None) as sandbox:
     project, empty = sandbox.create_project("Full", "IMAGE"), sandbox.create_project("Empty", "IMAGE")
     ids = sandbox.add_assets(project, [{"externalId": f"n{i}"} for i in range(int(sys.argv[1]))])
     print(json.dumps([sandbox.api_endpoint, sandbox.api_key, project, empty, ids]), flush=True)

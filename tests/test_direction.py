@@ -106,9 +106,9 @@ def test_dask_stands_on_what_comes_before_it(module):
 
 
 @pytest.mark.parametrize("module", [name for name in PRESENT if room_of(name) == "sandbox"])
-def test_the_sandbox_knows_errors_and_the_client_and_never_the_catalog(module):
+def test_the_sandbox_knows_the_client_and_never_the_catalog(module):
     found = {name for name, _ in imports(module) if room_of(name) != "sandbox"}
-    assert found <= {"errors", "connection"}
+    assert found <= {"errors", "messages", "connection"}
     assert {name for room, name in imports(module) if room == "connection"} <= {"Client"}
 
 

@@ -296,7 +296,7 @@ class Liar:
         assert self.calls < 2000
 
 
-@pytest.fixture(scope="module", params=["today", "seed"])
+@pytest.fixture(scope="module", params=["current", "legacy"])
 def sandbox(request):
     with (
         pytest.MonkeyPatch.context() as monkeypatch,

@@ -12,7 +12,7 @@ from pandas_kili.connection.client import Client
 from pandas_kili.writing import delivery
 
 MUTATIONS = {
-    "today": {
+    "current": {
         "append": "appendManyAssets",
         "update": "updatePropertiesInAssets",
         "rename": "updatePropertiesInAssets",
@@ -20,7 +20,7 @@ MUTATIONS = {
         "review": "addAssetsToReview",
         "queue": "sendAssetsBackToQueue",
     },
-    "seed": {
+    "legacy": {
         "append": "appendManyToDataset",
         "update": "updatePropertiesInAssets",
         "rename": "updatePropertiesInAssets",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-Generation = Literal["seed", "today"]
+Generation = Literal["legacy", "current"]
 """Of the API: the one with ``appendManyToDataset``, or the one with ``appendManyAssets``."""
 
 JPEG, PNG, TIFF, JP2, NITF = "image/jpeg", "image/png", "image/tiff", "image/jp2", "application/vnd.nitf"
@@ -94,9 +94,9 @@ UNMISTAKABLE = frozenset({JPEG, PNG, TIFF, "image/bmp", "image/gif", "image/webp
 LARGE_IMAGE_BYTES = 30 * 2**20
 LARGE_IMAGE_SIDE = 10_000
 TILED_TYPES: Mapping[Generation, frozenset[str]] = MappingProxyType(
-    {"seed": frozenset({TIFF}), "today": frozenset({TIFF, JP2, NITF})}
+    {"legacy": frozenset({TIFF}), "current": frozenset({TIFF, JP2, NITF})}
 )
-TILED_UPLOAD: Mapping[Generation, str] = MappingProxyType({"seed": "GEO_SATELLITE", "today": "TILED_IMAGE"})
+TILED_UPLOAD: Mapping[Generation, str] = MappingProxyType({"legacy": "GEO_SATELLITE", "current": "TILED_IMAGE"})
 MAP_UPLOAD = "GEO_SATELLITE"
 
 # services/asset_import/video.py of 2.130.0; 26.2.4 sends what the user gave and no more.
@@ -110,6 +110,6 @@ FRAMES_PARAMETERS = MappingProxyType(
 
 def video_upload(generation: Generation, *, native: bool) -> str | None:
     """Return the upload type of a video that is kept as it is, or cut into frames; None for an import at once."""
-    if generation == "seed":
+    if generation == "legacy":
         return None if native else "VIDEO"
     return "NATIVE_VIDEO" if native else "FRAME_VIDEO"

@@ -117,7 +117,7 @@ def plan_media(
     json_contents: Sequence[object | None],
     metadata: Sequence[Mapping[str, Any] | str | None],
     *,
-    generation: Generation = "today",
+    generation: Generation = "current",
 ) -> tuple[list[Medium | None], list[Problem]]:
     """Decide what the rows of a frame become as assets of a project; read local files, send nothing.
 
@@ -136,7 +136,7 @@ def plan_media(
     metadata : sequence
         Per row the metadata, as a mapping or as JSON text, whose ``processingParameters`` decide how a video is
         imported; of other assets it is not looked at.
-    generation : {"today", "seed"}
+    generation : {"current", "legacy"}
         Of the API.
 
     Returns
@@ -275,7 +275,7 @@ class _Planner:
         return None
 
     def _layered(self, cells: _Cells) -> Medium:
-        if self.generation == "seed":
+        if self.generation == "legacy":
             raise _CellError("content", "this server knows no assets of several layers")
         layers, files = [], []
         for position, item in enumerate(cells.content):
@@ -286,7 +286,7 @@ class _Planner:
             else:
                 files.append(self._file("content", source, place, f"layer {position} "))
             layers.append(Layer(place, None if name is None else str(name)))
-        upload_type = MAP_UPLOAD if self.input_type == "GEOSPATIAL" else TILED_UPLOAD["today"]
+        upload_type = MAP_UPLOAD if self.input_type == "GEOSPATIAL" else TILED_UPLOAD["current"]
         text = _json_text(cells.jsonContent)
         return Medium(json_content=text, files=tuple(files), layers=tuple(layers), upload_type=upload_type)
 
@@ -308,7 +308,7 @@ class _Planner:
         given = metadata.get("processingParameters") or {}
         if not isinstance(given, Mapping):
             raise _CellError("jsonMetadata", "processingParameters must be a mapping")
-        if self.generation == "today":
+        if self.generation == "current":
             return dict(given)
         return {**(VIDEO_PARAMETERS if cells.jsonContent is None else FRAMES_PARAMETERS), **given}
 

@@ -16,8 +16,8 @@ from pandas_kili.sandbox.workspace import BATCH_LIMIT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from pandas_kili.sandbox.asked_fields import AskedFields
     from pandas_kili.sandbox.execution import Resolver
-    from pandas_kili.sandbox.selection import Selection
     from pandas_kili.sandbox.store import Row
     from pandas_kili.sandbox.workspace import Workspace
 
@@ -48,9 +48,9 @@ def edit_resolvers(edits: Edits) -> dict[str, Resolver]:
         "skipAsset": edits.skip,
         "unskipAsset": edits.unskip,
     }
-    for today, (seed, verb) in verbs.items():
-        resolvers[today] = edits.with_outcomes(verb)
-        resolvers[seed] = edits.with_project(verb)
+    for current, (legacy, verb) in verbs.items():
+        resolvers[current] = edits.with_outcomes(verb)
+        resolvers[legacy] = edits.with_project(verb)
     return resolvers
 
 
@@ -83,7 +83,7 @@ class Edits:
     def with_outcomes(self, verb: Verb) -> Resolver:
         """Let `verb` answer for each asset what became of it."""
 
-        def resolve(arguments: Arguments, _: Selection | None) -> Row:
+        def resolve(arguments: Arguments, _: AskedFields | None) -> Row:
             with self._store.transaction():
                 return self._outcomes(arguments["where"], verb)
 
@@ -103,7 +103,7 @@ class Edits:
     def with_project(self, verb: Verb) -> Resolver:
         """Let `verb` answer with the project, or with null where nothing changed."""
 
-        def resolve(arguments: Arguments, _: Selection | None) -> Row | None:
+        def resolve(arguments: Arguments, _: AskedFields | None) -> Row | None:
             with self._store.transaction():
                 changed = verb(self._matching(arguments["where"]))
             return self._workspace.project(changed[0]["projectId"]) if changed else None
@@ -133,7 +133,7 @@ class Edits:
         move_to_queue(self._store, [row["id"] for row in moving], now())
         return moving
 
-    def update_many(self, arguments: Arguments, _: Selection | None) -> list[Row]:
+    def update_many(self, arguments: Arguments, _: AskedFields | None) -> list[Row]:
         """Change properties of assets one by one, all or none."""
         wheres, changes = arguments["where"], arguments["data"]
         if len(wheres) != len(changes):
@@ -161,7 +161,7 @@ class Edits:
         columns |= {name: json.dumps(change[name]) for name in _STRUCTURED if name in change}
         if "jsonMetadata" in change:
             columns["jsonMetadata"] = json_text(change["jsonMetadata"])
-        if "status" in change and self._workspace.generation != "today":
+        if "status" in change and self._workspace.generation != "current":
             columns["status"] = change["status"]
         name = columns.get("externalId", asset["externalId"])
         if name != asset["externalId"] and self._workspace.unique_external_ids:
@@ -192,17 +192,17 @@ class Edits:
 
         return assign
 
-    def assign_with_outcomes(self, arguments: Arguments, selection: Selection | None) -> Row:
+    def assign_with_outcomes(self, arguments: Arguments, fields: AskedFields | None) -> Row:
         """Assign assets to users, and answer for each asset."""
-        outcomes: Row = self.with_outcomes(self._assigning(arguments["userIds"]))(arguments, selection)
+        outcomes: Row = self.with_outcomes(self._assigning(arguments["userIds"]))(arguments, fields)
         return outcomes
 
-    def assign_with_assets(self, arguments: Arguments, _: Selection | None) -> list[Row]:
+    def assign_with_assets(self, arguments: Arguments, _: AskedFields | None) -> list[Row]:
         """Assign assets to users, and answer with the assets."""
         with self._store.transaction():
             return self._assigning(arguments["userIds"])(self._matching(arguments["where"]))
 
-    def prioritize(self, arguments: Arguments, selection: Selection | None) -> Row:
+    def prioritize(self, arguments: Arguments, fields: AskedFields | None) -> Row:
         """Give assets a priority."""
 
         def set_priority(rows: list[Row]) -> list[Row]:
@@ -210,10 +210,10 @@ class Edits:
                 self._set(row["id"], {"priority": arguments["priority"]})
             return rows
 
-        outcomes: Row = self.with_outcomes(set_priority)(arguments, selection)
+        outcomes: Row = self.with_outcomes(set_priority)(arguments, fields)
         return outcomes
 
-    def set_consensus(self, arguments: Arguments, _: Selection | None) -> bool:
+    def set_consensus(self, arguments: Arguments, _: AskedFields | None) -> bool:
         """Put an asset under consensus, or take it out."""
         where: Row = {"project": {"id": arguments["projectId"]}, "id": arguments.get("assetId")}
         if arguments.get("externalId") is not None:
@@ -221,7 +221,7 @@ class Edits:
         self._set(self._only(where)["id"], {"isUsedForConsensus": arguments["isConsensus"]})
         return bool(arguments["isConsensus"])
 
-    def skip(self, arguments: Arguments, _: Selection | None) -> Row:
+    def skip(self, arguments: Arguments, _: AskedFields | None) -> Row:
         """Take an asset out of the queue for a reason."""
         asset = self._only(arguments["where"])
         if asset["isUsedForConsensus"]:
@@ -229,7 +229,7 @@ class Edits:
         self._set(asset["id"], {"skipped": True})
         return asset
 
-    def unskip(self, arguments: Arguments, _: Selection | None) -> bool:
+    def unskip(self, arguments: Arguments, _: AskedFields | None) -> bool:
         """Put a skipped asset back."""
         asset = self._only({"project": {"id": arguments["projectId"]}, "id": arguments["assetId"]})
         self._set(asset["id"], {"skipped": False})

@@ -18,9 +18,9 @@ from graphql import (
     validate,
 )
 
+from pandas_kili.sandbox.asked_fields import AskedField, AskedFields
 from pandas_kili.sandbox.coercion import argument_values, variable_values
 from pandas_kili.sandbox.refusals import Refusal
-from pandas_kili.sandbox.selection import Picked, Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ __all__ = ["Executor", "Prepared", "error_entry"]
 _LOG = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    Resolver = Callable[[dict[str, Any], Selection | None], Any]
+    Resolver = Callable[[dict[str, Any], AskedFields | None], Any]
 
 
 @dataclass(frozen=True)
@@ -135,25 +135,25 @@ class Executor:
             raise TypeError(f"The schema has no {operation.operation.value}")
         fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
         data: dict[str, Any] = {}
-        for picked in Selection(root, [operation.selection_set], fragments, values).picked:
+        for asked in AskedFields(root, [operation.selection_set], fragments, values).asked:
             try:
-                data[picked.key] = self._resolved(root, picked, values)
+                data[asked.key] = self._resolved(root, asked, values)
             except Refusal as refusal:
-                return {"data": None, "errors": [_at(picked, str(refusal), refusal.code, refusal.reason)]}
+                return {"data": None, "errors": [_at(asked, str(refusal), refusal.code, refusal.reason)]}
             except Exception as error:  # noqa: BLE001 -- whatever it is, the caller gets an answer of the API's form
-                _LOG.exception("The sandbox failed at %s", picked.name)
+                _LOG.exception("The sandbox failed at %s", asked.name)
                 return {
                     "data": None,
-                    "errors": [_at(picked, f"{type(error).__name__}: {error}", "INTERNAL_SERVER_ERROR")],
+                    "errors": [_at(asked, f"{type(error).__name__}: {error}", "INTERNAL_SERVER_ERROR")],
                 }
         return {"data": data}
 
-    def _resolved(self, root: GraphQLObjectType, picked: Picked, values: dict[str, Any]) -> Any:
-        if picked.name == "__typename":
+    def _resolved(self, root: GraphQLObjectType, asked: AskedField, values: dict[str, Any]) -> Any:
+        if asked.name == "__typename":
             return root.name
-        arguments = argument_values(root.fields[picked.name], picked.node, values)
-        source = self._resolvers[picked.name](arguments, picked.selection)
-        return source if picked.selection is None else picked.selection.cut(source)
+        arguments = argument_values(root.fields[asked.name], asked.node, values)
+        source = self._resolvers[asked.name](arguments, asked.fields)
+        return source if asked.fields is None else asked.fields.cut(source)
 
 
 def _of_graphql(error: GraphQLError, code: str) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def _of_graphql(error: GraphQLError, code: str) -> dict[str, Any]:
     )
 
 
-def _at(picked: Picked, message: str, code: str, reason: str | None = None) -> dict[str, Any]:
-    start = picked.node.loc.start_token if picked.node.loc else None
+def _at(asked: AskedField, message: str, code: str, reason: str | None = None) -> dict[str, Any]:
+    start = asked.node.loc.start_token if asked.node.loc else None
     locations = [{"line": start.line, "column": start.column}] if start else []
-    return error_entry(message, code, reason=reason, locations=locations, path=[picked.key])
+    return error_entry(message, code, reason=reason, locations=locations, path=[asked.key])

@@ -130,14 +130,14 @@ class FaultPlan:
     def __init__(self, faults: Iterable[Fault] = (), seed: int = 0) -> None:
         self.chance = random.Random(seed)
         self._lock = threading.Lock()
-        self._entries: list[_Entry] = []
+        self._entries: list[_CountedFault] = []
         for fault in faults:
             self.add(fault)
 
     def add(self, fault: Fault) -> None:
         """Look out for `fault` too; its requests are counted from now on."""
         with self._lock:
-            self._entries.append(_Entry(fault))
+            self._entries.append(_CountedFault(fault))
 
     def clear(self) -> None:
         """Fail no more."""
@@ -161,7 +161,7 @@ class FaultPlan:
         return met
 
 
-class _Entry:
+class _CountedFault:
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
         self.met = 0

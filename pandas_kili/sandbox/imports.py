@@ -15,8 +15,8 @@ from pandas_kili.sandbox.workspace import BATCH_LIMIT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pandas_kili.sandbox.asked_fields import AskedFields
     from pandas_kili.sandbox.execution import Resolver
-    from pandas_kili.sandbox.selection import Selection
     from pandas_kili.sandbox.store import Row
     from pandas_kili.sandbox.workspace import Workspace
 
@@ -61,11 +61,11 @@ class Imports:
         self._store = workspace.store
         self._next_due = 0.0  # looked up at the first request: imports may be left from before a restart
 
-    def append_to_dataset(self, arguments: Arguments, _: Selection | None) -> Row:
+    def append_to_dataset(self, arguments: Arguments, _: AskedFields | None) -> Row:
         """Append, and answer with the project."""
         return self._workspace.project(self._append_given(arguments)[0]["projectId"])
 
-    def append_assets(self, arguments: Arguments, _: Selection | None) -> list[Row]:
+    def append_assets(self, arguments: Arguments, _: AskedFields | None) -> list[Row]:
         """Append, and answer with the assets."""
         return self._append_given(arguments)
 
@@ -114,7 +114,7 @@ class Imports:
         if taken or len(set(names)) < len(names):
             raise Refusal(f"External ids already exist: {taken or 'twice in one call'}")
 
-    def append_later(self, arguments: Arguments, _: Selection | None) -> Row:
+    def append_later(self, arguments: Arguments, _: AskedFields | None) -> Row:
         """Answer with a notification that will tell how the import ended."""
         project = self._workspace.project(arguments["where"].get("id"))
         rows = _rows_given(arguments["data"])

@@ -16,12 +16,12 @@ from pandas_kili.sandbox.workspace import BATCH_LIMIT
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pandas_kili.sandbox.asked_fields import AskedFields
     from pandas_kili.sandbox.execution import Resolver
-    from pandas_kili.sandbox.selection import Selection
     from pandas_kili.sandbox.store import Row
     from pandas_kili.sandbox.workspace import Workspace
 
-__all__ = ["Labelling", "answer_text", "labelling_resolvers"]
+__all__ = ["Labeling", "answer_text", "labeling_resolvers"]
 
 Arguments = dict[str, Any]
 
@@ -40,18 +40,18 @@ _DEFAULTS: Row = {
 _GIVEN_BY_NAME = ("jsonResponse", "modelName", "secondsToLabel", "clientVersion", "referencedLabelId")
 
 
-def labelling_resolvers(labelling: Labelling) -> dict[str, Resolver]:
+def labeling_resolvers(labeling: Labeling) -> dict[str, Resolver]:
     """Return a resolver for each mutation of labels."""
     return {
-        "appendManyLabels": labelling.append_many,
-        "appendToLabels": labelling.append_one,
-        "updatePropertiesInLabel": labelling.update,
-        "createHoneypot": labelling.create_honeypot,
-        "deleteLabels": labelling.delete,
+        "appendManyLabels": labeling.append_many,
+        "appendToLabels": labeling.append_one,
+        "updatePropertiesInLabel": labeling.update,
+        "createHoneypot": labeling.create_honeypot,
+        "deleteLabels": labeling.delete,
     }
 
 
-class Labelling:
+class Labeling:
     """Changes labels, and moves their assets accordingly.
 
     Parameters
@@ -88,7 +88,7 @@ class Labelling:
             raise Refusal(f"[unexpectedRetrieving] No assets with ids {sorted(unknown)[:10]}")
         return projects
 
-    def append_many(self, arguments: Arguments, _: Selection | None) -> list[Row]:
+    def append_many(self, arguments: Arguments, _: AskedFields | None) -> list[Row]:
         """Append up to a hundred labels of one type."""
         data = arguments["data"]
         given = data["labelsData"]
@@ -116,13 +116,13 @@ class Labelling:
             (label_type, one_of(asset_ids)),
         )
 
-    def append_one(self, arguments: Arguments, _: Selection | None) -> Row:
+    def append_one(self, arguments: Arguments, _: AskedFields | None) -> Row:
         """Append one label."""
         data, asset_id = arguments["data"], self._asset_id(arguments["where"])
         label = {**self._label(data, asset_id, data["labelType"]), "skipped": bool(data.get("skipped"))}
         return self.add([label])[0]
 
-    def create_honeypot(self, arguments: Arguments, _: Selection | None) -> Row:
+    def create_honeypot(self, arguments: Arguments, _: AskedFields | None) -> Row:
         """Make an asset a honeypot, with the right answer as its review."""
         asset_id = self._asset_id(arguments["where"])
         with self._store.transaction() as store:
@@ -137,7 +137,7 @@ class Labelling:
             raise Refusal(f"[unexpectedRetrieving] {len(found)} assets match")
         return str(found[0]["id"])
 
-    def update(self, arguments: Arguments, _: Selection | None) -> Row:
+    def update(self, arguments: Arguments, _: AskedFields | None) -> Row:
         """Change properties of one label."""
         condition = label_condition(arguments["where"])
         sql = f"SELECT * FROM labels WHERE {condition.sql} LIMIT 2"  # noqa: S608 -- conditions hold places
@@ -152,7 +152,7 @@ class Labelling:
         )
         return label
 
-    def delete(self, arguments: Arguments, _: Selection | None) -> list[str]:
+    def delete(self, arguments: Arguments, _: AskedFields | None) -> list[str]:
         """Delete labels, and answer with the ids of those that were there."""
         parameter = (one_of(arguments["ids"]),)
         with self._store.transaction() as store:

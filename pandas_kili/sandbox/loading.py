@@ -14,7 +14,7 @@ from pandas_kili.sandbox.workspace import ADMIN_EMAIL, ORGANIZATION
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pandas_kili.sandbox.selection import Selection
+    from pandas_kili.sandbox.asked_fields import AskedFields
     from pandas_kili.sandbox.store import Row
     from pandas_kili.sandbox.workspace import Workspace
 
@@ -25,7 +25,7 @@ _FAR_FUTURE = "2099-01-01T00:00:00.000Z"
 _LINKS = ("content", "jsonContent", "ocrMetadata")
 _ASSET_FLAGS = ("skipped", "isHoneypot", "isUsedForConsensus")
 _LABEL_FLAGS = ("isSentBackToQueue", "isHoneypot", "skipped")
-_SEED_TWINS = ("status", "duration", "latestLabel", "projectId", "metadata", "thumbnail")
+_LEGACY_TWINS = ("status", "duration", "latestLabel", "projectId", "metadata", "thumbnail")
 _LATEST_FLAGS = {
     "isLatestLabelForUser": None,
     "isLatestDefaultLabelForUser": "DEFAULT",
@@ -42,7 +42,7 @@ def _grouped(rows: Iterable[Row], key: str) -> dict[str, list[Row]]:
 
 
 class Loader:
-    """Turns rows into objects, as far as a selection asks for them.
+    """Turns rows into objects, as far as a document asks for them.
 
     Parameters
     ----------
@@ -58,12 +58,12 @@ class Loader:
         sql = f"SELECT * FROM {table} WHERE {column} IN (SELECT value FROM json_each(?)) ORDER BY {order}"  # noqa: S608
         return self._store.rows(sql, (one_of(set(keys)),))
 
-    def assets(self, rows: list[Row], selection: Selection) -> list[Row]:
+    def assets(self, rows: list[Row], fields: AskedFields) -> list[Row]:
         """Complete rows of `assets`."""
-        names = selection.names
+        names = fields.names
         for row in rows:
             self._complete_asset(row, names)
-        relations: dict[str, Callable[[list[Row], Selection], None]] = {
+        relations: dict[str, Callable[[list[Row], AskedFields], None]] = {
             "issues": self._attach_issues,
             "toBeLabeledBy": self._attach_assignees,
             "project": self._attach_projects,
@@ -71,11 +71,11 @@ class Loader:
         }
         for name, attach in relations.items():
             if name in names:
-                attach(rows, selection.of(name))
+                attach(rows, fields.of(name))
         if names & {"labels", "latestLabel", "latestLabels", "latestLabelCompute"}:
-            self._attach_labels(rows, selection)
+            self._attach_labels(rows, fields)
         self._attach_counts(rows, names)
-        for name in _SEED_TWINS:
+        for name in _LEGACY_TWINS:
             if f"{name}Compute" in names:
                 for row in rows:
                     row[f"{name}Compute"] = row.get(name)
@@ -96,38 +96,38 @@ class Loader:
         for name in ("resolution", "pageResolutions"):
             row[name] = row[name] and json.loads(row[name])
 
-    def _attach_issues(self, rows: list[Row], selection: Selection) -> None:
+    def _attach_issues(self, rows: list[Row], fields: AskedFields) -> None:
         issues = self._of("issues", "assetId", (row["id"] for row in rows))
-        self._attach_authors(issues, selection)
+        self._attach_authors(issues, fields)
         for issue in issues:
             issue.update(comments=[], issueNumber=issue["rank"], hasBeenSeen=False)
         grouped = _grouped(issues, "assetId")
         for row in rows:
             row["issues"] = grouped.get(row["id"], [])
 
-    def _attach_assignees(self, rows: list[Row], selection: Selection) -> None:
+    def _attach_assignees(self, rows: list[Row], fields: AskedFields) -> None:
         sql = "SELECT * FROM assignees WHERE assetId IN (SELECT value FROM json_each(?)) ORDER BY assetId, userId"
         assigned = self._store.rows(sql, (one_of(row["id"] for row in rows),))
         users = self.users_by_id(row["userId"] for row in assigned)
-        projects = self._projects_by_id(rows, selection)
+        projects = self._projects_by_id(rows, fields)
         grouped = _grouped(assigned, "assetId")
         for row in rows:
             row["toBeLabeledBy"] = [
                 project_user(projects[row["projectId"]], users[one["userId"]]) for one in grouped.get(row["id"], [])
             ]
 
-    def _attach_projects(self, rows: list[Row], selection: Selection) -> None:
-        projects = self._projects_by_id(rows, selection)
+    def _attach_projects(self, rows: list[Row], fields: AskedFields) -> None:
+        projects = self._projects_by_id(rows, fields)
         for row in rows:
             row["project"] = projects[row["projectId"]]
 
-    def _projects_by_id(self, rows: list[Row], selection: Selection) -> dict[str, Row]:
+    def _projects_by_id(self, rows: list[Row], fields: AskedFields) -> dict[str, Row]:
         found = self._of("projects", "id", (row["projectId"] for row in rows))
-        if "project" in selection.names:
-            selection = selection.of("project")
-        return {project["id"]: project for project in self.projects(found, selection)}
+        if "project" in fields.names:
+            fields = fields.of("project")
+        return {project["id"]: project for project in self.projects(found, fields)}
 
-    def _attach_steps(self, rows: list[Row], _: Selection) -> None:
+    def _attach_steps(self, rows: list[Row], _: AskedFields) -> None:
         projects = self._of("projects", "id", (row["projectId"] for row in rows))
         names = {step["id"]: step["name"] for project in projects for step in steps_of(project)}
         for row in rows:
@@ -144,11 +144,11 @@ class Loader:
             for row in rows:
                 row["isToBeLabeledBy"] = row["id"] in assigned
 
-    def _attach_labels(self, rows: list[Row], selection: Selection) -> None:
+    def _attach_labels(self, rows: list[Row], fields: AskedFields) -> None:
         found = self._of("labels", "assetId", (row["id"] for row in rows), "createdAt, rank")
-        for picked in selection.picked:
-            if picked.name in {"labels", "latestLabel", "latestLabels", "latestLabelCompute"} and picked.selection:
-                self.labels(found, picked.selection)
+        for field in fields.asked:
+            if field.name in {"labels", "latestLabel", "latestLabels", "latestLabelCompute"} and field.fields:
+                self.labels(found, field.fields)
         grouped = _grouped(found, "assetId")
         for row in rows:
             labels = grouped.get(row["id"], [])
@@ -156,17 +156,17 @@ class Loader:
             row["latestLabel"] = labels[-1] if labels else None
             row["latestLabels"] = list({label["authorId"]: label for label in labels}.values())
 
-    def labels(self, rows: list[Row], selection: Selection) -> list[Row]:
+    def labels(self, rows: list[Row], fields: AskedFields) -> list[Row]:
         """Complete rows of `labels`."""
-        names = selection.names
+        names = fields.names
         for row in rows:
             self._complete_label(row, names)
-        self._attach_authors(rows, selection)
+        self._attach_authors(rows, fields)
         if names & set(_LATEST_FLAGS):
             self._attach_latest(rows)
         if "labelOf" in names:
             found = self._of("assets", "id", (row["assetId"] for row in rows))
-            assets = {asset["id"]: asset for asset in self.assets(found, selection.of("labelOf"))}
+            assets = {asset["id"]: asset for asset in self.assets(found, fields.of("labelOf"))}
             for row in rows:
                 row["labelOf"] = assets[row["assetId"]]
         return rows
@@ -195,8 +195,8 @@ class Loader:
             for row in rows:
                 row[flag] = latest.get((row["assetId"], row["authorId"])) == row["id"]
 
-    def _attach_authors(self, rows: list[Row], selection: Selection) -> None:
-        if "author" not in selection.names:
+    def _attach_authors(self, rows: list[Row], fields: AskedFields) -> None:
+        if "author" not in fields.names:
             return
         users = self.users_by_id(row["authorId"] for row in rows)
         for row in rows:
@@ -206,16 +206,16 @@ class Loader:
         """Return users by id."""
         return {row["id"]: user(row) for row in self._of("users", "id", ids)}
 
-    def projects(self, rows: list[Row], selection: Selection) -> list[Row]:
+    def projects(self, rows: list[Row], fields: AskedFields) -> list[Row]:
         """Complete rows of `projects`."""
         for row in rows:
             steps = [dict(step, order=place) for place, step in enumerate(steps_of(row))]
             row.update(_PROJECT_DEFAULTS, steps=steps, dataConnections=json.loads(row["dataConnections"]))
-        if selection.names & {"roles", "author"}:
+        if fields.names & {"roles", "author"}:
             self._attach_roles(rows)
-        names = selection.names
-        if "roles" in names and "project" in selection.of("roles").names:
-            names = names | selection.of("roles").of("project").names
+        names = fields.names
+        if "roles" in names and "project" in fields.of("roles").names:
+            names = names | fields.of("roles").of("project").names
         for row in rows:
             self._count(row, names)
         return rows

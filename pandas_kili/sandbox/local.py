@@ -7,18 +7,19 @@ import secrets
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
+from pandas_kili.messages import warn
 from pandas_kili.sandbox.edits import Edits, edit_resolvers
 from pandas_kili.sandbox.execution import Executor
 from pandas_kili.sandbox.faults import Fault, FaultPlan
 from pandas_kili.sandbox.files import Bucket
 from pandas_kili.sandbox.filling import asset_rows, label_rows
 from pandas_kili.sandbox.imports import Imports, import_resolvers
-from pandas_kili.sandbox.labeling import Labelling, labelling_resolvers
+from pandas_kili.sandbox.labeling import Labeling, labeling_resolvers
 from pandas_kili.sandbox.queries import query_resolvers
 from pandas_kili.sandbox.routes import GRAPHQL_ROUTE, Routes
-from pandas_kili.sandbox.schema import schema_of
+from pandas_kili.sandbox.schema import Generation, schema_of
 from pandas_kili.sandbox.server import Server
 from pandas_kili.sandbox.stamps import new_id, now
 from pandas_kili.sandbox.store import Store
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 
     from pandas_kili.connection import Client
     from pandas_kili.sandbox.routes import Request
-    from pandas_kili.sandbox.schema import Generation
     from pandas_kili.sandbox.store import Row
 
 __all__ = ["Sandbox"]
+
+_FORMER_GENERATIONS: dict[str, Generation] = {"seed": "legacy", "today": "current"}
 
 
 class Sandbox:
@@ -51,9 +53,9 @@ class Sandbox:
         Where to listen; 0 takes a free port.
     faults : iterable of Fault
         Failures to befall the requests.
-    generation : {"both", "seed", "today"}
-        Which generation of the API to speak: the one with ``appendManyToDataset``, the one with
-        ``appendManyAssets``, or both side by side.
+    generation : {"both", "legacy", "current"}
+        The generation of the API: ``"legacy"`` has ``appendManyToDataset``, ``"current"`` has ``appendManyAssets``,
+        and ``"both"`` has the two side by side.
     max_calls_per_minute : int, optional
         How many operations a minute are answered, the rest refused with HTTP 429; None for no limit.
     signed_url_ttl : float
@@ -65,7 +67,7 @@ class Sandbox:
     import_delay : float
         Seconds that an asynchronous import takes.
     upload_local_data : bool
-        Whether the licence allows files of one's own.
+        Whether the license allows files of one's own.
     seed : int
         What the chances of faults are drawn from.
 
@@ -94,7 +96,7 @@ class Sandbox:
         self._path = None if path is None else Path(path).expanduser()
         self._given_key = api_key
         self._port = port
-        self._generation: Generation = generation
+        self._generation = _known_generation(generation)
         self._max_calls_per_minute = max_calls_per_minute
         self._signed_url_ttl = signed_url_ttl
         self._rules: dict[str, Any] = {
@@ -118,7 +120,7 @@ class Sandbox:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._store = Store(self._folder / "sandbox.sqlite")
         self._workspace = self._opened()
-        self._imports, self._labelling = Imports(self._workspace), Labelling(self._workspace)
+        self._imports, self._labeling = Imports(self._workspace), Labeling(self._workspace)
         executor = Executor(schema_of(self._generation), self._resolvers())
         routes = Routes(self._workspace, executor, self._imports.settle, self._max_calls_per_minute)
         self._server = Server(self._port, routes, self._store, self._plan)
@@ -139,7 +141,7 @@ class Sandbox:
             **query_resolvers(self._workspace),
             **import_resolvers(self._imports),
             **edit_resolvers(Edits(self._workspace, self._imports)),
-            **labelling_resolvers(self._labelling),
+            **labeling_resolvers(self._labeling),
         }
 
     def stop(self) -> None:
@@ -262,7 +264,7 @@ class Sandbox:
         """
         self._running()
         with self._store.transaction():
-            return [label["id"] for label in self._labelling.add(label_rows(self._workspace, frame, project_id))]
+            return [label["id"] for label in self._labeling.add(label_rows(self._workspace, frame, project_id))]
 
     def add_issue(self, asset_id: str, type: str = "ISSUE", status: str = "OPEN") -> str:  # noqa: A002 -- Kili's name
         """Raise an issue or a question on an asset, and return its id."""
@@ -341,3 +343,12 @@ class Sandbox:
         """Call no hooks any more."""
         self._running().before.clear()
         self._running().after.clear()
+
+
+def _known_generation(name: str) -> Generation:
+    if name in _FORMER_GENERATIONS:
+        warn(f"generation={name!r} is now called {_FORMER_GENERATIONS[name]!r}", FutureWarning)
+        return _FORMER_GENERATIONS[name]
+    if name not in get_args(Generation):
+        raise ValueError(f"Unknown generation {name!r}: one of {', '.join(get_args(Generation))}")
+    return name  # type: ignore[return-value]

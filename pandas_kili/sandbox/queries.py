@@ -16,8 +16,8 @@ from pandas_kili.sandbox.where import Condition, asset_condition, label_conditio
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pandas_kili.sandbox.asked_fields import AskedFields
     from pandas_kili.sandbox.execution import Resolver
-    from pandas_kili.sandbox.selection import Selection
     from pandas_kili.sandbox.store import Row
     from pandas_kili.sandbox.workspace import Workspace
 
@@ -79,7 +79,7 @@ class _Queries:
         )
         return self._store.rows(sql, (*condition.parameters, first, skip))
 
-    def me(self, _: Arguments, __: Selection | None) -> Row:
+    def me(self, _: Arguments, __: AskedFields | None) -> Row:
         return self._me()
 
     def _me(self) -> Row:
@@ -90,40 +90,40 @@ class _Queries:
         matches = all(key is None or self._workspace.is_key(key) for key in asked)
         return [api_key(self._workspace.api_key, self._me())] if matches else []
 
-    def api_keys(self, arguments: Arguments, _: Selection | None) -> list[Row]:
+    def api_keys(self, arguments: Arguments, _: AskedFields | None) -> list[Row]:
         return _slice(self.own_keys(arguments["where"]), arguments)
 
-    def users(self, arguments: Arguments, _: Selection | None) -> list[Row]:
+    def users(self, arguments: Arguments, _: AskedFields | None) -> list[Row]:
         return [user(row) for row in self.page("users", _user_condition(arguments["where"]), arguments)]
 
-    def projects(self, arguments: Arguments, selection: Selection | None) -> list[Row]:
+    def projects(self, arguments: Arguments, fields: AskedFields | None) -> list[Row]:
         rows = self.page("projects", _project_condition(arguments["where"]), arguments)
-        return self._loader.projects(rows, selection) if selection else rows
+        return self._loader.projects(rows, fields) if fields else rows
 
-    def data_connections(self, arguments: Arguments, selection: Selection | None) -> list[Row]:
+    def data_connections(self, arguments: Arguments, fields: AskedFields | None) -> list[Row]:
         where = {"id": arguments["where"].get("projectId")}
-        connections = self.projects({"where": where, "first": 1, "skip": 0}, selection)
+        connections = self.projects({"where": where, "first": 1, "skip": 0}, fields)
         return _slice([one for row in connections for one in row["dataConnections"]], arguments)
 
-    def assets(self, arguments: Arguments, selection: Selection | None) -> list[Row]:
+    def assets(self, arguments: Arguments, fields: AskedFields | None) -> list[Row]:
         rows = self.page("assets", asset_condition(arguments["where"]), arguments)
-        return self._loader.assets(rows, selection) if selection else rows
+        return self._loader.assets(rows, fields) if fields else rows
 
-    def asset(self, arguments: Arguments, selection: Selection | None) -> Row | None:
-        found = self.assets({"where": {"id": arguments["id"]}, "first": 1, "skip": 0}, selection)
+    def asset(self, arguments: Arguments, fields: AskedFields | None) -> Row | None:
+        found = self.assets({"where": {"id": arguments["id"]}, "first": 1, "skip": 0}, fields)
         return found[0] if found else None
 
-    def labels(self, arguments: Arguments, selection: Selection | None) -> list[Row]:
+    def labels(self, arguments: Arguments, fields: AskedFields | None) -> list[Row]:
         rows = self.page("labels", label_condition(arguments["where"]), arguments)
-        return self._loader.labels(rows, selection) if selection else rows
+        return self._loader.labels(rows, fields) if fields else rows
 
-    def count_annotations(self, arguments: Arguments, _: Selection | None) -> int:
+    def count_annotations(self, arguments: Arguments, _: AskedFields | None) -> int:
         condition = label_condition({"asset": arguments["where"]})
         sql = f"SELECT jsonResponse FROM labels WHERE {condition.sql}"
         answers = self._store.rows(sql, condition.parameters)
         return sum(sum(category_counts(row["jsonResponse"]).values()) for row in answers)
 
-    def existing_external_ids(self, arguments: Arguments, _: Selection | None) -> list[str]:
+    def existing_external_ids(self, arguments: Arguments, _: AskedFields | None) -> list[str]:
         asked = arguments["externalIDs"]
         where = {"project": {"id": arguments["projectID"]}, "externalIdStrictlyIn": asked}
         condition = asset_condition(where)
@@ -131,17 +131,17 @@ class _Queries:
         known = {row["externalId"] for row in self._store.rows(sql, condition.parameters)}
         return [external_id for external_id in dict.fromkeys(asked) if external_id in known]
 
-    def metadata_values(self, arguments: Arguments, _: Selection | None) -> list[str]:
+    def metadata_values(self, arguments: Arguments, _: AskedFields | None) -> list[str]:
         sql = (
             "SELECT DISTINCT CAST(entry.value AS TEXT) AS value FROM assets, json_each(assets.jsonMetadata) AS entry"
             " WHERE assets.projectId = ? AND entry.key = ? ORDER BY value"
         )
         return [row["value"] for row in self._store.rows(sql, (arguments["projectID"], arguments["metadataKey"]))]
 
-    def signed_urls(self, arguments: Arguments, _: Selection | None) -> list[str]:
+    def signed_urls(self, arguments: Arguments, _: AskedFields | None) -> list[str]:
         return [self._workspace.bucket.signed_url(path) for path in arguments.get("filePaths") or []]
 
-    def notifications(self, arguments: Arguments, _: Selection | None) -> list[Row]:
+    def notifications(self, arguments: Arguments, _: AskedFields | None) -> list[Row]:
         rows = self.page("notifications", _notification_condition(arguments["where"]), arguments)
         return [{**row, "hasBeenSeen": False, "url": None, "userID": row["userId"]} for row in rows]
 

@@ -10,19 +10,15 @@ from graphql import REMOVE, GraphQLSchema, Visitor, build_ast_schema, parse, vis
 if TYPE_CHECKING:
     from graphql import DocumentNode
 
-__all__ = ["Generation", "schema_of", "schema_text"]
+__all__ = ["Generation", "schema_of"]
 
-Generation = Literal["both", "seed", "today"]
-
-
-def schema_text() -> str:
-    """Return the text of the schema that holds both generations."""
-    return resources.files("pandas_kili.sandbox").joinpath("schema.graphql").read_text(encoding="utf-8")
+Generation = Literal["both", "legacy", "current"]
 
 
 def schema_of(generation: Generation) -> GraphQLSchema:
     """Return the schema without what `generation` does not know, and without the marks."""
-    document: DocumentNode = visit(parse(schema_text(), no_location=True), _Pruning(generation))
+    text = resources.files("pandas_kili.sandbox").joinpath("schema.graphql").read_text(encoding="utf-8")
+    document: DocumentNode = visit(parse(text, no_location=True), _Pruning(generation))
     schema = build_ast_schema(document)
     # Of the directives that newer versions of graphql-core add, older clients know neither names nor locations.
     schema.directives = tuple(one for one in schema.directives if one.name in {"include", "skip"})

@@ -48,9 +48,9 @@ class Workspace:
     _next_import: float = field(default_factory=time.time)
 
     def organization(self) -> dict[str, Any]:
-        """Return the organization of all users, with its licence."""
-        licence = {**ORGANIZATION["license"], "uploadLocalData": self.upload_local_data}
-        return {**ORGANIZATION, "license": licence}
+        """Return the organization of all users, with its license."""
+        rights = {**ORGANIZATION["license"], "uploadLocalData": self.upload_local_data}
+        return {**ORGANIZATION, "license": rights}
 
     def admin_id(self) -> str:
         """Return the id of the user whose key is served."""

@@ -196,7 +196,7 @@ class _Rows:
             self._cells("content"),
             self._cells("jsonContent"),
             self.metadata,
-            generation="seed" if seed else "today",
+            generation="legacy" if seed else "current",
         )
         for problem in problems:
             label = self.labels.get(problem.column, problem.column)

@@ -28,7 +28,7 @@ DOT = bytes.fromhex(
 )
 
 
-@pytest.fixture(params=["both", "today"])
+@pytest.fixture(params=["both", "current"])
 def sandbox(request):
     with Sandbox(generation=request.param, max_calls_per_minute=None) as sandbox:
         yield sandbox

@@ -40,7 +40,7 @@ SDK_NAMES = {
 
 @pytest.fixture
 def sandbox():
-    with Sandbox(generation="today", max_calls_per_minute=None) as sandbox:
+    with Sandbox(generation="current", max_calls_per_minute=None) as sandbox:
         yield sandbox
 
 

@@ -160,7 +160,7 @@ def test_a_list_longer_than_the_server_takes_is_read_in_parts(sandbox, client):
 
 
 def test_servers_that_do_not_filter_by_creation_are_read_by_ids():
-    with Sandbox(max_calls_per_minute=None, generation="seed") as sandbox:
+    with Sandbox(max_calls_per_minute=None, generation="legacy") as sandbox:
         project = fill(sandbox)
         ddf = read(project, sandbox.client, fields=["externalId"])
         assert ddf.npartitions == 3

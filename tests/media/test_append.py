@@ -92,7 +92,7 @@ def test_every_kind_of_text_in_one_frame(sandbox, tmp_path):
     assert json.loads(Path(out["jsonContent"][2]).read_text()) == rich
 
 
-@pytest.mark.parametrize("generation", ["seed", "today"])
+@pytest.mark.parametrize("generation", ["legacy", "current"])
 def test_videos_of_all_kinds_go_in_and_come_out(generation, tmp_path):
     clip = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(range(256))
     (tmp_path / "a.mp4").write_bytes(clip)
@@ -114,7 +114,7 @@ def test_videos_of_all_kinds_go_in_and_come_out(generation, tmp_path):
         assert frames == [picture()] * 2
         metadata = json.loads(out["jsonMetadata"]["frames"])
         assert metadata["k"] == 1
-        assert ("framesPlayedPerSecond" in metadata["processingParameters"]) is (generation == "seed")
+        assert ("framesPlayedPerSecond" in metadata["processingParameters"]) is (generation == "legacy")
 
 
 def test_nothing_is_sent_where_one_file_does_not_fit(sandbox, tmp_path):

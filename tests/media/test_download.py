@@ -502,7 +502,7 @@ def test_media_in_a_connected_storage_are_refused_for_their_rows_only(sandbox, f
 
 
 def test_a_server_that_does_not_tell_which_rows_are_connected_refuses_all(folder):
-    with Sandbox(generation="seed") as sandbox:
+    with Sandbox(generation="legacy") as sandbox:
         project_id = sandbox.create_project("Connected", "TEXT", data_connections=["storage"])
         sandbox.add_assets(project_id, [{"externalId": "a", "content": "https://example.com/a.txt"}])
         with pytest.raises(KiliDownloadError, match="connected"):

@@ -240,7 +240,7 @@ def test_json_beside_an_image_is_sent_along(folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "today", "seed"),
+    ("name", "data", "current", "legacy"),
     [
         ("a.tif", picture("TIFF"), "TILED_IMAGE", "GEO_SATELLITE"),
         ("a.jp2", picture("JPEG2000", (64, 64)), "TILED_IMAGE", None),
@@ -249,11 +249,11 @@ def test_json_beside_an_image_is_sent_along(folder):
         ("usual.png", large_png(9_999, 9_999), None, None),
     ],
 )
-def test_large_images_are_cut_into_tiles(folder, name, data, today, seed):
+def test_large_images_are_cut_into_tiles(folder, name, data, current, legacy):
     (folder / name).write_bytes(data)
-    assert plan("IMAGE", name).upload_type == today
-    assert plan("IMAGE", name, generation="seed").upload_type == seed
-    if today:
+    assert plan("IMAGE", name).upload_type == current
+    assert plan("IMAGE", name, generation="legacy").upload_type == legacy
+    if current:
         assert "tiles" in refused("IMAGE", name, {"a": 1}).message
 
 
@@ -274,7 +274,7 @@ def test_layers_are_stored_side_by_side(folder):
     assert plan("IMAGE", ("low.tif",)).layers == (Layer("content/0"),)
     assert plan("IMAGE", ["low.tif"]).upload_type == "TILED_IMAGE"
     assert "layer 1 no such file" in refused("IMAGE", ["low.tif", "none.tif"]).message
-    assert "layers" in refused("IMAGE", ["low.tif"], generation="seed").message
+    assert "layers" in refused("IMAGE", ["low.tif"], generation="legacy").message
     assert refused("PDF", ["a.pdf"]).message.startswith("is a list")
 
 
@@ -284,19 +284,19 @@ def test_maps_are_imported_later(folder):
 
 
 @pytest.mark.parametrize(
-    ("given", "today", "seed"),
+    ("given", "current", "legacy"),
     [(None, "NATIVE_VIDEO", None), (True, "NATIVE_VIDEO", None), (False, "FRAME_VIDEO", "VIDEO")],
 )
-def test_videos_are_kept_or_cut_as_their_parameters_say(folder, given, today, seed):
+def test_videos_are_kept_or_cut_as_their_parameters_say(folder, given, current, legacy):
     (folder / "a.mp4").write_bytes(MP4)
     parameters = {} if given is None else {"shouldUseNativeVideo": given}
     metadata = {"other": 1, "processingParameters": parameters}
     for content in ("a.mp4", "https://example.com/a.mp4"):
         medium = plan("VIDEO", content, None, metadata)
-        assert (medium.upload_type, medium.metadata) == (today, {"processingParameters": parameters})
-        medium = plan("VIDEO", content, None, metadata, generation="seed")
+        assert (medium.upload_type, medium.metadata) == (current, {"processingParameters": parameters})
+        medium = plan("VIDEO", content, None, metadata, generation="legacy")
         defaults = {"shouldKeepNativeFrameRate": True, "framesPlayedPerSecond": 30, "shouldUseNativeVideo": True}
-        assert (medium.upload_type, medium.metadata) == (seed, {"processingParameters": {**defaults, **parameters}})
+        assert (medium.upload_type, medium.metadata) == (legacy, {"processingParameters": {**defaults, **parameters}})
 
 
 def test_frames_come_from_files_and_urls(folder):
@@ -311,8 +311,8 @@ def test_frames_come_from_files_and_urls(folder):
     ordered = {str(n): f"{URL}?{n}" for n in reversed(range(12))}
     assert plan("VIDEO", None, ordered).frames == tuple(f"{URL}?{n}" for n in range(12))
     assert plan("VIDEO", URL.replace("png", "mp4"), [URL]).content == URL.replace("png", "mp4")
-    seed = plan("VIDEO", None, [URL], generation="seed").metadata["processingParameters"]
-    assert seed == {"shouldKeepNativeFrameRate": False, "framesPlayedPerSecond": 30, "shouldUseNativeVideo": False}
+    legacy = plan("VIDEO", None, [URL], generation="legacy").metadata["processingParameters"]
+    assert legacy == {"shouldKeepNativeFrameRate": False, "framesPlayedPerSecond": 30, "shouldUseNativeVideo": False}
     assert plan("VIDEO", None, "https://example.com/frames").json_content == "https://example.com/frames"
 
 

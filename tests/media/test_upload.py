@@ -348,7 +348,7 @@ def test_waiting_ends_when_told_to():
             wait_for_import(sandbox.client, made["id"], stop=stop)
 
 
-@pytest.mark.parametrize("generation", ["seed", "today", "both"])
+@pytest.mark.parametrize("generation", ["legacy", "current", "both"])
 def test_the_licence_decides_over_local_files(generation):
     with Sandbox(generation=generation) as sandbox:
         check_licence(sandbox.client)

@@ -146,7 +146,7 @@ def test_workers_never_exceed_what_the_client_allows(sandbox, project, monkeypat
 
 
 def test_a_server_without_urls_is_not_asked_for_them():
-    with Sandbox(generation="seed", max_calls_per_minute=None) as sandbox:
+    with Sandbox(generation="legacy", max_calls_per_minute=None) as sandbox:
         project = sandbox.create_project("Texts", "TEXT")
         sandbox.add_assets(project, [{"externalId": "one", "content": "x"}])
         sandbox.add_labels(pd.DataFrame({"externalId": ["one"], "jsonResponse": ANSWERS[:1]}), project_id=project)

@@ -499,7 +499,7 @@ def test_a_project_without_steps_says_so(reading):
 
 
 def test_an_old_server_is_read_alike():
-    with Sandbox(generation="seed", max_calls_per_minute=None) as sandbox:
+    with Sandbox(generation="legacy", max_calls_per_minute=None) as sandbox:
         project = fill(sandbox, 120)
         frame = read_kili(project, client=sandbox.client)
         assert frame["externalId"].tolist() == external_ids(range(120))

@@ -176,7 +176,7 @@ def test_every_selection_is_valid(first):
     assert not errors_of(LIST_ASSETS % select(paths).text)
 
 
-@pytest.mark.parametrize("generation", ["seed", "today"])
+@pytest.mark.parametrize("generation", ["legacy", "current"])
 def test_the_default_selection_is_valid_on_servers_of_both_generations(generation):
     schema = schema_of(generation)
     assert not errors_of(LIST_ASSETS % select(DEFAULT_FIELDS, also=["id", "createdAt"]).text, schema)
@@ -245,7 +245,7 @@ def test_the_filters_of_the_seed_are_taken_by_a_server_of_its_generation():
     ]
     known = {item.keyword: item for item in FILTERS}
     (where,) = asset_query("p1", {keyword: value_of(known[keyword]) for keyword in seed}).wheres()
-    assert coerced(where, schema_of("seed")) == where
+    assert coerced(where, schema_of("legacy")) == where
 
 
 def test_what_a_server_does_not_know_is_noticed_by_these_tests():

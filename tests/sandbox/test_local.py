@@ -246,7 +246,7 @@ def test_each_asset_sent_to_review_and_back_stands_under_one_outcome(sandbox, pr
 
 
 def test_the_seed_answers_with_the_project_or_null():
-    with Sandbox(generation="seed") as sandbox:
+    with Sandbox(generation="legacy") as sandbox:
         project = sandbox.create_project("Old", "IMAGE")
         data = {"externalIDArray": ["a", "b"], "idArray": ["id-a", "id-b"], "statusArray": ["TODO", "REVIEWED"]}
         document = (
@@ -263,11 +263,26 @@ def test_the_seed_answers_with_the_project_or_null():
         assert status(sandbox, project) == {"a": "LABELED"}
 
 
+@pytest.mark.parametrize(("former", "present"), [("seed", "legacy"), ("today", "current")])
+def test_former_names_of_a_generation_still_work_and_warn(former, present):
+    with pytest.warns(FutureWarning, match=present) as seen:
+        sandbox = Sandbox(generation=former)
+    assert seen[0].filename == __file__
+    with sandbox:
+        fields = ask(sandbox, '{ data: __type(name: "Mutation") { fields { name } } }')["fields"]
+    assert ("appendManyToDataset" in {field["name"] for field in fields}) == (present == "legacy")
+
+
+def test_an_unknown_generation_is_refused():
+    with pytest.raises(ValueError, match="legacy, current"):
+        Sandbox(generation="tomorrow")
+
+
 @pytest.mark.parametrize(
     ("generation", "known", "unknown"),
     [
-        ("seed", {"appendManyToDataset", "sendBackAssetsToQueue"}, {"appendManyAssets", "deleteAssets"}),
-        ("today", {"appendManyAssets", "deleteAssets"}, {"appendManyToDataset", "sendBackAssetsToQueue"}),
+        ("legacy", {"appendManyToDataset", "sendBackAssetsToQueue"}, {"appendManyAssets", "deleteAssets"}),
+        ("current", {"appendManyAssets", "deleteAssets"}, {"appendManyToDataset", "sendBackAssetsToQueue"}),
         ("both", {"appendManyAssets", "appendManyToDataset"}, {"nothing"}),
     ],
 )
@@ -276,8 +291,8 @@ def test_a_generation_knows_its_own_operations_only(generation, known, unknown):
     mutations = set(schema.mutation_type.fields)
     assert known <= mutations
     assert not unknown & mutations
-    assert ("viewer" in schema.query_type.fields) == (generation != "seed")
-    assert ("jsonResponseUrl" in schema.type_map["Label"].fields) == (generation != "seed")
+    assert ("viewer" in schema.query_type.fields) == (generation != "legacy")
+    assert ("jsonResponseUrl" in schema.type_map["Label"].fields) == (generation != "legacy")
     assert "Generation" not in schema.type_map
 
 
@@ -317,7 +332,7 @@ def test_a_refused_change_leaves_the_whole_batch_undone(sandbox, project, bad):
 
 
 def test_todays_servers_ignore_a_status_that_is_given():
-    with Sandbox(generation="today") as sandbox:
+    with Sandbox(generation="current") as sandbox:
         project = sandbox.create_project("New", "IMAGE")
         (asset,) = append(sandbox, project, ["a"])
         ask(sandbox, UPDATE, {"whereArray": [{"id": asset}], "dataArray": [{"status": "REVIEWED", "priority": 1}]})

@@ -10,7 +10,7 @@ import pandas_kili as pk
 from pandas_kili.sandbox import Fault, Sandbox
 
 
-@pytest.fixture(params=["today", "seed"])
+@pytest.fixture(params=["current", "legacy"])
 def box(request, monkeypatch):
     hurry(monkeypatch)
     with Sandbox(max_calls_per_minute=None, generation=request.param) as box:

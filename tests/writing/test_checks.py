@@ -14,7 +14,7 @@ from pandas_kili.sandbox import Sandbox
 
 @pytest.fixture(scope="module")
 def server():
-    with Sandbox(generation="today", max_calls_per_minute=None, unique_external_ids=False) as sandbox:
+    with Sandbox(generation="current", max_calls_per_minute=None, unique_external_ids=False) as sandbox:
         yield sandbox
 
 

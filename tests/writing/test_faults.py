@@ -19,7 +19,7 @@ from pandas_kili.sandbox import Fault, Sandbox
 from pandas_kili.writing import delivery
 
 ROWS = 250
-VERBS = tuple(MUTATIONS["today"])
+VERBS = tuple(MUTATIONS["current"])
 FAULTS = {
     "connection closed before": {"kind": "refuse"},
     "reset before": {"kind": "reset_before"},
@@ -40,10 +40,10 @@ FAULTS = {
 @pytest.fixture(scope="module")
 def servers():
     with (
-        Sandbox(generation="today", max_calls_per_minute=None) as today,
-        Sandbox(generation="seed", max_calls_per_minute=None) as seed,
+        Sandbox(generation="current", max_calls_per_minute=None) as today,
+        Sandbox(generation="legacy", max_calls_per_minute=None) as seed,
     ):
-        today.generation, seed.generation = "today", "seed"
+        today.generation, seed.generation = "current", "legacy"
         yield {"today": today, "seed": seed}
 
 
@@ -131,8 +131,8 @@ class Job:
         self.assert_complete()
 
 
-MATRIX = [("today", verb, fault) for verb in VERBS for fault in FAULTS] + [
-    ("seed", verb, fault)
+MATRIX = [("current", verb, fault) for verb in VERBS for fault in FAULTS] + [
+    ("legacy", verb, fault)
     for verb in ("append", "delete", "review", "queue")
     for fault in ("reset after", "502 after", "reset before", "passing error", "too many calls")
 ]
@@ -160,7 +160,7 @@ def test_a_failure_on_any_batch_is_overcome_and_each_row_is_written_once(servers
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("fault", ["reset after", "502 after", "answer cut"])
 def test_what_was_done_is_not_sent_again(servers, verb, fault):
-    job = Job(servers["today"], verb)
+    job = Job(servers["current"], verb)
     job.sandbox.inject(Fault(operation=job.operation, times=None, **FAULTS[fault]))
     job.sandbox.clear_requests()
     out = job.run()
@@ -169,7 +169,7 @@ def test_what_was_done_is_not_sent_again(servers, verb, fault):
     assert len(sent(job.sandbox, job.operation)) == 3
 
 
-@pytest.mark.parametrize("generation", ["today", "seed"])
+@pytest.mark.parametrize("generation", ["current", "legacy"])
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_key_that_is_revoked_in_the_middle_leaves_rows_that_were_not_sent(servers, generation, verb):
     job = Job(servers[generation], verb, max_workers=1)
@@ -192,7 +192,7 @@ def test_a_key_that_is_revoked_in_the_middle_leaves_rows_that_were_not_sent(serv
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_server_that_never_answers_leaves_rows_whose_fate_is_unknown(servers, verb):
-    job = Job(servers["today"], verb)
+    job = Job(servers["current"], verb)
     job.sandbox.inject(Fault("status", operation=job.operation, status=502, nth=2, times=None))
     out = job.run(errors="report")
     job.assert_true(out.kili.report)
@@ -206,7 +206,7 @@ def test_a_server_that_never_answers_leaves_rows_whose_fate_is_unknown(servers, 
 
 
 @pytest.mark.parametrize("status", [500, 401])
-@pytest.mark.parametrize("generation", ["today", "seed"])
+@pytest.mark.parametrize("generation", ["current", "legacy"])
 @pytest.mark.parametrize("verb", VERBS)
 def test_rows_whose_outcome_cannot_be_read_back_are_not_called_not_sent(servers, generation, verb, status):
     """The work of the second batch is done, and from then on nothing can be asked."""
@@ -233,7 +233,7 @@ def test_rows_whose_outcome_cannot_be_read_back_are_not_called_not_sent(servers,
 @pytest.mark.parametrize("verb", VERBS)
 def test_work_that_is_done_after_all_is_not_called_not_sent(servers, verb):
     """The second request is taken so slowly that it is given up, sent again, and refused; then its work is done."""
-    job = Job(servers["today"], verb, max_workers=1, timeout=(5, 0.1))
+    job = Job(servers["current"], verb, max_workers=1, timeout=(5, 0.1))
     arrived, returned, done = [], threading.Event(), threading.Event()
 
     def delay(request):
@@ -258,8 +258,8 @@ def test_work_that_is_done_after_all_is_not_called_not_sent(servers, verb):
 
 @pytest.mark.parametrize("verb", ["append", "update", "delete"])
 def test_a_server_that_is_gone_and_comes_back(tmp_path, verb):
-    with Sandbox(tmp_path / "kili", generation="today", max_calls_per_minute=None) as sandbox:
-        sandbox.generation = "today"
+    with Sandbox(tmp_path / "kili", generation="current", max_calls_per_minute=None) as sandbox:
+        sandbox.generation = "current"
         job = Job(sandbox, verb, max_workers=1)
         stopping = []
 
@@ -274,8 +274,8 @@ def test_a_server_that_is_gone_and_comes_back(tmp_path, verb):
         port = int(sandbox.api_endpoint.split(":")[2].split("/")[0])
         out = job.run(errors="report")
         stopping[0].join()
-    with Sandbox(tmp_path / "kili", port=port, generation="today", max_calls_per_minute=None) as again:
-        again.generation = "today"
+    with Sandbox(tmp_path / "kili", port=port, generation="current", max_calls_per_minute=None) as again:
+        again.generation = "current"
         job.sandbox = again
         job.assert_true(out.kili.report)
         assert outcomes(out)[:100] == ["applied"] * 100
@@ -287,7 +287,7 @@ def test_a_server_that_is_gone_and_comes_back(tmp_path, verb):
 @pytest.mark.parametrize("verb", ["delete", "rename", "update"])
 def test_the_rest_is_known_again_though_it_lost_its_name(servers, verb, given):
     """A deletion or renaming that was done, but could not be read back, leaves no asset of the old external id."""
-    job = Job(servers["today"], verb, rows=120, max_workers=1)
+    job = Job(servers["current"], verb, rows=120, max_workers=1)
     named = (
         job.frame.drop(columns="id")
         if given == "externalId"
@@ -315,7 +315,7 @@ def test_the_rest_is_known_again_though_it_lost_its_name(servers, verb, given):
 
 @pytest.mark.parametrize("bad", [[0], [99], [100], [37], [5, 6, 240], [0, 50, 99]])
 def test_only_the_rows_that_the_server_refuses_fail(servers, bad):
-    job = Job(servers["today"], "update")
+    job = Job(servers["current"], "update")
     job.frame["priority"] = [{"k": 1} if row not in bad else [1] for row in range(ROWS)]  # lists are refused
     job.sandbox.clear_requests()
     out = job.frame.kili.update_properties_in_assets(json_metadata="priority", client=job.client, errors="report")
@@ -329,7 +329,7 @@ def test_only_the_rows_that_the_server_refuses_fail(servers, bad):
 @pytest.mark.parametrize("code", ["INTERNAL_SERVER_ERROR", "BAD_USER_INPUT"])
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_row_that_the_server_stumbles_over_does_not_take_others_along(servers, verb, code):
-    job = Job(servers["today"], verb, max_workers=1)
+    job = Job(servers["current"], verb, max_workers=1)
     poison = "n123" if verb == "append" else job.frame["id"].iloc[123]
 
     def stumble(request):
@@ -350,7 +350,7 @@ def test_a_row_that_the_server_stumbles_over_does_not_take_others_along(servers,
 
 @pytest.mark.parametrize("code", ["INTERNAL_SERVER_ERROR", "BAD_USER_INPUT"])
 def test_a_server_that_refuses_everything_is_not_asked_for_ever(servers, code):
-    job = Job(servers["today"], "update", rows=1000)
+    job = Job(servers["current"], "update", rows=1000)
     job.sandbox.inject(Fault("graphql_error", operation=job.operation, code=code, times=None))
     job.sandbox.clear_requests()
     out = job.run(errors="report")
@@ -360,7 +360,7 @@ def test_a_server_that_refuses_everything_is_not_asked_for_ever(servers, code):
 
 
 def test_a_body_that_is_too_large_for_the_server_is_cut(servers):
-    job = Job(servers["today"], "update", rows=100)
+    job = Job(servers["current"], "update", rows=100)
     job.frame["meta"] = [{"t": "x" * (90_000 if row == 40 else 100)} for row in range(100)]
 
     def refuse_large(request):
@@ -376,7 +376,7 @@ def test_a_body_that_is_too_large_for_the_server_is_cut(servers):
 def test_a_lost_answer_is_settled_although_replicas_lag(servers, monkeypatch):
     monkeypatch.setattr(delivery, "_PATIENCE", (0.0, 0.2, 0.5, 0.5))
     for verb in ("append", "update", "delete"):
-        job = Job(servers["today"], verb, rows=120)
+        job = Job(servers["current"], verb, rows=120)
         job.sandbox.clear_faults()
         job.sandbox.inject(Fault("reset_after", operation=job.operation))
         job.sandbox.inject(Fault("replica_lag", operation="assets", seconds=0.3, times=None))
@@ -399,7 +399,7 @@ def interruptible():
 
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
-    ("generation", "verb"), [("seed", "append"), ("seed", "review"), *(("today", verb) for verb in VERBS)]
+    ("generation", "verb"), [("legacy", "append"), ("legacy", "review"), *(("current", verb) for verb in VERBS)]
 )
 def test_an_interrupted_call_tells_what_became_of_each_row(servers, generation, verb):
     job = Job(servers[generation], verb, rows=1250, max_workers=2)
@@ -445,7 +445,7 @@ class GreedyClient(pk.Client):
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_call_that_runs_out_of_memory_tells_what_became_of_each_row(servers, verb, after):
-    job = Job(servers["today"], verb, rows=450)
+    job = Job(servers["current"], verb, rows=450)
     greedy = GreedyClient(job.sandbox.api_key, job.sandbox.api_endpoint, max_workers=1).run_out(
         job.operation, after=after
     )
@@ -459,7 +459,7 @@ def test_a_call_that_runs_out_of_memory_tells_what_became_of_each_row(servers, v
 
 
 def test_an_error_that_was_raised_in_the_middle_pickles(servers):
-    job = Job(servers["today"], "update", max_workers=1)
+    job = Job(servers["current"], "update", max_workers=1)
     job.sandbox.inject(Fault("status", operation=job.operation, status=401, nth=2, times=None))
     with pytest.raises(pk.KiliMutationError) as caught:
         job.run()
@@ -477,7 +477,7 @@ def test_a_process_that_is_killed_can_be_run_again(tmp_path):
         frame = pd.DataFrame({"externalId": [f"a{i}" for i in range(450)], "content": "https://x.org/1.png"})
         frame.kili.append_many_to_dataset(project, if_exists="skip", client=pk.Client(key, endpoint))
     """
-    with Sandbox(generation="today", max_calls_per_minute=None) as sandbox:
+    with Sandbox(generation="current", max_calls_per_minute=None) as sandbox:
         project, _ = filled(sandbox, 0)
         command = [sys.executable, "-c", textwrap.dedent(script), sandbox.api_endpoint, sandbox.api_key, project]
         holding = threading.Event()

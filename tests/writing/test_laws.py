@@ -53,8 +53,8 @@ def swift():
 @pytest.fixture(scope="module")
 def servers():
     with (
-        Sandbox(generation="today", max_calls_per_minute=None) as today,
-        Sandbox(generation="seed", max_calls_per_minute=None) as seed,
+        Sandbox(generation="current", max_calls_per_minute=None) as today,
+        Sandbox(generation="legacy", max_calls_per_minute=None) as seed,
     ):
         yield {"today": today, "seed": seed}
 
@@ -110,7 +110,7 @@ def assert_law(report, held):
 
 @LAWS
 @given(
-    generation=st.sampled_from(["today", "seed"]),
+    generation=st.sampled_from(["current", "legacy"]),
     size=SIZES,
     plan=PLANS,
     seed=st.integers(0, 2**32 - 1),
@@ -170,7 +170,7 @@ def test_appended_rows_are_there_once(servers, generation, size, plan, seed, dty
     seed=st.integers(0, 2**32 - 1),
     dtype=DTYPES,
     by_name=st.booleans(),
-    generation=st.sampled_from(["today", "seed"]),
+    generation=st.sampled_from(["current", "legacy"]),
 )
 def test_updated_rows_hold_what_was_asked_and_others_what_they_held(
     servers, size, plan, seed, dtype, by_name, generation
@@ -230,7 +230,7 @@ def test_updated_rows_hold_what_was_asked_and_others_what_they_held(
 @LAWS
 @given(
     verb=st.sampled_from(["delete", "review", "queue"]),
-    generation=st.sampled_from(["today", "seed"]),
+    generation=st.sampled_from(["current", "legacy"]),
     size=SIZES,
     plan=PLANS,
     seed=st.integers(0, 2**32 - 1),

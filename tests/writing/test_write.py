@@ -20,15 +20,15 @@ from pandas_kili.catalog import assets as limits
 from pandas_kili.sandbox import Fault, Sandbox
 from pandas_kili.writing import delivery
 
-GENERATIONS = ["today", "seed"]
+GENERATIONS = ["current", "legacy"]
 TEXT = pd.ArrowDtype(pa.string())
 
 
 @pytest.fixture(scope="module")
 def servers():
     with (
-        Sandbox(generation="today", max_calls_per_minute=None) as today,
-        Sandbox(generation="seed", max_calls_per_minute=None) as seed,
+        Sandbox(generation="current", max_calls_per_minute=None) as today,
+        Sandbox(generation="legacy", max_calls_per_minute=None) as seed,
     ):
         yield {"today": today, "seed": seed}
 
@@ -49,7 +49,7 @@ def sandbox(request, servers):
 
 @pytest.fixture
 def today(servers):
-    return renewed(servers["today"])
+    return renewed(servers["current"])
 
 
 @pytest.fixture(autouse=True)
@@ -472,7 +472,7 @@ def test_an_assignment_that_was_read_is_written_back(sandbox):
 
 
 def test_a_status_is_set_where_the_server_lets_it():
-    with Sandbox(generation="seed") as sandbox:
+    with Sandbox(generation="legacy") as sandbox:
         project, ids = filled(sandbox, 2)
         frame = pd.DataFrame({"id": ids, "status": ["REVIEWED", None]})
         frame.kili.update_properties_in_assets("status", client=client_of(sandbox))
@@ -573,7 +573,7 @@ def test_names_move_along_a_chain_in_whatever_order_the_rows_come(sandbox):
 
 def test_a_swap_is_the_servers_to_judge():
     for unique in (False, True):
-        with Sandbox(generation="today", unique_external_ids=unique) as sandbox:
+        with Sandbox(generation="current", unique_external_ids=unique) as sandbox:
             project, ids = filled(sandbox, 3)
             frame = pd.DataFrame({"id": ids, "new": ["n1", "n0", "free"]})
             out = frame.kili.change_asset_external_ids(
@@ -699,7 +699,7 @@ def test_raw_texts_become_assets(sandbox):
 def test_a_status_of_new_assets_is_set_where_the_server_lets_it(sandbox):
     project, _ = filled(sandbox, 0)
     frame = new_assets(2, status=["REVIEWED", None])
-    if sandbox.generation == "seed":
+    if sandbox.generation == "legacy":
         frame.kili.append_many_to_dataset(project, client=client_of(sandbox))
         assert list(stored(sandbox, project, "status").values()) == ["REVIEWED", "TODO"]
     else:
@@ -803,7 +803,7 @@ def test_batches_are_cut_by_bytes_too_and_a_giant_goes_alone(today):
 def test_no_more_requests_at_a_time_than_there_are_workers(today, verb):
     frame, project = prepared(today, 1000)
     under_way, most, lock = [0], [0], threading.Lock()
-    name = MUTATIONS["today"][verb]
+    name = MUTATIONS["current"][verb]
 
     def count(step, request):
         if request.operation == name:

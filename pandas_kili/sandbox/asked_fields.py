@@ -1,4 +1,4 @@
-"""What of a type a document asks for, and the answer cut to it."""
+"""The fields that a document asks for, and answers cut to them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
     from graphql import DirectiveNode, FragmentDefinitionNode, SelectionSetNode
 
-__all__ = ["Picked", "Selection"]
+__all__ = ["AskedField", "AskedFields"]
 
 
-class Picked:
-    """One field of a selection: under which key, by which node, and what of it."""
+class AskedField:
+    """One field that a document asks for: the key of the answer, the node, and the fields asked below it."""
 
-    def __init__(self, key: str, node: FieldNode, selection: Selection | None) -> None:
+    def __init__(self, key: str, node: FieldNode, fields: AskedFields | None) -> None:
         self.key = key
         self.node = node
         self.name = node.name.value
-        self.selection = selection
+        self.fields = fields
 
 
-class Selection:
+class AskedFields:
     """The fields that a document asks of one type.
 
     Parameters
@@ -36,7 +36,7 @@ class Selection:
     fragments : Mapping
         The fragments of the document by name.
     variables : Mapping
-        The variables, which decide over ``@skip`` and ``@include``.
+        The variables, which ``@skip`` and ``@include`` look at.
     """
 
     def __init__(
@@ -50,48 +50,48 @@ class Selection:
         self._fragments = fragments
         self._variables = variables
         grouped: dict[str, list[FieldNode]] = {}
-        for node in self._fields(sets):
+        for node in self._nodes(sets):
             grouped.setdefault(node.alias.value if node.alias else node.name.value, []).append(node)
-        self.picked = [self._pick(key, nodes) for key, nodes in grouped.items()]
-        self.names = {picked.name for picked in self.picked}
+        self.asked = [self._ask(key, nodes) for key, nodes in grouped.items()]
+        self.names = {field.name for field in self.asked}
 
-    def _fields(self, sets: list[SelectionSetNode]) -> Iterator[FieldNode]:
+    def _nodes(self, sets: list[SelectionSetNode]) -> Iterator[FieldNode]:
         for node in (node for one in sets for node in one.selections):
             if not all(self._wants(directive) for directive in node.directives or ()):
                 continue
             if isinstance(node, FieldNode):
                 yield node
             elif isinstance(node, FragmentSpreadNode):
-                yield from self._fields([self._fragments[node.name.value].selection_set])
+                yield from self._nodes([self._fragments[node.name.value].selection_set])
             else:
-                yield from self._fields([node.selection_set])  # type: ignore[attr-defined]
+                yield from self._nodes([node.selection_set])  # type: ignore[attr-defined]
 
     def _wants(self, directive: DirectiveNode) -> bool:
         condition = (directive.arguments or ())[0].value
         given = value_from_ast_untyped(condition, dict(self._variables))
         return bool(given) == (directive.name.value == "include")
 
-    def _pick(self, key: str, nodes: list[FieldNode]) -> Picked:
+    def _ask(self, key: str, nodes: list[FieldNode]) -> AskedField:
         sets = [node.selection_set for node in nodes if node.selection_set]
         if not sets:
-            return Picked(key, nodes[0], None)
+            return AskedField(key, nodes[0], None)
         kind = get_named_type(self.kind.fields[nodes[0].name.value].type)
-        return Picked(key, nodes[0], Selection(kind, sets, self._fragments, self._variables))
+        return AskedField(key, nodes[0], AskedFields(kind, sets, self._fragments, self._variables))
 
-    def of(self, name: str) -> Selection:
-        """Return what is asked of the nested field `name`."""
-        return next(picked.selection for picked in self.picked if picked.name == name and picked.selection)
+    def of(self, name: str) -> AskedFields:
+        """Return the fields asked below the field `name`."""
+        return next(field.fields for field in self.asked if field.name == name and field.fields)
 
     def cut(self, source: Any) -> Any:
-        """Return `source` (a dict, a list of such, or None) cut to the selection."""
+        """Return `source` (a dict, a list of dicts, or None) with the asked fields only."""
         if isinstance(source, list):
             return [self.cut(item) for item in source]
         if source is None:
             return None
         answer = {}
-        for picked in self.picked:
-            value = source.get(picked.name)
-            answer[picked.key] = value if picked.selection is None else picked.selection.cut(value)
-            if picked.name == "__typename":
-                answer[picked.key] = self.kind.name
+        for field in self.asked:
+            value = source.get(field.name)
+            answer[field.key] = value if field.fields is None else field.fields.cut(value)
+            if field.name == "__typename":
+                answer[field.key] = self.kind.name
         return answer
