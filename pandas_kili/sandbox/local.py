@@ -112,6 +112,11 @@ class Sandbox:
     def __repr__(self) -> str:
         return f"<Sandbox at {self.api_endpoint}>" if self._server else "<Sandbox, not started>"
 
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment variables with which clients find this sandbox, for `os.environ.update`."""
+        return {"KILI_API_ENDPOINT": self.api_endpoint, "KILI_API_KEY": self.api_key}
+
     def start(self) -> Self:
         """Start to serve, in threads of this process."""
         if self._server is not None:

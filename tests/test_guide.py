@@ -1,4 +1,4 @@
-"""The README tells what is so. ``python tests/test_readme.py`` brings its outputs and generated parts up to date."""
+"""README and guide tell what is so. ``python tests/test_guide.py`` brings outputs and generated parts up to date."""
 
 import contextlib
 import inspect
@@ -20,6 +20,8 @@ from pandas_kili.sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+PAGES = [README, ROOT / "pandas_kili" / "catalog" / "README.md", *sorted((ROOT / "examples" / "guide").glob("*.md"))]
+LINKED = [*PAGES, ROOT / "examples" / "README.md", ROOT / "CONTRIBUTING.md"]
 EXAMPLE = re.compile(r"```python\n(?P<source>.*?)```\n(?:\n```text\n(?P<output>.*?)```\n)?", re.DOTALL)
 GENERATED = re.compile(r"(?P<head><!-- generated: (?P<name>\w+) -->\n)(?P<body>.*?)(?P<foot><!-- end -->)", re.DOTALL)
 
@@ -120,16 +122,30 @@ def readme():
     return README.read_text(encoding="utf-8")
 
 
-def test_the_examples_print_what_the_readme_shows(readme, monkeypatch, tmp_path):
+def name_of(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if EXAMPLE.search(page.read_text("utf-8"))], ids=name_of)
+def test_the_examples_print_what_the_page_shows(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    shown = [example["output"] or "" for example in EXAMPLE.finditer(readme)]
-    assert outputs(readme) == shown
-    assert sum(map(bool, shown)) >= 3
+    for name in ("KILI_API_KEY", "KILI_API_ENDPOINT"):
+        monkeypatch.setenv(name, "restored after the page, which sets it")
+    text = page.read_text(encoding="utf-8")
+    shown = [example["output"] or "" for example in EXAMPLE.finditer(text)]
+    assert outputs(text) == shown
+    assert any(shown)
 
 
-def test_every_part_that_can_be_generated_is_there_and_up_to_date(readme):
-    assert {part["name"] for part in GENERATED.finditer(readme)} == set(PARTS)
-    assert regenerated(readme) == readme
+def test_every_part_that_can_be_generated_is_there_and_up_to_date():
+    texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    assert {part["name"] for text in texts.values() for part in GENERATED.finditer(text)} == set(PARTS)
+    for page, text in texts.items():
+        assert regenerated(text) == text, name_of(page)
+
+
+def test_the_readme_is_read_to_its_end(readme):
+    assert len(readme.splitlines()) <= 180
 
 
 def test_the_tests_and_benchmarks_that_contributing_names_exist():
@@ -162,17 +178,23 @@ def headings(text):
     return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
 
 
-def test_what_the_readme_names_exists(readme):
-    assert all(hasattr(pk, name) for name in re.findall(r"\bpk\.(\w+)", readme) if name != "sandbox")
-    assert all(hasattr(pk.KiliAccessor, name) for name in re.findall(r"\bdf\.kili\.(\w+)", readme))
-    assert pd.read_kili is pk.read_kili
-    links = [link.partition("#") for link in re.findall(r"\]\((?!https?:|#)([^)]+)\)", readme)]
-    assert [path for path, _, _ in links if not (ROOT / path).exists()] == []
+@pytest.mark.parametrize("page", LINKED, ids=name_of)
+def test_what_a_page_names_exists(page):
+    text = page.read_text(encoding="utf-8")
+    assert all(hasattr(pk, name) for name in re.findall(r"\bpk\.(\w+)", text) if name != "sandbox")
+    assert all(hasattr(pk.KiliAccessor, name) for name in re.findall(r"\bdf\.kili\.(\w+)", text))
+    links = [link.partition("#") for link in re.findall(r"\]\((?!https?:|#)([^)]+)\)", text)]
+    assert [path for path, _, _ in links if not (page.parent / path).exists()] == []
     for path, _, place in links:
-        assert not place or place in headings((ROOT / path).read_text(encoding="utf-8")), f"{path}#{place}"
+        assert not place or place in headings((page.parent / path).read_text(encoding="utf-8")), f"{path}#{place}"
+
+
+def test_pandas_reads_with_the_function_of_the_package():
+    assert pd.read_kili is pk.read_kili
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        current = rewritten(README.read_text(encoding="utf-8"))
-    README.write_text(current, encoding="utf-8")
+    for path in PAGES:
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            current = rewritten(path.read_text(encoding="utf-8"))
+        path.write_text(current, encoding="utf-8")
