@@ -89,7 +89,7 @@ def shown(value: Any) -> str:
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the first line outside this package, which is the user's."""
-    frame, level = sys._getframe(1), 1  # noqa: SLF001 - as pandas does; `inspect.stack` reads source files
+    frame, level = sys._getframe(1), 2  # noqa: SLF001 - as pandas does; `inspect.stack` reads source files
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)

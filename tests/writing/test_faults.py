@@ -44,7 +44,7 @@ def servers():
         Sandbox(generation="legacy", max_calls_per_minute=None) as seed,
     ):
         today.generation, seed.generation = "current", "legacy"
-        yield {"today": today, "seed": seed}
+        yield {"current": today, "legacy": seed}
 
 
 @pytest.fixture(autouse=True)

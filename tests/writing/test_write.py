@@ -30,7 +30,7 @@ def servers():
         Sandbox(generation="current", max_calls_per_minute=None) as today,
         Sandbox(generation="legacy", max_calls_per_minute=None) as seed,
     ):
-        yield {"today": today, "seed": seed}
+        yield {"current": today, "legacy": seed}
 
 
 def renewed(sandbox):
