@@ -27,7 +27,7 @@ from pandas_kili.writing import (
 )
 
 if TYPE_CHECKING:
-    from pandas_kili.display import KiliPlot, Labels, Preview
+    from pandas_kili.display import KiliPlot, LabelChoice, Preview
 
 
 class MutationOptions(TypedDict, total=False):
@@ -593,7 +593,7 @@ is_used_for_consensus, is_honeypot : label, optional
         return cast("KiliFrame", disagreements(self._frame, label_types=label_types, iou_threshold=iou_threshold))
 
     def preview(
-        self, n: int = 24, *, labels: Labels = "latest", annotations: bool = True, client: Client | None = None
+        self, n: int = 24, *, labels: LabelChoice = "latest", annotations: bool = True, client: Client | None = None
     ) -> Preview:
         """Show assets with what was annotated on them: a gallery that a notebook displays by itself.
 

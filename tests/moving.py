@@ -36,13 +36,13 @@ def assembled(bodies, trailer=b""):
     )
 
 
-def grey(number):
-    """Return the grey by which a frame is known."""
+def gray(number):
+    """Return the gray by which a frame is known."""
     return 20 + number * 8
 
 
 def video(path, frames=25, size=(64, 48), codec="mpeg4", times=None, draw=None):
-    """Write a video whose frames are known by their grey, with few key frames."""
+    """Write a video whose frames are known by their gray, with few key frames."""
     import av  # noqa: PLC0415 - of no use to most tests
 
     with av.open(str(path), "w") as container:
@@ -51,7 +51,7 @@ def video(path, frames=25, size=(64, 48), codec="mpeg4", times=None, draw=None):
         track.codec_context.gop_size, track.bit_rate = 12, 4_000_000
         track.codec_context.time_base = track.time_base = Fraction(1, 1000)
         for number in range(frames):
-            pixels = np.full((size[1], size[0], 3), grey(number), np.uint8)
+            pixels = np.full((size[1], size[0], 3), gray(number), np.uint8)
             if draw is not None:
                 draw(pixels)
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")

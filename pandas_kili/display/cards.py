@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pandas_kili.display.choice import Answer, Row, in_part
+from pandas_kili.display.choice import Row, ShownLabel, in_part
 from pandas_kili.display.escaping import name, plain_name
-from pandas_kili.display.media import Medium
+from pandas_kili.display.media import ShownMedium
 from pandas_kili.display.overlay import overlay
 from pandas_kili.display.palette import Palette
 from pandas_kili.display.spans import marked_text
@@ -35,8 +35,8 @@ class Asset:
         Of the card in the gallery.
     cells : dict
         The row of the frame.
-    medium : Medium
-    answers : sequence of Answer, optional
+    medium : ShownMedium
+    answers : sequence of ShownLabel, optional
         None where labels are not asked for.
     frame, page : int, optional
         The part that is shown.
@@ -44,8 +44,8 @@ class Asset:
 
     number: int
     cells: dict[str, Any]
-    medium: Medium
-    answers: Sequence[Answer] | None
+    medium: ShownMedium
+    answers: Sequence[ShownLabel] | None
     frame: int | None = None
     page: int | None = None
 
@@ -58,7 +58,7 @@ class Asset:
 
 def card(asset: Asset, palette: Palette) -> str:
     """Return the card of an asset as HTML."""
-    shown: Sequence[Answer | None] = asset.answers or [None]
+    shown: Sequence[ShownLabel | None] = asset.answers or [None]
     panels = "".join(_panel(asset, answer, palette, first=not number) for number, answer in enumerate(shown))
     facts, called = _facts(asset.cells), name(asset.called)
     return (
@@ -68,7 +68,7 @@ def card(asset: Asset, palette: Palette) -> str:
     )
 
 
-def _panel(asset: Asset, answer: Answer | None, palette: Palette, *, first: bool) -> str:
+def _panel(asset: Asset, answer: ShownLabel | None, palette: Palette, *, first: bool) -> str:
     rows = [] if answer is None else [row for row in answer.rows if in_part(row, asset.frame, asset.page)]
     said = statements(rows)
     words = f"{asset.called}: {account(said)}" if answer else asset.called
@@ -78,7 +78,7 @@ def _panel(asset: Asset, answer: Answer | None, palette: Palette, *, first: bool
     return f"<figure>{drawn}<figcaption>{_caption(asset, answer, rows, palette)}</figcaption></figure>"
 
 
-def _caption(asset: Asset, answer: Answer | None, rows: list[Row], palette: Palette) -> str:
+def _caption(asset: Asset, answer: ShownLabel | None, rows: list[Row], palette: Palette) -> str:
     note = f'<p class="kp-note">{name(asset.medium.note)}</p>' if asset.medium.picture and asset.medium.note else ""
     if answer is None:
         return note if asset.answers is None else f'{note}<p class="kp-note">no label</p>'
@@ -91,7 +91,7 @@ def _caption(asset: Asset, answer: Answer | None, rows: list[Row], palette: Pale
     return f'<p class="kp-by">{_who(answer)}{kind}{when}</p>{said}{problems(answer.rows)}{note}'
 
 
-def _who(answer: Answer) -> str:
+def _who(answer: ShownLabel) -> str:
     """Return whose label it is: a model's, where one is named, and who brought it in."""
     names = [each for each in (answer.model, answer.author) if each]
     spans = [f"<b><bdi>{name(each)}</bdi></b>" for each in names[:1]]

@@ -14,7 +14,7 @@ from pandas_kili.arrow import arrow_array
 from pandas_kili.tidy import SUBMITTED, annotations_table, author_names, labels_table, lacking
 
 Row = dict[str, Any]
-Labels = Literal["latest", "all"]
+LabelChoice = Literal["latest", "all"]
 
 PER_ASSET = ("asset",)
 PER_AUTHOR = ("asset", "author")
@@ -30,7 +30,7 @@ _DRAWN = ("rings", "polyline", "points", "x")
 
 
 @dataclass(frozen=True)
-class Answer:
+class ShownLabel:
     """One label: whose, of which type and model, when, and its rows as `annotations_table` lays them out."""
 
     author: str
@@ -64,7 +64,7 @@ def chosen_labels(frame: pd.DataFrame, of_each: Sequence[str]) -> pd.DataFrame:
     return table.iloc[kept.sort_values(list(PER_TYPE), kind="stable").index]
 
 
-def answers(frame: pd.DataFrame, labels: Labels) -> dict[int, list[Answer]]:
+def answers(frame: pd.DataFrame, labels: LabelChoice) -> dict[int, list[ShownLabel]]:
     """Return the labels of assets that are shown, by the position of the asset."""
     chosen = chosen_labels(frame, PER_ASSET if labels == "latest" else PER_TYPE)
     if not len(chosen):
@@ -76,11 +76,11 @@ def answers(frame: pd.DataFrame, labels: Labels) -> dict[int, list[Answer]]:
     rows: list[list[Row]] = [[] for _ in range(len(chosen))]
     for label, *values in zip(table.index, *columns, strict=True):
         rows[label].append(dict(zip(_NEEDED, values, strict=True)))
-    found: dict[int, list[Answer]] = {}
+    found: dict[int, list[ShownLabel]] = {}
     created = chosen["createdAt"].dt.strftime("%Y-%m-%d %H:%M") if "createdAt" in chosen else None
     whens = [""] * len(chosen) if created is None else created.fillna("").tolist()
     types, models = _texts(chosen, "labelType"), _texts(chosen, "modelName")
-    whose = map(Answer, authors(chosen), types, models, whens, map(tuple, rows))
+    whose = map(ShownLabel, authors(chosen), types, models, whens, map(tuple, rows))
     for asset, answer in zip(chosen.index, whose, strict=True):
         found.setdefault(asset, []).append(answer)
     return found
@@ -104,7 +104,7 @@ def is_drawn(row: Row) -> bool:
     return any(row[name] is not None for name in _DRAWN)
 
 
-def part_shown(said: Sequence[Answer]) -> tuple[int | None, int | None]:
+def part_shown(said: Sequence[ShownLabel]) -> tuple[int | None, int | None]:
     """Return the frame and the page on which most was drawn, the first of them; None where there are none."""
     rows = [row for answer in said for row in answer.rows]
     for several in (

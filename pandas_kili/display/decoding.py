@@ -18,19 +18,19 @@ from typing import IO, Literal
 
 from pandas_kili.display.thumbnails import LARGEST_SIDE, NotShownError, Picture, picture
 
-Kind = Literal["page", "frame"]
+StillKind = Literal["page", "frame"]
 
 _PROGRAM = Path(__file__).with_name("decoder.py")
 _SECONDS = 20.0  # that one medium may take
 _GLANCE = 0.05
 _AT_ONCE = threading.BoundedSemaphore(min(4, os.cpu_count() or 1))
-_NEEDED: dict[Kind, str] = {"page": "pypdfium2", "frame": "av"}
-_NAMES: dict[Kind, str] = {"page": "a PDF document", "frame": "a video"}
+_NEEDED: dict[StillKind, str] = {"page": "pypdfium2", "frame": "av"}
+_NAMES: dict[StillKind, str] = {"page": "a PDF document", "frame": "a video"}
 _EXTRA = "pip install 'pandas-kili[preview]'"
 
 
 @dataclass(frozen=True)
-class Part:
+class Still:
     """What is shown of a document or a video.
 
     Attributes
@@ -42,7 +42,7 @@ class Part:
         Frames a second by which frames are numbered; by default the video's own.
     """
 
-    kind: Kind
+    kind: StillKind
     number: int | None = None
     rate: float | None = None
 
@@ -52,7 +52,7 @@ class Part:
             raise NotShownError(f"{_NAMES[self.kind]}, which {_EXTRA} draws")
 
 
-def kind_of(data: bytes) -> Kind | None:
+def still_kind(data: bytes) -> StillKind | None:
     """Return what is shown of a file that begins so; None where it is neither a PDF nor a video."""
     if b"%PDF-" in data[:1024]:
         return "page"
@@ -60,7 +60,7 @@ def kind_of(data: bytes) -> Kind | None:
     return "frame" if is_video or (data[:4] == b"RIFF" and data[8:12] == b"AVI ") else None
 
 
-def decoded(source: bytes | Path, part: Part, budget: int, stop: threading.Event) -> tuple[Picture, str]:
+def decoded(source: bytes | Path, still: Still, budget: int, stop: threading.Event) -> tuple[Picture, str]:
     """Return a page or a frame as a picture of about so many bytes, and which it is.
 
     Raises
@@ -68,18 +68,18 @@ def decoded(source: bytes | Path, part: Part, budget: int, stop: threading.Event
     NotShownError
         Where it cannot be shown.
     """
-    part.check()
+    still.check()
     with _AT_ONCE:
-        told, _, pixmap = _output(source, part, stop).partition(b"\n")
+        told, _, pixmap = _output(source, still, stop).partition(b"\n")
     answer = json.loads(told or b"{}")
     if "note" not in answer:
-        raise NotShownError(answer.get("reason", f"{_NAMES[part.kind]} that is damaged, or takes too much memory"))
+        raise NotShownError(answer.get("reason", f"{_NAMES[still.kind]} that is damaged, or takes too much memory"))
     return picture(pixmap, budget), answer["note"]
 
 
-def _output(source: bytes | Path, part: Part, stop: threading.Event) -> bytes:
+def _output(source: bytes | Path, still: Still, stop: threading.Event) -> bytes:
     """Return what the program writes; it is ended where that takes too long."""
-    order = {"kind": part.kind, "number": part.number, "rate": part.rate, "side": LARGEST_SIDE}
+    order = {"kind": still.kind, "number": still.number, "rate": still.rate, "side": LARGEST_SIDE}
     until = time.monotonic() + _SECONDS
     with (
         _opened(source) as file,
@@ -97,7 +97,7 @@ def _output(source: bytes | Path, part: Part, stop: threading.Event) -> bytes:
                     raise NotShownError("it did not come in time")
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     return process.communicate(timeout=_GLANCE)[0]
-            raise NotShownError(f"{_NAMES[part.kind]} that takes too long to decode")
+            raise NotShownError(f"{_NAMES[still.kind]} that takes too long to decode")
         finally:
             process.kill()
 

@@ -15,9 +15,9 @@ import pandas as pd
 from pandas_kili.arrow import plain_cells
 from pandas_kili.connection import Client
 from pandas_kili.display.cards import Asset, card
-from pandas_kili.display.choice import Labels, answers, part_shown
+from pandas_kili.display.choice import LabelChoice, answers, part_shown
 from pandas_kili.display.escaping import name
-from pandas_kili.display.media import MediaReader, Medium, Wanted, rate_of
+from pandas_kili.display.media import MediaReader, ShownMedium, Wanted, rate_of
 from pandas_kili.display.palette import Palette
 from pandas_kili.display.style import fragment_style, page_style
 from pandas_kili.display.summary import categories_in
@@ -108,7 +108,7 @@ def preview_frame(
     frame: pd.DataFrame,
     n: int = 24,
     *,
-    labels: Labels = "latest",
+    labels: LabelChoice = "latest",
     annotations: bool = True,
     client: Client | None = None,
 ) -> Preview:
@@ -181,7 +181,7 @@ def _cells(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _media(
     cells: Sequence[dict[str, Any]], parts: Sequence[tuple[int | None, int | None]], client: Client | None
-) -> list[Medium]:
+) -> list[ShownMedium]:
     wanted = [
         Wanted(
             _text(each.get("content")), _text(each.get("jsonContent")), *part, rate_of(_text(each.get("jsonMetadata")))
@@ -231,7 +231,7 @@ def _legend(palette: Palette) -> str:
         f"<small>{palette.counts[job, category]:,}</small></li>"
         for (job, category), tone in palette.tones.items()
     )
-    return f'<ul class="kp-legend" aria-label="Categories and their colours">{items}</ul>' if items else ""
+    return f'<ul class="kp-legend" aria-label="Categories and their colors">{items}</ul>' if items else ""
 
 
 def _counted(shown: int, total: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pandas_kili.connection import Client, default_client
-from pandas_kili.display.decoding import Kind, Part, decoded, kind_of
+from pandas_kili.display.decoding import Still, StillKind, decoded, still_kind
 from pandas_kili.display.thumbnails import NotShownError, Picture, is_displayable, picture
 from pandas_kili.media import EXTENSIONS, is_url, local_path
 
@@ -20,7 +20,7 @@ _LARGEST = 2**26  # bytes of a file that is fetched, or read, to make a thumbnai
 _HEAD = 1024
 _LONGEST_PATH = 4096
 _TEXTS = frozenset({".txt", ".csv", ".json", ".md", ".html"})
-_FAMILIES: Mapping[str, Kind] = {"application/pdf": "page", "video/": "frame"}
+_FAMILIES: Mapping[str, StillKind] = {"application/pdf": "page", "video/": "frame"}
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Wanted:
     page: int | None = None
     rate: float | None = None
 
-    def part(self, kind: Kind) -> Part:
+    def still(self, kind: StillKind) -> Still:
         """Return the part that is shown."""
-        return Part("page", self.page) if kind == "page" else Part("frame", self.frame, self.rate)
+        return Still("page", self.page) if kind == "page" else Still("frame", self.frame, self.rate)
 
 
 @dataclass(frozen=True)
-class Medium:
+class ShownMedium:
     """What there is to show.
 
     Attributes
@@ -74,7 +74,7 @@ class MediaReader:
     def __init__(self, client: Client | None, budget: int, stop: threading.Event) -> None:
         self._client, self._budget, self._stop = client, budget, stop
 
-    def read(self, wanted: Wanted) -> Medium:
+    def read(self, wanted: Wanted) -> ShownMedium:
         """Return the medium of an asset; whatever happens, there is one."""
         try:
             return self._read(wanted)
@@ -82,9 +82,9 @@ class MediaReader:
             reason = str(error)
         except Exception as error:  # noqa: BLE001 - damaged files make decoders raise anything; the other assets are fine
             reason = "it did not come in time" if self._stop.is_set() else str(error) or type(error).__name__
-        return Medium(note=_where(wanted) + reason)
+        return ShownMedium(note=_where(wanted) + reason)
 
-    def _read(self, wanted: Wanted) -> Medium:
+    def _read(self, wanted: Wanted) -> ShownMedium:
         if wanted.json_content and (not wanted.content or _type_named(wanted.content).startswith("video/")):
             return self._described(wanted.json_content, wanted.frame or 0)
         if not wanted.content:
@@ -93,43 +93,43 @@ class MediaReader:
             raise NotShownError("a recording, which has no picture")
         kind = _kind_named(wanted.content)
         if kind is not None:
-            wanted.part(kind).check()  # before anything is fetched in vain
+            wanted.still(kind).check()  # before anything is fetched in vain
         return self._shown(wanted.content, wanted)
 
-    def _shown(self, content: str, wanted: Wanted) -> Medium:
+    def _shown(self, content: str, wanted: Wanted) -> ShownMedium:
         if is_url(content):
             return self._told(self._fetched(content), wanted)
         path = _file_named(content)
         if path is None:
             if _type_named(content) and not any(map(str.isspace, content)):
                 raise NotShownError("no such file")
-            return Medium(text=content)
+            return ShownMedium(text=content)
         with path.open("rb") as file:
-            kind = kind_of(file.read(_HEAD)) or _kind_named(content)
-        return self._decoded(path, wanted.part(kind)) if kind else self._told(_bytes_of(path), wanted)
+            kind = still_kind(file.read(_HEAD)) or _kind_named(content)
+        return self._decoded(path, wanted.still(kind)) if kind else self._told(_bytes_of(path), wanted)
 
     def _fetched(self, url: str) -> bytes:
         client = self._client or default_client()
         return client.get(url, max_bytes=_LARGEST, stop=self._stop)
 
-    def _told(self, data: bytes, wanted: Wanted) -> Medium:
+    def _told(self, data: bytes, wanted: Wanted) -> ShownMedium:
         if not data:
             raise NotShownError("the file is empty")
-        kind = kind_of(data[:_HEAD])
+        kind = still_kind(data[:_HEAD])
         if kind is not None:
-            return self._decoded(data, wanted.part(kind))
+            return self._decoded(data, wanted.still(kind))
         try:
-            return Medium(picture=picture(data, self._budget))
+            return ShownMedium(picture=picture(data, self._budget))
         except NotShownError:
             if is_displayable(data) or not _is_text(data):
                 raise
-        return Medium(text=data.decode("utf-8-sig"))
+        return ShownMedium(text=data.decode("utf-8-sig"))
 
-    def _decoded(self, source: bytes | Path, part: Part) -> Medium:
-        shown, note = decoded(source, part, self._budget, self._stop)
-        return Medium(picture=shown, note=note)
+    def _decoded(self, source: bytes | Path, still: Still) -> ShownMedium:
+        shown, note = decoded(source, still, self._budget, self._stop)
+        return ShownMedium(picture=shown, note=note)
 
-    def _described(self, value: str, frame: int) -> Medium:
+    def _described(self, value: str, frame: int) -> ShownMedium:
         """Return what `jsonContent` describes: rich text, or one frame of a video."""
         described = self._json(value)
         if isinstance(described, Mapping) and all(str(key).isdecimal() for key in described):
@@ -168,7 +168,7 @@ def rate_of(json_metadata: str | None) -> float | None:
     return rate if 0 < rate < math.inf else None
 
 
-def _kind_named(content: str) -> Kind | None:
+def _kind_named(content: str) -> StillKind | None:
     named = _type_named(content)
     return next((kind for family, kind in _FAMILIES.items() if named.startswith(family)), None)
 
@@ -208,7 +208,7 @@ def _is_text(data: bytes) -> bool:
         return False
 
 
-def _rich_text(blocks: list[Any]) -> Medium:
+def _rich_text(blocks: list[Any]) -> ShownMedium:
     """Return the text of nested blocks, a line each, and where those with an id begin."""
     lines: list[str] = []
     starts: dict[str, int] = {}
@@ -222,7 +222,7 @@ def _rich_text(blocks: list[Any]) -> Medium:
             length += len(text)
         lines.append("\n")
         length += 1
-    return Medium(text="".join(lines), starts=starts)
+    return ShownMedium(text="".join(lines), starts=starts)
 
 
 def _leaves(block: Any) -> list[Mapping[str, Any]]:

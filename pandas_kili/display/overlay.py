@@ -19,7 +19,7 @@ _FAR = 1e6  # browsers draw nothing where a path leaves their numbers
 
 
 def category_of(row: Row) -> Category:
-    """Return what decides the colour of a row."""
+    """Return what decides the color of a row."""
     job = row["job"] or ""
     return job, row["category"] or job
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from pandas_kili.catalog import STATUSES
 from pandas_kili.display.choice import PER_ASSET, PER_AUTHOR, authors, chosen_labels
-from pandas_kili.display.palette import COLOURS
+from pandas_kili.display.palette import COLORS
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.tidy import ANNOTATION, CATEGORY, CHOICE, annotations_table, labels_table, lacking
 
@@ -106,7 +106,7 @@ class KiliPlot:
         counts = pd.crosstab(days.array, pd.Index(authors(labels))).rename_axis(columns="author")
         counts = _every_day(counts) if len(counts) else _nothing("labels")
         options = {"title": "Labels a day", "xlabel": "", "ylabel": "labels", "ylim": (0, None)}
-        options["color"] = _colours(counts.shape[1])
+        options["color"] = _colors(counts.shape[1])
         line = {} if "kind" in kwargs else {"marker": "o", "clip_on": False}  # a single day is seen too, and the first
         has_dates = len(labels) > 0 and kwargs.get("kind", "line") in {"line", "area"}  # bars stand at names
         dates = {"x_compat": True} if has_dates else {}
@@ -169,7 +169,7 @@ class KiliPlot:
             {name.removesuffix("Mark"): self._frame[name].to_numpy(np.float64, na_value=np.nan) for name in known}
         )
         options = {"kind": "hist", "title": "Marks", "bins": 20, "range": (0, 1), "alpha": 0.6, "xlim": (0, 1)}
-        options |= {"ylabel": "assets", "xlabel": "mark", "color": _colours(len(known))}
+        options |= {"ylabel": "assets", "xlabel": "mark", "color": _colors(len(known))}
         return _drawn(marks, ax, {**options, **kwargs})
 
     def class_balance(self, job: str | None = None, ax: Axes | None = None, **kwargs: Any) -> Axes:
@@ -317,11 +317,11 @@ def _turn(names: Iterable[str]) -> int:
 
 
 def _calm() -> dict[str, Any]:
-    return {"color": COLOURS[0], "legend": False}
+    return {"color": COLORS[0], "legend": False}
 
 
-def _colours(count: int) -> list[str]:
-    return [COLOURS[number % len(COLOURS)] for number in range(count)]
+def _colors(count: int) -> list[str]:
+    return [COLORS[number % len(COLORS)] for number in range(count)]
 
 
 def _every_day(counts: pd.DataFrame) -> pd.DataFrame:
@@ -381,8 +381,8 @@ def _heat_map(
     dark = values.max(initial=0) / 2
     for (row, column), count in np.ndenumerate(values):
         if count:
-            colour = "white" if count > dark else "black"
-            ax.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
+            color = "white" if count > dark else "black"
+            ax.text(column, row, f"{count:,}", ha="center", va="center", color=color)
     ax.set_xticks(range(len(counts)), counts.columns, rotation=45, ha="right")
     ax.set_yticks(range(len(counts)), counts.index)
     ax.set(title=job, ylabel=labelers[0], xlabel=labelers[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pandas_kili.display.palette import COLOURS, DASHES, outline
+from pandas_kili.display.palette import COLORS, DASHES, outline
 
 _LIGHT = {
     "paper": "#f5f6f8",
@@ -112,9 +112,7 @@ _STEPS = 4
 
 def fragment_style() -> str:
     """Return the style sheet of a gallery, wherever it stands."""
-    tones = "".join(
-        f".kp-c{number}{{--tone:{colour};--halo:{outline(colour)}}}\n" for number, colour in enumerate(COLOURS)
-    )
+    tones = "".join(f".kp-c{number}{{--tone:{color};--halo:{outline(color)}}}\n" for number, color in enumerate(COLORS))
     dashes = "".join(f".kp-d{number}{{--dash:{dash or 'none'}}}\n" for number, dash in enumerate(DASHES))
     steps = "".join(f'[data-step="{step}"]{{--done:{step / _STEPS:.0%}}}\n' for step in range(_STEPS + 1))
     light, dark = _variables(_LIGHT), _variables(_DARK)
@@ -138,5 +136,5 @@ def _within(rules: str) -> str:
     return f".kili-preview.kili-preview.kili-preview {{{rules}}}\n"
 
 
-def _variables(colours: dict[str, str]) -> str:
-    return ";".join(f"--{name}:{colour}" for name, colour in colours.items())
+def _variables(colors: dict[str, str]) -> str:
+    return ";".join(f"--{name}:{color}" for name, color in colors.items())

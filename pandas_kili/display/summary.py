@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from pandas_kili.display.choice import Answer, Row, is_drawn
+from pandas_kili.display.choice import Row, ShownLabel, is_drawn
 from pandas_kili.display.escaping import name, plain_name
 from pandas_kili.display.overlay import category_of
 from pandas_kili.display.palette import Category, Palette
@@ -17,22 +17,22 @@ _LONGEST_TEXT = 200
 
 
 class Statement(NamedTuple):
-    """Something that a label says: under which job, in which words, and whose colour it bears."""
+    """Something that a label says: under which job, in which words, and whose color it bears."""
 
     job: str
     words: str
     category: Category | None
 
 
-def categories_in(said: Iterable[Answer]) -> Iterable[Category]:
-    """Yield every use of a category that has a colour."""
+def categories_in(said: Iterable[ShownLabel]) -> Iterable[Category]:
+    """Yield every use of a category that has a color."""
     for answer in said:
         for row in answer.rows:
-            if _has_colour(row):
+            if _has_color(row):
                 yield category_of(row)
 
 
-def _has_colour(row: Row) -> bool:
+def _has_color(row: Row) -> bool:
     if row["kind"] == CATEGORY:
         return row["category"] is not None
     return row["startMids"] is None and (
@@ -50,7 +50,7 @@ def statements(rows: Sequence[Row]) -> list[Statement]:
             job = row["job"] or ""
             if row["parentJob"] is not None:
                 job = f"{row['parentJob']} / {job}"
-            found[Statement(job, words, category_of(row) if _has_colour(row) else None)] += 1
+            found[Statement(job, words, category_of(row) if _has_color(row) else None)] += 1
     return [
         one if count == 1 else one._replace(words=f"{one.words} ({count})")
         for one, count in sorted(found.items(), key=lambda pair: pair[0].job)
@@ -66,7 +66,7 @@ def _words(row: Row, contents: dict[str, str]) -> str:
         return f"{category_of(row)[1]}: {' → '.join(ends)}"
     if row["rangeStart"] is not None:
         return f"{category_of(row)[1]} {row['rangeStart']:g} to {row['rangeEnd']:g}"
-    return category_of(row)[1] if _has_colour(row) else ""
+    return category_of(row)[1] if _has_color(row) else ""
 
 
 def _class(row: Row) -> str:

@@ -110,9 +110,9 @@ def _in_eight_bits(image: Image) -> Image:
 
     values = np.nan_to_num(np.asarray(image, np.float64), posinf=0.0, neginf=0.0)
     span = np.ptp(values) or 1.0
-    grey = images.fromarray(((values - values.min()) / span * 255).round().astype(np.uint8))
-    grey.getexif()[_ORIENTATION] = image.getexif().get(_ORIENTATION, 1)
-    return grey
+    gray = images.fromarray(((values - values.min()) / span * 255).round().astype(np.uint8))
+    gray.getexif()[_ORIENTATION] = image.getexif().get(_ORIENTATION, 1)
+    return gray
 
 
 def _encoded(image: Image, budget: int, steps: Sequence[tuple[int, int]]) -> str:

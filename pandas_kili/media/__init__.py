@@ -1,7 +1,7 @@
 """Files in and out: local files to the bucket of a project, and the content of assets to disk."""
 
 from pandas_kili.media.download import download_media
-from pandas_kili.media.imports import check_licence, wait_for_import
+from pandas_kili.media.imports import check_license, wait_for_import
 from pandas_kili.media.inspection import is_url, local_path
 from pandas_kili.media.kinds import EXTENSIONS
 from pandas_kili.media.plan import Medium, plan_media
@@ -11,7 +11,7 @@ __all__ = [
     "EXTENSIONS",
     "Medium",
     "Stored",
-    "check_licence",
+    "check_license",
     "download_media",
     "is_url",
     "local_path",

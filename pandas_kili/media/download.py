@@ -19,7 +19,7 @@ from pandas_kili.connection import Client, default_client, find_project, promise
 from pandas_kili.errors import KiliConnectionError, KiliDownloadError, KiliError, KiliFieldError
 from pandas_kili.media.fetch import Fetch
 from pandas_kili.media.inspection import is_url
-from pandas_kili.media.ledger import Ledger, Part
+from pandas_kili.media.ledger import AssetFile, Ledger
 from pandas_kili.media.names import folded, safe_stem
 from pandas_kili.parallel import as_done, in_order
 from pandas_kili.progress import progress_bar
@@ -83,7 +83,7 @@ def download_media(
     client = client or default_client()
     _check_columns(frame)
     project = _project(client, project_id)
-    assets = _Assets(frame, project_id, project["inputType"], client)
+    assets = _AssetRows(frame, project_id, project["inputType"], client)
     if project.get("dataConnections"):
         assets.exclude_connected()
     folder = _folder(local_media_dir, project_id)
@@ -91,7 +91,7 @@ def download_media(
     takes_pages = project["inputType"] in {"TEXT", "URL", "NA"}
     stop = threading.Event()
     with Ledger(folder) as ledger:
-        _Download(assets, Fetch(client, ledger, takes_pages, stop), disable_tqdm).run()
+        _MediaDownload(assets, Fetch(client, ledger, takes_pages, stop), disable_tqdm).run()
     return assets.result()
 
 
@@ -116,7 +116,7 @@ def _folder(given: str | os.PathLike[str] | None, project_id: str) -> Path:
     return Path.home() / ".cache" / "kili" / "projects" / safe_stem(project_id) / "assets"
 
 
-class _Assets:
+class _AssetRows:
     """The rows of a frame, and what becomes of them."""
 
     def __init__(self, frame: pd.DataFrame, project_id: str, input_type: str, client: Client) -> None:
@@ -129,9 +129,9 @@ class _Assets:
         self.shared = [wanted[folded(stem)] > 1 for stem in self.stems]
         self.failures: dict[int, str] = {}
 
-    def part(self, row: int, name: str, ending: str = "") -> Part:
+    def part(self, row: int, name: str, ending: str = "") -> AssetFile:
         """Return what tells one file of a row from all others."""
-        return Part(self.ids[row], name, self.stems[row] + ending, self.shared[row])
+        return AssetFile(self.ids[row], name, self.stems[row] + ending, self.shared[row])
 
     def url(self, row: int, column: str) -> str | None:
         """Return the URL in a cell, None where there is none, or where it is not to be fetched."""
@@ -204,7 +204,7 @@ def _series(frame: pd.DataFrame, name: str, cells: list[Any]) -> pd.Series:
     return pd.Series(cells, index=frame.index, dtype=dtype)
 
 
-def _error(assets: _Assets, frame: pd.DataFrame) -> KiliDownloadError:
+def _error(assets: _AssetRows, frame: pd.DataFrame) -> KiliDownloadError:
     failures = [
         {"asset_id": assets.ids[row], "label_id": None, "row": row, "reason": reason}
         for row, reason in sorted(assets.failures.items())
@@ -225,15 +225,15 @@ class _Work:
     row: int
     column: str
     url: str
-    part: Part | None = None
+    part: AssetFile | None = None
     extension: str | None = None
     result: Any = field(default=None)
 
 
-class _Download:
+class _MediaDownload:
     """Fetches what the rows of a frame want: first the lists of frames, then the files."""
 
-    def __init__(self, assets: _Assets, fetch: Fetch, disable_tqdm: bool | None) -> None:
+    def __init__(self, assets: _AssetRows, fetch: Fetch, disable_tqdm: bool | None) -> None:
         self.assets, self.fetch, self.disable_tqdm = assets, fetch, disable_tqdm
         self.lists: dict[int, str] = {}
         self.frames: dict[int, list[str | None]] = {}

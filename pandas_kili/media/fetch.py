@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from pandas_kili.errors import KiliConnectionError, KiliDownloadError
-from pandas_kili.media.ledger import Ledger, Part
+from pandas_kili.media.ledger import AssetFile, Ledger
 from pandas_kili.media.names import extension_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Fetch:
     takes_pages: bool
     stop: threading.Event
 
-    def file(self, part: Part, url: str, extension: str | None = None) -> Path:
+    def file(self, part: AssetFile, url: str, extension: str | None = None) -> Path:
         """Return where a file is, fetched if it is not there whole.
 
         Parameters

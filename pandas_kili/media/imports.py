@@ -13,7 +13,7 @@ from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, Kil
 if TYPE_CHECKING:
     from pandas_kili.connection import Client
 
-_LICENCE = """query organizations($where: OrganizationWhere!, $first: PageSize!, $skip: Int!) {
+_LICENSE = """query organizations($where: OrganizationWhere!, $first: PageSize!, $skip: Int!) {
   data: organizations(where: $where, first: $first, skip: $skip) { license { uploadLocalData } }
 }"""
 _NOTIFICATION = """query notifications($where: NotificationWhere!, $first: PageSize!, $skip: Int!) {
@@ -25,21 +25,21 @@ _LONGEST_SILENCE = 60.0  # the notification of an import may reach the replicas 
 _LONGEST_IMPORT = 3600.0
 
 
-def check_licence(client: Client) -> None:
+def check_license(client: Client) -> None:
     """See to it that this user may upload files of their own.
 
     Raises
     ------
     KiliAuthenticationError
-        Where the licence of the organization does not allow it.
+        Where the license of the organization does not allow it.
     """
     email = current_user(client, "email")
-    data = client.execute(_LICENCE, {"where": {"user": {"email": email}}, "first": 1, "skip": 0})
+    data = client.execute(_LICENSE, {"where": {"user": {"email": email}}, "first": 1, "skip": 0})
     with promised("organizations"):
         allowed = [(each.get("license") or {}).get("uploadLocalData") for each in data["data"] or ()]
     if allowed and allowed[0] is False:
         raise KiliAuthenticationError(
-            f"The licence of {email}'s organization does not allow to upload local files or raw text:"
+            f"The license of {email}'s organization does not allow to upload local files or raw text:"
             " give URLs of hosted files, or ask Kili for the right."
         )
 

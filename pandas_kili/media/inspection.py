@@ -83,7 +83,7 @@ def _checked_type(path: Path, file: IO[bytes], kind: Kind, input_type: str) -> s
         _check_text(file)
         return named or next(iter(kind.types.values()))
     if "image/" in kind.families and min(image_size(path)) > 0:
-        return named or _recognised(file.read(_HEAD), kind, input_type, path)
+        return named or _recognized(file.read(_HEAD), kind, input_type, path)
     return _checked_bytes(file.read(_HEAD), named, kind, input_type, path)
 
 
@@ -93,7 +93,7 @@ def _takes(kind: Kind, input_type: str) -> str:
 
 def _checked_bytes(head: bytes, named: str | None, kind: Kind, input_type: str, path: Path) -> str:
     if named is None:
-        return _recognised(head, kind, input_type, path)
+        return _recognized(head, kind, input_type, path)
     if _has_mark(head, named):
         return named
     found = [(type_, sure) for type_, sure in _looks_like(head) if type_]
@@ -112,7 +112,7 @@ def _has_mark(head: bytes, named: str) -> bool:
     return named == "application/pdf" and b"%PDF-" in head[:1024]
 
 
-def _recognised(head: bytes, kind: Kind, input_type: str, path: Path) -> str:
+def _recognized(head: bytes, kind: Kind, input_type: str, path: Path) -> str:
     """Return the type of a file whose name does not tell it."""
     for type_, _ in _looks_like(head):
         if type_ in kind.types.values():

@@ -29,7 +29,7 @@ _SIGNATURE = frozenset(
 
 
 @dataclass(frozen=True)
-class Part:
+class AssetFile:
     """One file of an asset, and how it would like to be called.
 
     Attributes
@@ -66,7 +66,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class _LedgerLine:
     asset: str
     part: str
     file: str
@@ -91,7 +91,7 @@ class Ledger:
         _sweep(folder)
         self.folder = folder
         self._lock = threading.Lock()
-        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._entries: dict[tuple[str, str], _LedgerLine] = {}
         self._owners: dict[str, tuple[str, str] | None] = {folded(each.name): None for each in folder.iterdir()}
         self._owners[folded(LEDGER_NAME)] = None
         for entry in _read(folder / LEDGER_NAME):
@@ -109,12 +109,12 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def _remember(self, entry: _Entry) -> None:
+    def _remember(self, entry: _LedgerLine) -> None:
         key = entry.asset, entry.part
         self._entries[key] = entry
         self._owners[folded(entry.file)] = key
 
-    def _write(self, entry: _Entry) -> None:
+    def _write(self, entry: _LedgerLine) -> None:
         self._remember(entry)
         # Begun on a line of its own: the one before may have been cut by the end of a process.
         self._file.write(f"\n{json.dumps(vars(entry))}".encode())
@@ -123,7 +123,7 @@ class Ledger:
         """Return where to write a file until it is whole."""
         return self.folder / f".{secrets.token_hex(8)}.part"
 
-    def whole(self, part: Part, url: str) -> Path | None:
+    def whole(self, part: AssetFile, url: str) -> Path | None:
         """Return where a file is that need not be fetched again, None where it must be."""
         entry = self._entries.get(part.key)
         if entry is None or entry.size < 0 or entry.source != _source(url):
@@ -131,19 +131,19 @@ class Ledger:
         path = self.folder / entry.file
         return path if path.is_file() and path.stat().st_size == entry.size else None
 
-    def claim(self, part: Part, extension: str) -> Path:
+    def claim(self, part: AssetFile, extension: str) -> Path:
         """Return where a file is to go, which is no other's place."""
         with self._lock:
             for name in part.names(extension):
                 if self._owners.get(folded(name), part.key) == part.key:
-                    self._write(_Entry(*part.key, name))
+                    self._write(_LedgerLine(*part.key, name))
                     return self.folder / name
         raise FileExistsError(f"all names for {part.stem!r} are taken in {self.folder}")
 
-    def record(self, part: Part, path: Path, url: str, size: int) -> None:
+    def record(self, part: AssetFile, path: Path, url: str, size: int) -> None:
         """Remember that a file is whole."""
         with self._lock:
-            self._write(_Entry(*part.key, path.name, _source(url), size))
+            self._write(_LedgerLine(*part.key, path.name, _source(url), size))
 
 
 def _sweep(folder: Path) -> None:
@@ -153,11 +153,11 @@ def _sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> Iterable[_Entry]:
+def _read(path: Path) -> Iterable[_LedgerLine]:
     lines = path.read_bytes().splitlines() if path.is_file() else []
     for line in lines:
         try:
-            entry = _Entry(**json.loads(line))
+            entry = _LedgerLine(**json.loads(line))
         except (ValueError, TypeError):
             continue  # empty, or cut
         # The folder may come from elsewhere; what it says must not lead out of it.

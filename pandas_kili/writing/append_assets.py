@@ -16,7 +16,7 @@ import pandas as pd
 from pandas_kili.catalog import APPEND, APPEND_LATER, BATCH_SIZE, FILTER_EXISTING, IN_LIMIT
 from pandas_kili.connection import Client, find_project, promised, read_back
 from pandas_kili.errors import KiliError, KiliGraphQLError, KiliValidationError
-from pandas_kili.media import Medium, Stored, check_licence, plan_media, store_media, wait_for_import
+from pandas_kili.media import Medium, Stored, check_license, plan_media, store_media, wait_for_import
 from pandas_kili.parallel import in_order
 from pandas_kili.progress import progress_bar
 from pandas_kili.writing.cells import Columns, cells_of, nulls_of, require_column
@@ -63,7 +63,7 @@ def append_rows(
     identity = Identity(list(rows.ids), list(rows.external_ids))
     open_rows = _Presence(work, project_id, rows, if_exists).settle(account, identity)
     if any(media[row].is_local for row in open_rows):
-        check_licence(work.client)
+        check_license(work.client)
     _warn_of_losses(change, rows, media)
     if options.dry_run:
         return work.finish(account, identity, {})

@@ -12,7 +12,7 @@ from moving import pdf, video
 from PIL import Image
 
 from pandas_kili.display import preview_frame
-from pandas_kili.display.palette import COLOURS
+from pandas_kili.display.palette import COLORS
 from pandas_kili.display.style import _DARK, _LIGHT
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -39,12 +39,12 @@ def screenshot(tmp_path):
     return take
 
 
-def colour(text):
+def color(text):
     return [int(text[start : start + 2], 16) for start in (1, 3, 5)]
 
 
 def near(pixels, text, tolerance=40):
-    return np.abs(pixels - colour(text)).max(axis=-1) <= tolerance
+    return np.abs(pixels - color(text)).max(axis=-1) <= tolerance
 
 
 def extent(found):
@@ -74,7 +74,7 @@ def picture_in(pixels):
 
 
 def check_outline(inside, ring):
-    line = near(inside, COLOURS[0])
+    line = near(inside, COLORS[0])
     height, width = line.shape
     for axis, length in ((0, width), (1, height)):
         begin, end = extent(line.any(axis=axis))
@@ -104,12 +104,12 @@ def paged(path):
 
 
 def filmed(path):
-    """Write a video of which one frame has the mark, and the others are grey."""
+    """Write a video of which one frame has the mark, and the others are gray."""
     numbers = itertools.count()
 
     def draw(pixels):
         if next(numbers) == 13:
-            pixels[:] = colour(BACKGROUND)
+            pixels[:] = color(BACKGROUND)
             pixels[192:288, 256:352] = 255
 
     video(path, size=(640, 480), draw=draw)
@@ -151,12 +151,12 @@ def test_an_outline_lies_in_its_place_on_a_page_and_on_a_frame(tmp_path, screens
     check_mark(inside)
 
 
-@pytest.mark.parametrize(("scheme", "colours"), [(1, _LIGHT), (0, _DARK)], ids=["light", "dark"])
-def test_the_page_is_light_or_dark_as_the_system_is(tmp_path, screenshot, scheme, colours):
+@pytest.mark.parametrize(("scheme", "colors"), [(1, _LIGHT), (0, _DARK)], ids=["light", "dark"])
+def test_the_page_is_light_or_dark_as_the_system_is(tmp_path, screenshot, scheme, colors):
     pixels = screenshot(gallery(tmp_path, (64, 64), BOX), f"--blink-settings=preferredColorScheme={scheme}")
-    assert pixels[-1, -1].tolist() == colour(colours["paper"])
-    assert near(pixels, colours["card"], 0).sum() > 5000
-    assert near(pixels, colours["ink"], 30).sum() > 50
+    assert pixels[-1, -1].tolist() == color(colors["paper"])
+    assert near(pixels, colors["card"], 0).sum() > 5000
+    assert near(pixels, colors["ink"], 30).sum() > 50
 
 
 HOST = """

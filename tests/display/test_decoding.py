@@ -16,11 +16,11 @@ import zlib
 import numpy as np
 import pandas as pd
 import pytest
-from moving import assembled, grey, pdf, stream, turned, video
+from moving import assembled, gray, pdf, stream, turned, video
 from PIL import Image
 
 from pandas_kili.display import decoding, gallery, media, preview_frame
-from pandas_kili.display.decoding import Part, decoded
+from pandas_kili.display.decoding import Still, decoded
 from pandas_kili.display.media import rate_of
 from pandas_kili.display.thumbnails import NotShownError
 from pandas_kili.sandbox import Sandbox
@@ -94,7 +94,7 @@ BOXES = {
 @pytest.mark.parametrize("case", BOXES)
 def test_a_page_lies_as_readers_show_it(case):
     entries, place, shape = BOXES[case]
-    pixels, note = shown(pdf((entries, CORNER)), Part("page"))
+    pixels, note = shown(pdf((entries, CORNER)), Still("page"))
     assert pixels.shape[1] / pixels.shape[0] == shape
     height, width, _ = pixels.shape
     assert (np.abs(np.array(red(pixels)) - place) * [width, height, width, height]).max() <= 1.001  # of rounding
@@ -126,16 +126,16 @@ def test_a_page_that_is_not_there_is_told(tmp_path):
 @pytest.mark.parametrize("number", [None, 0, 1, 11, 12, 13, 24])
 def test_a_frame_is_the_one_of_its_number_and_no_key_frame_near_it(tmp_path, name, codec, number):
     video(tmp_path / name, codec=codec)
-    pixels, note = shown(tmp_path / name, Part("frame", number))
-    assert abs(pixels.mean() - grey(number or 0)) < 4
+    pixels, note = shown(tmp_path / name, Still("frame", number))
+    assert abs(pixels.mean() - gray(number or 0)) < 4
     assert note.startswith(f"frame {number or 0}")
 
 
 @pytest.mark.parametrize("number", [0, 9, 10, 11, 24])
 def test_frames_that_come_unevenly_are_counted(tmp_path, number):
     video(tmp_path / "a.mp4", times=[40 * each if each < 10 else 100 * each for each in range(25)])
-    pixels, note = shown(tmp_path / "a.mp4", Part("frame", number))
-    assert abs(pixels.mean() - grey(number)) < 4
+    pixels, note = shown(tmp_path / "a.mp4", Still("frame", number))
+    assert abs(pixels.mean() - gray(number)) < 4
     assert ("counted" in note) == (number > 0)
 
 
@@ -144,8 +144,8 @@ def test_frames_are_numbered_at_the_rate_of_the_asset(tmp_path):
     metadata = json.dumps({"processingParameters": {"framesPlayedPerSecond": 5, "shouldKeepNativeFrameRate": False}})
     page = page_of(tmp_path / "a.mp4", {"2": {"J": {"annotations": [box()]}}}, jsonMetadata=[metadata])
     assert "frame 2 at 5 frames a second (0.40 s)" in page
-    pixels, _ = shown(tmp_path / "a.mp4", Part("frame", 2, 5.0))
-    assert abs(pixels.mean() - grey(10)) < 4
+    pixels, _ = shown(tmp_path / "a.mp4", Still("frame", 2, 5.0))
+    assert abs(pixels.mean() - gray(10)) < 4
 
 
 @pytest.mark.parametrize(
@@ -168,8 +168,8 @@ def test_the_rate_is_what_the_metadata_say(parameters, rate):
 
 def test_a_frame_past_the_end_is_told(tmp_path):
     video(tmp_path / "a.mp4")
-    assert "ends before frame 25" in refusal(tmp_path / "a.mp4", Part("frame", 25))
-    assert "ends before frame 6 at 5" in refusal(tmp_path / "a.mp4", Part("frame", 6, 5.0))
+    assert "ends before frame 25" in refusal(tmp_path / "a.mp4", Still("frame", 25))
+    assert "ends before frame 6 at 5" in refusal(tmp_path / "a.mp4", Still("frame", 6, 5.0))
 
 
 def test_a_video_is_turned_as_its_camera_was(tmp_path):
@@ -178,14 +178,14 @@ def test_a_video_is_turned_as_its_camera_was(tmp_path):
 
     video(tmp_path / "a.mp4", draw=mark)
     turned(tmp_path / "a.mp4")
-    pixels, _ = shown(tmp_path / "a.mp4", Part("frame", 3))
+    pixels, _ = shown(tmp_path / "a.mp4", Still("frame", 3))
     assert pixels.shape == (64, 48, 3)
     assert np.abs(np.array(red(pixels)) - [0.5, 0, 1, 0.5]).max() < 0.05
 
 
 def test_a_large_frame_is_made_small(tmp_path):
     video(tmp_path / "a.mp4", frames=1, size=(1920, 1080))
-    assert shown(tmp_path / "a.mp4", Part("frame"))[0].shape == (540, 960, 3)
+    assert shown(tmp_path / "a.mp4", Still("frame"))[0].shape == (540, 960, 3)
 
 
 # ------------------------------------------------------------------------------------------------------ what is there
@@ -266,7 +266,7 @@ def test_documents_that_are_bombs_are_shown_or_told(make, monkeypatch):
     """Neither time nor memory is unbounded: the program that reads them has a limit of each, whichever is met first."""
     monkeypatch.setattr(decoding, "_SECONDS", 5.0)
     try:
-        pixels, note = shown(make(), Part("page"))
+        pixels, note = shown(make(), Still("page"))
     except NotShownError as reason:
         assert "too" in str(reason)  # noqa: PT017 - either is fine
     else:
@@ -275,13 +275,13 @@ def test_documents_that_are_bombs_are_shown_or_told(make, monkeypatch):
 
 
 def test_a_document_may_not_fill_the_memory():
-    assert refusal(content_bomb(), Part("page")) == "a PDF document that is damaged, or takes too much memory"
+    assert refusal(content_bomb(), Still("page")) == "a PDF document that is damaged, or takes too much memory"
 
 
 def test_documents_that_cannot_be_opened_are_told():
-    assert refusal(locked(), Part("page")) == "the document is protected by a password"
-    assert refusal(pdf((WIDE, CORNER))[:60], Part("page")) == "the document is damaged"
-    assert refusal(b"%PDF-1.7", Part("page")) == "the document is damaged"
+    assert refusal(locked(), Still("page")) == "the document is protected by a password"
+    assert refusal(pdf((WIDE, CORNER))[:60], Still("page")) == "the document is damaged"
+    assert refusal(b"%PDF-1.7", Still("page")) == "the document is damaged"
 
 
 @pytest.mark.parametrize("kept", [40, 0.5])
@@ -289,13 +289,13 @@ def test_videos_that_were_cut_are_told(tmp_path, kept):
     video(tmp_path / "a.mp4")
     data = (tmp_path / "a.mp4").read_bytes()
     cut = data[: kept if isinstance(kept, int) else int(kept * len(data))]
-    assert refusal(cut, Part("frame", 20)).startswith("the video cannot be decoded")
+    assert refusal(cut, Still("frame", 20)).startswith("the video cannot be decoded")
 
 
 @pytest.mark.parametrize("text", ["#EXTM3U\n#EXTINF:1,\nfile://{}\n", "ffconcat version 1.0\nfile {}\n"])
 def test_a_video_cannot_name_other_files(tmp_path, text):
     other = video(tmp_path / "other.mkv")
-    assert refusal(text.format(other).encode(), Part("frame")).startswith("the video cannot be decoded")
+    assert refusal(text.format(other).encode(), Still("frame")).startswith("the video cannot be decoded")
     (tmp_path / "a.mp4").write_text(text.format(other))
     assert "Not shown" in page_of(tmp_path / "a.mp4", {})
 
@@ -309,7 +309,7 @@ def test_a_recording_has_no_picture(tmp_path):
         frame.sample_rate = 8000
         container.mux(track.encode(frame))
         container.mux(track.encode())
-    assert refusal(tmp_path / "a.mp4", Part("frame")) == "a recording, which has no picture"
+    assert refusal(tmp_path / "a.mp4", Still("frame")) == "a recording, which has no picture"
 
 
 @pytest.fixture
@@ -323,7 +323,7 @@ def sleeper(tmp_path, monkeypatch):
 
 def test_a_decoder_that_hangs_is_ended(sleeper, monkeypatch):
     monkeypatch.setattr(decoding, "_SECONDS", 0.5)
-    assert refusal(b"%PDF-", Part("page")) == "a PDF document that takes too long to decode"
+    assert refusal(b"%PDF-", Still("page")) == "a PDF document that takes too long to decode"
 
 
 def test_a_decoder_is_ended_once_the_gallery_waits_no_more(sleeper):
@@ -335,7 +335,7 @@ def test_a_decoder_is_ended_once_the_gallery_waits_no_more(sleeper):
         stop.set()
 
     threading.Thread(target=wait_and_stop).start()
-    assert refusal(b"%PDF-", Part("page"), stop) == "it did not come in time"
+    assert refusal(b"%PDF-", Still("page"), stop) == "it did not come in time"
     with pytest.raises(ProcessLookupError):
         os.kill(int(sleeper.read_text()), 0)
 
@@ -348,7 +348,7 @@ def test_a_decoder_that_begins_late_reads_the_whole_file(tmp_path, monkeypatch, 
     )
     monkeypatch.setattr(decoding, "_PROGRAM", program)
     monkeypatch.setattr(decoding, "_SECONDS", 20.0)
-    assert refusal(bytes(size), Part("page")) == str(size)
+    assert refusal(bytes(size), Still("page")) == str(size)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
@@ -365,8 +365,8 @@ def test_the_decoder_holds_no_key(tmp_path, monkeypatch):
     monkeypatch.setattr(decoding, "_PROGRAM", program)
     monkeypatch.setenv("KILI_API_KEY", "secret")
     monkeypatch.setenv("OTHER", "1")
-    assert "OTHER" in refusal(b"", Part("page")).split()
-    assert "KILI" not in refusal(b"", Part("page"))
+    assert "OTHER" in refusal(b"", Still("page")).split()
+    assert "KILI" not in refusal(b"", Still("page"))
 
 
 # ------------------------------------------------------------------------------------------------------------- size

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from pandas_kili.display import gallery, preview_frame
-from pandas_kili.display.palette import COLOURS, Palette, contrast, outline
+from pandas_kili.display.palette import COLORS, Palette, contrast, outline
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.sandbox import Sandbox
 
@@ -32,8 +32,8 @@ HOSTILE = (
 )
 
 
-def png(path, size=(120, 80), colour=(200, 180, 60), mode="RGB"):
-    Image.new(mode, size, colour).save(path)
+def png(path, size=(120, 80), color=(200, 180, 60), mode="RGB"):
+    Image.new(mode, size, color).save(path)
     return str(path)
 
 
@@ -504,8 +504,8 @@ def test_the_page_can_be_read_without_seeing_it_and_without_a_mouse(tmp_path):
     assert picture.find(".//title").text == "CAT, rectangle"
 
 
-def test_colours_stand_out_and_are_one_a_category():
-    assert all(contrast(colour, outline(colour)) >= 4.5 for colour in COLOURS)
+def test_colors_stand_out_and_are_one_a_category():
+    assert all(contrast(color, outline(color)) >= 4.5 for color in COLORS)
     uses = [("J", str(number)) for number in range(20)] + [("J", "19")]
     palette = Palette(uses)
     assert len(set(palette.tones.values())) == 20

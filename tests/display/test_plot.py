@@ -18,8 +18,8 @@ def _closed_figures():
     plt.close("all")
 
 
-def label(author, kind, day="2026-03-01", seconds=10.0, type_="DEFAULT", colour=None):
-    jobs = {"KIND": kind, "COLOUR": colour}
+def label(author, kind, day="2026-03-01", seconds=10.0, type_="DEFAULT", color=None):
+    jobs = {"KIND": kind, "COLOR": color}
     answer = {job: {"categories": [{"name": name}]} for job, name in jobs.items() if name}
     return {
         "author": {"email": author},
@@ -133,10 +133,10 @@ def test_class_balance_counts_the_latest_label_of_each_asset(frame):
 
 
 def test_class_balance_tells_jobs_apart():
-    frame = assets([label("ada", "CAT", colour="RED")], [label("ada", "CAT", colour="BLUE")])
-    assert heights(KiliPlot(frame).class_balance()) == {"KIND: CAT": 2, "COLOUR: RED": 1, "COLOUR: BLUE": 1}
-    assert heights(KiliPlot(frame).class_balance("COLOUR")) == {"RED": 1, "BLUE": 1}
-    with pytest.raises(KiliValidationError, match="'COLOUR', 'KIND'"):
+    frame = assets([label("ada", "CAT", color="RED")], [label("ada", "CAT", color="BLUE")])
+    assert heights(KiliPlot(frame).class_balance()) == {"KIND: CAT": 2, "COLOR: RED": 1, "COLOR: BLUE": 1}
+    assert heights(KiliPlot(frame).class_balance("COLOR")) == {"RED": 1, "BLUE": 1}
+    with pytest.raises(KiliValidationError, match="'COLOR', 'KIND'"):
         KiliPlot(frame).class_balance("SHAPE")
 
 
@@ -159,12 +159,12 @@ def test_confusion_takes_what_was_submitted_before_a_prediction():
 
 
 def test_confusion_says_who_and_which_jobs_there_are():
-    frame = assets([label("ada", "CAT", colour="RED"), label("bob", "CAT")])
+    frame = assets([label("ada", "CAT", color="RED"), label("bob", "CAT")])
     with pytest.raises(KiliValidationError, match="'ada', 'bob'"):
         KiliPlot(frame).confusion("ada", "eve")
-    with pytest.raises(KiliValidationError, match="'COLOUR', 'KIND'"):
+    with pytest.raises(KiliValidationError, match="'COLOR', 'KIND'"):
         KiliPlot(frame).confusion("ada", "bob")
-    assert cells(KiliPlot(frame).confusion("ada", "bob", "COLOUR")) == {("RED", "(none)"): 1}
+    assert cells(KiliPlot(frame).confusion("ada", "bob", "COLOR")) == {("RED", "(none)"): 1}
 
 
 ALL = ["labels_over_time", "time_to_label", "class_balance"]

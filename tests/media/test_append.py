@@ -129,11 +129,11 @@ def test_nothing_is_sent_where_one_file_does_not_fit(sandbox, tmp_path):
     assert not {"PUT", "appendManyAssets", "createUploadBucketSignedUrls"} & set(operations(sandbox))
 
 
-def test_a_licence_without_uploads_is_respected_for_local_files_only(tmp_path):
+def test_a_license_without_uploads_is_respected_for_local_files_only(tmp_path):
     (tmp_path / "a.png").write_bytes(picture())
     with Sandbox(upload_local_data=False) as sandbox:
         project_id = sandbox.create_project("Images", "IMAGE")
-        with pytest.raises(KiliAuthenticationError, match="licence"):
+        with pytest.raises(KiliAuthenticationError, match="license"):
             append(sandbox, project_id, [{"externalId": "a", "content": str(tmp_path / "a.png")}])
         append(sandbox, project_id, [{"externalId": "b", "content": "https://example.com/a.png"}])
         assert "PUT" not in operations(sandbox)

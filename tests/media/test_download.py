@@ -22,7 +22,7 @@ from pandas_kili.errors import KiliDownloadError, KiliFieldError, KiliNotFoundEr
 from pandas_kili.media import Medium, Stored, download_media, plan_media, store_media, wait_for_import
 from pandas_kili.media import download as media_download
 from pandas_kili.media.fetch import Fetch
-from pandas_kili.media.ledger import LEDGER_NAME, Ledger, Part
+from pandas_kili.media.ledger import LEDGER_NAME, AssetFile, Ledger
 from pandas_kili.reading.read import read_kili
 from pandas_kili.sandbox import Fault, Sandbox
 
@@ -332,15 +332,15 @@ def test_a_full_disk_is_told_and_leaves_nothing(sandbox, folder, monkeypatch):
 def test_an_interrupt_leaves_no_half_file(sandbox, folder, monkeypatch):
     project_id = texts(sandbox, [f"t{number}" for number in range(30)])
     frame = read(sandbox, project_id)
-    kept = media_download._Download._keep
-    monkeypatch.setattr(media_download._Download, "_keep", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    kept = media_download._MediaDownload._keep
+    monkeypatch.setattr(media_download._MediaDownload, "_keep", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         fetch(sandbox, project_id, folder, frame)
     for thread in threading.enumerate():
         if thread.name.startswith("pandas_kili"):
             thread.join(10)
     assert not [name for name in left_behind(folder) if name.endswith(".part")]
-    monkeypatch.setattr(media_download._Download, "_keep", kept)
+    monkeypatch.setattr(media_download._MediaDownload, "_keep", kept)
     out = fetch(sandbox, project_id, folder, frame)
     assert [Path(path).read_text() for path in out["content"]] == [f"text of {name}" for name in out["externalId"]]
 
@@ -540,5 +540,5 @@ def test_a_transfer_is_given_up_when_told_to(sandbox, folder, tmp_path):
     stop = threading.Event()
     sandbox.before_request(lambda _: stop.set())
     with Ledger(folder) as ledger, pytest.raises(CancelledError):
-        Fetch(sandbox.client, ledger, True, stop).file(Part("a", "content", "a"), url)
+        Fetch(sandbox.client, ledger, True, stop).file(AssetFile("a", "content", "a"), url)
     assert left_behind(folder) == []

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pandas_kili.media.ledger import LEDGER_NAME, Ledger, Part
+from pandas_kili.media.ledger import LEDGER_NAME, AssetFile, Ledger
 from pandas_kili.media.names import extension_of, folded, known_extension, safe_stem, with_extension
 
 HOSTILE = [
@@ -83,7 +83,7 @@ def test_a_usual_name_stays(name):
 def test_files_of_any_names_stay_in_the_folder_and_apart(tmp_path_factory, stems, extension, data):
     base = tmp_path_factory.mktemp("base")
     folder = base / "media"
-    parts = [Part(f"asset{row}", "content", stem) for row, stem in enumerate(stems)]
+    parts = [AssetFile(f"asset{row}", "content", stem) for row, stem in enumerate(stems)]
     with Ledger(folder) as ledger:
         for part in parts:
             path = ledger.claim(part, extension)
@@ -102,7 +102,7 @@ def test_files_of_any_names_stay_in_the_folder_and_apart(tmp_path_factory, stems
 
 
 def test_assets_that_are_known_to_share_a_name_get_the_same_files_in_any_order(tmp_path):
-    parts = [Part(asset, "content", "a", shared=True) for asset in ("one", "two")]
+    parts = [AssetFile(asset, "content", "a", shared=True) for asset in ("one", "two")]
     found = []
     for order, folder in ((parts, "x"), (parts[::-1], "y")):
         with Ledger(tmp_path / folder) as ledger:
@@ -114,7 +114,7 @@ def test_assets_that_are_known_to_share_a_name_get_the_same_files_in_any_order(t
 def test_what_others_put_there_is_left_alone(tmp_path):
     (tmp_path / "A.png").write_text("mine")
     with Ledger(tmp_path) as ledger:
-        path = ledger.claim(Part("one", "content", "a"), ".png")
+        path = ledger.claim(AssetFile("one", "content", "a"), ".png")
     assert path.name.startswith("a~")
     assert (tmp_path / "A.png").read_text() == "mine"
 
@@ -129,7 +129,7 @@ def test_what_a_killed_process_left_is_removed_in_time(tmp_path):
 
 
 def test_a_record_that_was_cut_or_forged_leads_nowhere(tmp_path):
-    part = Part("one", "content", "a")
+    part = AssetFile("one", "content", "a")
     with Ledger(tmp_path) as ledger:
         path = ledger.claim(part, ".png")
         path.write_text("x")
@@ -141,9 +141,9 @@ def test_a_record_that_was_cut_or_forged_leads_nowhere(tmp_path):
         file.write("\n".join(["", *map(json.dumps, forged), "[]", '{"asset": 1}', '{"asset": "two", "par']))
     with Ledger(tmp_path) as ledger:
         assert ledger.whole(part, "https://example.com/x") == path
-        other = ledger.claim(Part("two", "content", "b"), "")
+        other = ledger.claim(AssetFile("two", "content", "b"), "")
         assert other == tmp_path / "b"
-        ledger.record(Part("two", "content", "b"), other, "https://example.com/y", 0)
+        ledger.record(AssetFile("two", "content", "b"), other, "https://example.com/y", 0)
     with Ledger(tmp_path) as ledger:
         assert ledger._entries["two", "content"].size == 0
 
@@ -159,9 +159,9 @@ def test_links_in_a_folder_do_not_lead_writing_out_of_it(tmp_path):
     (folder / LEDGER_NAME).symlink_to(record)
     (folder / "a.png").symlink_to(outside / "new")
     with Ledger(folder) as ledger:
-        path = ledger.claim(Part("one", "content", "a"), ".png")
+        path = ledger.claim(AssetFile("one", "content", "a"), ".png")
         path.write_text("x")
-        ledger.record(Part("one", "content", "a"), path, "https://example.com/x", 1)
+        ledger.record(AssetFile("one", "content", "a"), path, "https://example.com/x", 1)
     assert [each.name for each in outside.iterdir()] == ["record"]
     assert record.read_text() == "theirs"
     assert not (folder / LEDGER_NAME).is_symlink()
@@ -179,7 +179,7 @@ def test_links_in_a_folder_do_not_lead_writing_out_of_it(tmp_path):
     ],
 )
 def test_a_link_that_is_signed_anew_leads_to_the_same_file(tmp_path, url, same):
-    part = Part("one", "content", "a")
+    part = AssetFile("one", "content", "a")
     with Ledger(tmp_path) as ledger:
         path = ledger.claim(part, "")
         path.write_text("whole")

@@ -21,7 +21,7 @@ from pandas_kili.errors import (
 from pandas_kili.media import (
     Medium,
     Stored,
-    check_licence,
+    check_license,
     plan_media,
     store_media,
     wait_for_import,
@@ -349,14 +349,14 @@ def test_waiting_ends_when_told_to():
 
 
 @pytest.mark.parametrize("generation", ["legacy", "current", "both"])
-def test_the_licence_decides_over_local_files(generation):
+def test_the_license_decides_over_local_files(generation):
     with Sandbox(generation=generation) as sandbox:
-        check_licence(sandbox.client)
+        check_license(sandbox.client)
     with (
         Sandbox(generation=generation, upload_local_data=False) as sandbox,
-        pytest.raises(KiliAuthenticationError, match="licence"),
+        pytest.raises(KiliAuthenticationError, match="license"),
     ):
-        check_licence(sandbox.client)
+        check_license(sandbox.client)
 
 
 def test_an_id_may_hold_what_urls_give_a_meaning(sandbox, client):
