@@ -150,7 +150,7 @@ def test_the_readme_is_read_to_its_end(readme):
 
 def test_the_tests_and_benchmarks_that_contributing_names_exist():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    tests = {f"tests/{name}" for name in re.findall(r"\btest_\w+\.py\b", text)}
+    tests = {f"tests/{name}" for name in re.findall(r"`((?:\w+/)?test_\w+\.py)\b", text)}
     benchmarks = {f"benchmarks/{name}.py" for name in re.findall(r"-m benchmarks\.(\w+)", text)}
     assert len(tests) > 20
     assert len(benchmarks) >= 4
