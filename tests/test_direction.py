@@ -13,6 +13,7 @@ ROOT = Path(pandas_kili.__file__).parent
 HOUSE = {
     "errors": "",
     "messages": "",
+    "scalars": "",
     "parallel": "",
     "arrow": "",
     "catalog": "terms users projects labels assets",

@@ -6,7 +6,6 @@ import datetime as dt
 import difflib
 import itertools
 import numbers
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pandas_kili import scalars
 from pandas_kili.catalog import FILTERS, IN_LIMIT, Filter
 from pandas_kili.errors import KiliFilterError
 from pandas_kili.query.category_search import CategorySearchError, check_category_search
@@ -209,16 +209,8 @@ def _check_fits(item: Filter, value: Any) -> None:
         raise ValueError(f"no such value: {', '.join(map(repr, wrong[:5]))}; there are {', '.join(item.choices)}")
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"must be a string; got {shown(value)}")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError(f"{shown(value)} is not valid Unicode text")
-    return str(value)
-
-
 def _id(value: Any) -> str:
-    if not _text(value):
+    if not scalars.text(value):
         raise ValueError("must not be empty")
     return str(value)
 
@@ -237,29 +229,7 @@ def _texts(value: Any) -> list[str]:
     ]
     if wrong:
         raise TypeError(f"takes strings; got {', '.join(wrong[:5])}" + (", ..." if wrong[5:] else ""))
-    return list(dict.fromkeys(_text(item) for item in items))
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"must be True or False; got {shown(value)}")
-    return bool(value)
-
-
-def _number(value: Any) -> int | float:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.number)):
-        raise TypeError(f"must be a number; got {shown(value)}")
-    number = int(value) if isinstance(value, (numbers.Integral, np.integer)) else float(value)
-    if not abs(number) <= sys.float_info.max:
-        raise ValueError(f"must be finite; got {shown(value)}")
-    return number
-
-
-def _mark(value: Any) -> float:
-    number = float(_number(value))
-    if not 0 <= number <= 1:
-        raise ValueError(f"marks are within 0 and 1; got {shown(value)}")
-    return number
+    return list(dict.fromkeys(scalars.text(item) for item in items))
 
 
 def _date(value: Any) -> str:
@@ -307,25 +277,25 @@ def _metadata(value: Any) -> dict[str, Any]:
 
 def _condition(key: str, wanted: Any) -> Any:
     if isinstance(wanted, str):
-        return _text(wanted)
+        return scalars.text(wanted)
     if isinstance(wanted, (bool, np.bool_)):
         return bool(wanted)
     if isinstance(wanted, (numbers.Real, np.number)):
-        return _number(wanted)
+        return scalars.number(wanted)
     if isinstance(wanted, Mapping) or not isinstance(wanted, (Iterable, pa.Array, pa.ChunkedArray)):
         raise TypeError(
             f"the condition on {shown(key)} is a value, a list of texts or two numbers; got {shown(wanted)}"
         )
     items = wanted.to_pylist() if isinstance(wanted, (pa.Array, pa.ChunkedArray)) else list(wanted)
     if items and all(isinstance(item, str) for item in items):
-        return [_text(item) for item in items]
+        return [scalars.text(item) for item in items]
     if len(items) == 2 and not any(isinstance(item, str) for item in items):  # noqa: PLR2004 - a range has two ends
-        return [_number(item) for item in items]
+        return [scalars.number(item) for item in items]
     raise ValueError(f"the condition on {shown(key)} is a value, a list of texts or two numbers; got {shown(wanted)}")
 
 
 def _category_search(value: Any) -> str:
-    text = _text(value)
+    text = scalars.text(value)
     try:
         check_category_search(text)
     except CategorySearchError as error:
@@ -335,10 +305,10 @@ def _category_search(value: Any) -> str:
 
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "id": _id,
-    "text": _text,
+    "text": scalars.text,
     "texts": _texts,
-    "mark": _mark,
-    "flag": _flag,
+    "mark": scalars.mark,
+    "flag": scalars.flag,
     "date": _date,
     "day": _day,
     "metadata": _metadata,
