@@ -537,13 +537,14 @@ is_used_for_consensus, is_honeypot : label, optional
         """
         return metadata_table(self._frame, schema)
 
-    def agreement(self, *, label_types: Collection[str] = SUBMITTED, iou_threshold: float = 0.5) -> pd.DataFrame:
+    def agreement(self, *, label_types: Collection[str] | None = SUBMITTED, iou_threshold: float = 0.5) -> pd.DataFrame:
         """Measure how far labelers agree, two by two and job by job.
 
         Parameters
         ----------
-        label_types : collection of str
-            Labels of other types are left out; where ``labels.labelType`` was not read, none are, predictions neither.
+        label_types : collection of str or None
+            Labels of other types are left out; by default only what people submitted counts. With ``PREDICTION``
+            among them, models are compared too, each under its name (``labels.modelName``). None takes all labels.
             Of each labeler the latest label of an asset counts.
         iou_threshold : float
             Overlap, from 0 to 1, from which two matched boxes count as the same object.
@@ -556,7 +557,7 @@ is_used_for_consensus, is_honeypot : label, optional
         Raises
         ------
         KiliFieldError
-            Where the frame lacks labels, answers or authors.
+            Where the frame lacks labels, answers, authors or types of labels.
 
         Examples
         --------
@@ -566,7 +567,9 @@ is_used_for_consensus, is_honeypot : label, optional
         """
         return agreement(self._frame, label_types=label_types, iou_threshold=iou_threshold)
 
-    def disagreements(self, *, label_types: Collection[str] = SUBMITTED, iou_threshold: float = 0.5) -> KiliFrame:
+    def disagreements(
+        self, *, label_types: Collection[str] | None = SUBMITTED, iou_threshold: float = 0.5
+    ) -> KiliFrame:
         """Return the assets whose labelers disagree, those that disagree most first.
 
         Parameters
@@ -582,7 +585,7 @@ is_used_for_consensus, is_honeypot : label, optional
         Raises
         ------
         KiliFieldError
-            Where the frame lacks labels, answers or authors.
+            Where the frame lacks labels, answers, authors or types of labels.
 
         Examples
         --------

@@ -22,7 +22,7 @@ HOUSE = {
     "progress": "",
     "tidy": (
         "answers answers.schema answers.json_values answers.geometry answers.columns answers.rows answers.shapes"
-        " answers.parse answers.parse_bulk labels annotations answers.compose metadata agreement"
+        " answers.parse answers.parse_bulk labels people annotations answers.compose metadata assignment agreement"
     ),
     "media": "kinds inspection plan upload imports names ledger fetch download",
     "reading": "frame windows long_answers crawl read",

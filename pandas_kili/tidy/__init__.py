@@ -1,11 +1,12 @@
 """Labels and their answers as tidy tables, and back."""
 
-from pandas_kili.tidy.agreement import SUBMITTED, agreement, disagreements
-from pandas_kili.tidy.annotations import annotations_table, author_names
+from pandas_kili.tidy.agreement import agreement, disagreements
+from pandas_kili.tidy.annotations import annotations_table
 from pandas_kili.tidy.answers.compose import to_json_response
 from pandas_kili.tidy.answers.schema import ANNOTATION, ANNOTATION_SCHEMA, CATEGORY, CHOICE, RANK, TEXT, UNREADABLE
 from pandas_kili.tidy.labels import holds_assets, labels_table, lacking
 from pandas_kili.tidy.metadata import metadata_table
+from pandas_kili.tidy.people import SUBMITTED, author_names
 
 __all__ = [
     "ANNOTATION",

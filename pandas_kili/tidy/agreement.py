@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import warnings
 from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,15 +15,18 @@ import pandas as pd
 import pyarrow as pa
 
 from pandas_kili.arrow import arrow_array
-from pandas_kili.catalog import LABEL_TYPES
 from pandas_kili.errors import KiliFieldError, KiliValidationError
-from pandas_kili.tidy.annotations import annotations_table, author_names
+from pandas_kili.messages import warn
+from pandas_kili.tidy.annotations import annotations_table
 from pandas_kili.tidy.answers.schema import ANNOTATION, CATEGORY, CHOICE, RANK, TEXT, UNREADABLE
+from pandas_kili.tidy.assignment import assign
 from pandas_kili.tidy.labels import holds_assets, labels_table, lacking
+from pandas_kili.tidy.people import SUBMITTED, labeler_names, of_types
 
-SUBMITTED = ("DEFAULT", "REVIEW")
+_BOX = ("xmin", "ymin", "xmax", "ymax")
+_SPAN = ("beginId", "beginOffset", "endId", "endOffset", "category")
 _NEEDED = (
-    *("author", "kind", "job", "mlTask", "parentMid", "frame", "page", "category", "text", "rank", "elements"),
+    *("kind", "job", "mlTask", "parentMid", "frame", "page", "category", "text", "rank", "elements"),
     *("firstId", "secondId", "beginId", "beginOffset", "endId", "endOffset", "xmin", "ymin", "xmax", "ymax"),
 )
 _SCHEMA = pa.schema(
@@ -33,6 +35,7 @@ _SCHEMA = pa.schema(
         ("labeler_b", pa.string()),
         ("job", pa.string()),
         ("mlTask", pa.string()),
+        ("measure", pa.string()),
         ("n", pa.int64()),
         ("percent", pa.float64()),
         ("kappa", pa.float64()),
@@ -46,7 +49,7 @@ Row = dict[str, Any]
 
 
 def agreement(
-    frame: pd.DataFrame, *, label_types: Collection[str] = SUBMITTED, iou_threshold: float = 0.5
+    frame: pd.DataFrame, *, label_types: Collection[str] | None = SUBMITTED, iou_threshold: float = 0.5
 ) -> pd.DataFrame:
     """Measure how far labelers agree, two by two and job by job.
 
@@ -54,10 +57,11 @@ def agreement(
     ----------
     frame : pandas.DataFrame
         Assets with their labels, as `read_kili` gives them: ``labels.author.email`` (or ``.id``) and
-        ``labels.jsonResponse`` are needed, ``labels.labelType`` and ``labels.createdAt`` are used where they are there.
-    label_types : collection of str
-        Labels of other types are left out; where ``labels.labelType`` was not read, none are, predictions neither.
-        Of each labeler the latest label of an asset counts.
+        ``labels.jsonResponse`` and ``labels.labelType`` are needed, ``labels.createdAt`` is used where it is there.
+    label_types : collection of str or None
+        Labels of other types are left out; by default only what people submitted counts. With ``PREDICTION`` among
+        them, models are compared too, each under its name (``labels.modelName``). None takes all labels. Of each
+        labeler the latest label of an asset counts.
     iou_threshold : float
         Overlap, from 0 to 1, from which two matched boxes count as the same object in ``f1``.
 
@@ -74,6 +78,8 @@ def agreement(
         labeler_b   string  the other
         job         string  name of the job
         mlTask      string  its task
+        measure     string  what is compared: classes, texts, ranks, boxes or spans; none for shapes without a box
+                            (markers, polylines, poses), ranges and relations, which have no measure
         n           int64   assets (frames of videos, pages of PDFs) that both labeled and at least one answered
         percent     double  share of them with equal answers, 0 to 100: classes, comparisons, rankings, texts
         kappa       double  Cohen's kappa of the classes (of a comparison: the verdicts); no answer is a class of its
@@ -86,7 +92,7 @@ def agreement(
     Raises
     ------
     KiliFieldError
-        Where the frame lacks labels, answers or authors.
+        Where the frame lacks labels, answers, authors or types of labels.
     KiliValidationError
         For types of labels that there are not, or a threshold beyond 0 and 1.
 
@@ -105,25 +111,25 @@ def agreement(
     >>> import pandas as pd
     >>> def label(name, kind):
     ...     answer = '{"KIND": {"categories": [{"name": "%s"}]}}' % kind
-    ...     return {"author": {"email": name}, "jsonResponse": answer}
+    ...     return {"author": {"email": name}, "labelType": "DEFAULT", "jsonResponse": answer}
     >>> kinds = [("CAT", "CAT"), ("CAT", "DOG")]
     >>> assets = pd.DataFrame({"labels": [[label("ada", one), label("bob", other)] for one, other in kinds]})
     >>> agreement(assets)[["labeler_a", "labeler_b", "percent"]].loc[0].tolist()
     ['ada', 'bob', 50.0]
     """
-    tallies: dict[tuple[str, str, str, str], _Tally] = defaultdict(_Tally)
-    for comparison in _comparisons(frame, label_types, iou_threshold):
-        tallies[comparison.labelers + comparison.job].add(comparison)
+    groups: dict[tuple[str, ...], list[_Comparison]] = defaultdict(list)
+    for one in _comparisons(frame, label_types, iou_threshold):
+        groups[*one.labelers, one.job, one.task, one.measure].append(one)
     rows = [
-        {"labeler_a": first, "labeler_b": second, "job": job, "mlTask": task, **tally.measures()}
-        for (first, second, job, task), tally in sorted(tallies.items())
+        {**dict(zip(_SCHEMA.names, group, strict=False)), **_measures(comparisons)}
+        for group, comparisons in sorted(groups.items())
     ]
     table: pd.DataFrame = pa.Table.from_pylist(rows, _SCHEMA).to_pandas(types_mapper=pd.ArrowDtype)
     return table
 
 
 def disagreements(
-    frame: pd.DataFrame, *, label_types: Collection[str] = SUBMITTED, iou_threshold: float = 0.5
+    frame: pd.DataFrame, *, label_types: Collection[str] | None = SUBMITTED, iou_threshold: float = 0.5
 ) -> pd.DataFrame:
     """Return the assets whose labelers disagree, those that disagree most first.
 
@@ -143,7 +149,7 @@ def disagreements(
     Raises
     ------
     KiliFieldError
-        Where the frame lacks labels, answers or authors.
+        Where the frame lacks labels, answers, authors or types of labels.
     KiliValidationError
         For types of labels that there are not, or a threshold beyond 0 and 1.
 
@@ -152,15 +158,16 @@ def disagreements(
     >>> import pandas as pd
     >>> def label(name, kind):
     ...     answer = '{"KIND": {"categories": [{"name": "%s"}]}}' % kind
-    ...     return {"author": {"email": name}, "jsonResponse": answer}
+    ...     return {"author": {"email": name}, "labelType": "DEFAULT", "jsonResponse": answer}
     >>> kinds = [("CAT", "CAT"), ("CAT", "DOG")]
     >>> assets = pd.DataFrame({"labels": [[label("ada", one), label("bob", other)] for one, other in kinds]})
     >>> disagreements(assets)["disagreement"].to_dict()
     {1: 1.0}
     """
     scores: dict[int, dict[tuple[str, ...], list[float]]] = defaultdict(lambda: defaultdict(list))
-    for comparison in _comparisons(frame, label_types, iou_threshold):
-        scores[comparison.asset][comparison.labelers + comparison.job].append(comparison.score)
+    for one in _comparisons(frame, label_types, iou_threshold):
+        if one.score is not None:
+            scores[one.asset][*one.labelers, one.job, one.task].append(one.score)
     missed = {
         asset: 1 - float(np.mean([np.mean(values) for values in by_job.values()])) for asset, by_job in scores.items()
     }
@@ -172,44 +179,47 @@ def disagreements(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Comparison:
-    """Two labelers' answers to one job about one thing."""
+    """Two labelers' answers to one job about one thing: an asset, a frame of a video or a page of a PDF.
+
+    Attributes
+    ----------
+    score : float or None
+        How far they agree, from 0 to 1; None where nothing measures it.
+    said : tuple or None
+        What each of them answered.
+    overlaps : tuple of float or None
+        Overlap of each matched pair of boxes.
+    both, of : int
+        Objects that both found, and objects found by either, counted on both sides.
+    """
 
     asset: int
     labelers: tuple[str, str]
-    job: tuple[str, str]
-    score: float
-    equal: bool | None = None
-    classes: tuple[Hashable, Hashable] | None = None
+    job: str
+    task: str
+    measure: str
+    score: float | None = None
+    said: tuple[Hashable, ...] | None = None
     overlaps: tuple[float, ...] | None = None
-    both: int | None = None
+    both: int = 0
     of: int = 0
 
 
-class _Tally:
-    """Comparisons of one pair of labelers and one job."""
-
-    def __init__(self) -> None:
-        self.comparisons: list[_Comparison] = []
-
-    def add(self, comparison: _Comparison) -> None:
-        self.comparisons.append(comparison)
-
-    def measures(self) -> dict[str, float | None]:
-        equal = [one.equal for one in self.comparisons if one.equal is not None]
-        classes = [one.classes for one in self.comparisons if one.classes is not None]
-        overlaps = [overlap for one in self.comparisons for overlap in one.overlaps or ()]
-        found = [one for one in self.comparisons if one.both is not None]
-        total = sum(one.of for one in found)
-        return {
-            "n": len(self.comparisons),
-            "percent": 100 * sum(equal) / len(equal) if equal else None,
-            "kappa": cohen_kappa(classes),
-            "iou": sum(overlaps) / len(overlaps) if overlaps else None,
-            "f1": 2 * sum(one.both or 0 for one in found) / total if total else None,
-        }
+def _measures(comparisons: Sequence[_Comparison]) -> dict[str, float | None]:
+    """Return what comparisons of one pair of labelers, job and measure come to."""
+    pairs = [one.said for one in comparisons if one.said is not None]
+    overlaps = [overlap for one in comparisons for overlap in one.overlaps or ()]
+    total = sum(one.of for one in comparisons)
+    return {
+        "n": len(comparisons),
+        "percent": 100 * sum(first == second for first, second in pairs) / len(pairs) if pairs else None,
+        "kappa": cohen_kappa(pairs) if comparisons[0].measure == "classes" else None,
+        "iou": sum(overlaps) / len(overlaps) if overlaps else None,
+        "f1": 2 * sum(one.both for one in comparisons) / total if total else None,
+    }
 
 
-def cohen_kappa(pairs: Sequence[tuple[Hashable, Hashable]]) -> float | None:
+def cohen_kappa(pairs: Sequence[tuple[Hashable, ...]]) -> float | None:
     """Return Cohen's kappa of paired classes, unweighted; None where it is not defined."""
     if not pairs:
         return None
@@ -232,7 +242,7 @@ def match_boxes(first: Floats, second: Floats) -> list[float]:
     overlaps = _overlaps(first, second)
     if overlaps.shape[0] > overlaps.shape[1]:
         overlaps = overlaps.T
-    chosen = overlaps[np.arange(len(overlaps)), _assignment(-overlaps)]
+    chosen = overlaps[np.arange(len(overlaps)), assign(-overlaps)]
     return [float(overlap) for overlap in chosen if overlap > 0]
 
 
@@ -247,150 +257,97 @@ def _overlaps(first: Floats, second: Floats) -> Floats:
     return overlaps
 
 
-def _assignment(cost: Floats) -> npt.NDArray[np.int64]:
-    """Return the column of each row (at most as many rows as columns) with the least sum of costs.
-
-    The Hungarian method with potentials, one shortest augmenting path per row: exact, and cubic in the number of rows.
-    """
-    rows, columns = cost.shape
-    row_potential, potential = np.zeros(rows + 1), np.zeros(columns + 1)
-    row_of = np.zeros(columns + 1, np.int64)  # 1-based; column 0 holds the row that is being placed
-    for row in range(1, rows + 1):
-        row_of[0], here = row, 0
-        least, before = np.full(columns + 1, np.inf), np.zeros(columns + 1, np.int64)
-        used = np.zeros(columns + 1, bool)
-        while row_of[here]:
-            used[here] = True
-            reduced = cost[row_of[here] - 1] - row_potential[row_of[here]] - potential[1:]
-            better = ~used[1:] & (reduced < least[1:])
-            least[1:][better], before[1:][better] = reduced[better], here
-            step_to = int(np.argmin(np.where(used[1:], np.inf, least[1:]))) + 1
-            step = least[step_to]
-            row_potential[row_of[used]] += step
-            potential[used] -= step
-            least[~used] -= step
-            here = step_to
-        while here:
-            row_of[here] = row_of[before[here]]
-            here = before[here]
-    return np.argsort(row_of[1:], kind="stable")[columns - rows :]
-
-
-def _comparisons(frame: pd.DataFrame, label_types: Collection[str], iou_threshold: float) -> Iterator[_Comparison]:
-    _check(label_types, iou_threshold)
-    for asset, answers in sorted(_answers(frame, label_types).items()):
-        for first, second in itertools.combinations(sorted(answers), 2):
-            for job, unit in sorted({*answers[first], *answers[second]}, key=repr):
-                rows = answers[first].get((job, unit), []), answers[second].get((job, unit), [])
-                yield from _compared(asset, (first, second), job, rows, iou_threshold)
-
-
-def _check(label_types: Collection[str], iou_threshold: float) -> None:
-    if isinstance(label_types, str):
-        raise KiliValidationError(f"label_types is a list, such as [{label_types!r}]; got the string {label_types!r}.")
-    for name in label_types:
-        if name not in LABEL_TYPES:
-            raise KiliValidationError(f"label_types are of {', '.join(LABEL_TYPES)}; got {name!r}.")
+def _comparisons(
+    frame: pd.DataFrame, label_types: Collection[str] | None, iou_threshold: float
+) -> Iterator[_Comparison]:
     if not 0 <= iou_threshold <= 1:
         raise KiliValidationError(f"iou_threshold is a share of overlap, from 0 to 1; got {iou_threshold!r}.")
+    for asset, answers in sorted(_answers(frame, label_types).items()):
+        for labelers in itertools.combinations(sorted(answers), 2):
+            first, second = (answers[labeler] for labeler in labelers)
+            for question in sorted({*first, *second}, key=repr):
+                rows = first.get(question, []), second.get(question, [])
+                yield _compared(asset, labelers, question[0], question[1], rows, iou_threshold)
 
 
-def _answers(frame: pd.DataFrame, label_types: Collection[str]) -> dict[int, dict[str, dict[Any, list[Row]]]]:
-    """Return rows by asset, labeler, and job with frame and page."""
-    annotations = annotations_table(_counted(frame, label_types))
-    unreadable = annotations["kind"] == UNREADABLE
-    if unreadable.any():
-        warnings.warn(
-            f"{int(unreadable.sum())} labels are left out, as their answers cannot be read.",
-            UserWarning,
-            stacklevel=5,  # where `df.kili.agreement()` is called
-        )
+def _answers(frame: pd.DataFrame, label_types: Collection[str] | None) -> dict[int, dict[str, dict[Any, list[Row]]]]:
+    """Return rows by asset, labeler, and job, measure, frame and page."""
+    labels = _counted(frame, label_types)
+    assets, labelers = labels.index.to_list(), labels.pop("labeler").to_list()
+    annotations = annotations_table(labels.set_axis(pd.RangeIndex(len(labels)), axis=0))
+    unreadable = int((annotations["kind"] == UNREADABLE).sum())
+    if unreadable:
+        warn(f"{unreadable} labels are left out, as their answers cannot be read.")
     found: dict[int, dict[str, dict[Any, list[Row]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     columns = [arrow_array(annotations[name]).to_pylist() for name in _NEEDED]
-    for asset, *values in zip(annotations.index, *columns, strict=True):
+    for label, *values in zip(annotations.index, *columns, strict=True):
         row = dict(zip(_NEEDED, values, strict=True))
-        if row["kind"] == UNREADABLE or row["author"] is None:
-            continue
-        answers = found[asset][row["author"]]  # whoever looked and found nothing is compared too
-        if row["parentMid"] is None and (what := _what(row)):
-            answers[(row["job"], what), (row["frame"], row["page"])].append(row)
+        if row["kind"] != UNREADABLE:
+            answers = found[assets[label]][labelers[label]]  # a label without any answer is compared too
+            if row["parentMid"] is None and (measure := _measure(row)):
+                answers[row["job"], measure, row["frame"], row["page"]].append(row)
     return found
 
 
-def _counted(frame: pd.DataFrame, label_types: Collection[str]) -> pd.DataFrame:
+def _counted(frame: pd.DataFrame, label_types: Collection[str] | None) -> pd.DataFrame:
     """Return the labels that count, indexed by the position of their asset: of each labeler the latest."""
-    labels = labels_table(frame.set_axis(pd.RangeIndex(len(frame)), axis=0))
     if not holds_assets(frame):
         raise KiliFieldError(
             "labelers are compared within assets, and this is a frame of labels: call it on the frame of the assets.",
             field="labels",
         )
-    if "jsonResponse" not in labels and len(labels):
+    labels = labels_table(frame.set_axis(pd.RangeIndex(len(frame)), axis=0))
+    if len(labels) and "jsonResponse" not in labels:
         raise lacking("jsonResponse", [str(name) for name in labels.columns])
-    authors = author_names({str(name): arrow_array(column) for name, column in labels.items()})
-    if authors is None and len(labels):
-        raise KiliFieldError(
-            "the labels have no author: read the frame with 'labels.author.email'.", field="labels.author.email"
-        )
-    order = labels.assign(_asset=labels.index, _author=None if authors is None else authors.to_pylist())
-    if "labelType" in order:
-        order = order[order["labelType"].isin(list(label_types))]
-    if not len(order):
-        return labels[:0].assign(jsonResponse=pd.Series(dtype=pd.ArrowDtype(pa.string())))
+    labels = of_types(labels, label_types)
+    if not len(labels):
+        nothing = pd.Series(dtype=pd.ArrowDtype(pa.string()))
+        return pd.DataFrame({"jsonResponse": nothing, "labeler": nothing}, index=labels.index)
+    names = pd.Series(labeler_names(labels).to_pylist(), index=labels.index)
+    order = labels.assign(labeler=names, asset=labels.index)[names.notna()]
     if "createdAt" in order:
         order = order.sort_values("createdAt", kind="stable", na_position="first")
-    latest = order.drop_duplicates(["_asset", "_author"], keep="last")
-    return latest.drop(columns=["_asset", "_author"]).sort_index(kind="stable")
+    latest = order.drop_duplicates(["asset", "labeler"], keep="last").sort_index(kind="stable")
+    return latest[["jsonResponse", "labeler"]]
 
 
-def _what(row: Row) -> str | None:
-    """Return how a row is compared; None where it is not."""
+def _measure(row: Row) -> str | None:
+    """Return how a row is compared; None for what is no answer."""
     if row["kind"] == ANNOTATION:
         if row["beginOffset"] is not None:
             return "spans"
-        return "boxes" if row["xmin"] is not None else None
-    return {CATEGORY: "classes", CHOICE: "classes", TEXT: "values", RANK: "values"}.get(row["kind"])
+        return "boxes" if row["xmin"] is not None else "none"
+    return {CATEGORY: "classes", CHOICE: "classes", TEXT: "texts", RANK: "ranks"}.get(row["kind"])
 
 
 def _compared(
-    asset: int,
-    labelers: tuple[str, str],
-    job: tuple[str, str],
-    rows: tuple[list[Row], list[Row]],
-    iou_threshold: float,
-) -> Iterator[_Comparison]:
-    name, what = job
-    known = (asset, labelers, (name, next(row["mlTask"] or "" for row in itertools.chain(*rows))))
-    if what == "boxes":
+    asset: int, labelers: tuple[str, str], job: str, measure: str, rows: tuple[list[Row], list[Row]], threshold: float
+) -> _Comparison:
+    """Compare what two labelers answered to a job about the same thing."""
+    task = next(row["mlTask"] or "" for row in itertools.chain(*rows))
+    known = (asset, labelers, job, task, measure)
+    total = sum(map(len, rows))
+    if measure == "none":
+        return _Comparison(*known)
+    if measure == "boxes":
         overlaps = tuple(_matched(*rows))
-        most, total = max(map(len, rows)), sum(map(len, rows))
-        same = sum(overlap >= iou_threshold for overlap in overlaps)
-        yield _Comparison(*known, score=sum(overlaps) / most, overlaps=overlaps, both=same, of=total)
-    elif what == "spans":
-        first, second = (Counter(_span(row) for row in side) for side in rows)
-        both, total = (first & second).total(), sum(map(len, rows))
-        yield _Comparison(*known, score=2 * both / total, both=both, of=total)
-    else:
-        first_said, second_said = (frozenset(_said(row) for row in side) for side in rows)
-        equal = first_said == second_said
-        classes = (first_said, second_said) if what == "classes" else None
-        yield _Comparison(*known, score=float(equal), equal=equal, classes=classes)
+        same = sum(overlap >= threshold for overlap in overlaps)
+        score = sum(overlaps) / max(map(len, rows))
+        return _Comparison(*known, score=score, overlaps=overlaps, both=same, of=total)
+    if measure == "spans":
+        first, second = (Counter(tuple(row[name] for name in _SPAN) for row in side) for side in rows)
+        both = (first & second).total()
+        return _Comparison(*known, score=2 * both / total, both=both, of=total)
+    said = tuple(frozenset(map(_said, side)) for side in rows)
+    return _Comparison(*known, score=float(said[0] == said[1]), said=said)
 
 
-def _matched(first: list[Row], second: list[Row]) -> Iterator[float]:
-    for category in dict.fromkeys(row["category"] for row in [*first, *second]):
-        yield from match_boxes(*(_boxes(side, category) for side in (first, second)))
+def _matched(*sides: list[Row]) -> Iterator[float]:
+    for category in dict.fromkeys(row["category"] for side in sides for row in side):
+        boxes = ([[row[edge] for edge in _BOX] for row in side if row["category"] == category] for side in sides)
+        yield from match_boxes(*(np.array(side, np.float64).reshape(-1, 4) for side in boxes))
 
 
-def _boxes(rows: list[Row], category: str | None) -> Floats:
-    boxes = [[row[edge] for edge in ("xmin", "ymin", "xmax", "ymax")] for row in rows if row["category"] == category]
-    return np.array(boxes, np.float64).reshape(-1, 4)
-
-
-def _span(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in ("beginId", "beginOffset", "endId", "endOffset", "category"))
-
-
-def _said(row: Mapping[str, Any]) -> Hashable:
+def _said(row: Row) -> Hashable:
     elements = None if row["elements"] is None else tuple(row["elements"])
     return (row["category"], row["text"], row["rank"], elements, row["firstId"], row["secondId"])

@@ -21,9 +21,9 @@ from pandas_kili.tidy.answers.parse import AnswerReader
 from pandas_kili.tidy.answers.parse_bulk import PlainRows, read_plain
 from pandas_kili.tidy.answers.schema import ANNOTATION_SCHEMA
 from pandas_kili.tidy.labels import LabelRows, asset_column, identities, label_rows, lacking, to_frame
+from pandas_kili.tidy.people import author_names
 
 _ANSWER = "jsonResponse"
-_AUTHORS = ("author.email", "author.id", "authorId")
 
 Whole = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -215,12 +215,6 @@ def _identity(frame: pd.DataFrame, labels: LabelRows, label_of: Whole, parents: 
     if authors is not None:
         columns["author"] = pc.take(authors, position)
     return columns
-
-
-def author_names(fields: Mapping[str, pa.Array]) -> pa.Array | None:
-    """Return who made each label: the address, or the id where there is none; None where neither was read."""
-    known = [fields[name].cast(pa.string()) for name in _AUTHORS if name in fields]
-    return pc.coalesce(*known) if known else None
 
 
 def _boxes(frame: pd.DataFrame, columns: Mapping[str, pa.Array], parents: Whole) -> dict[str, pa.Array]:

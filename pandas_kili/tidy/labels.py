@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,6 +14,7 @@ import pyarrow.compute as pc
 
 from pandas_kili.arrow import arrow_array, cells_to_array
 from pandas_kili.errors import KiliFieldError
+from pandas_kili.messages import nearest
 
 _LISTS = ("labels", "latestLabels")
 _SINGLE = "latestLabel."
@@ -201,7 +201,7 @@ def _wanted(fields: Iterable[str], known: Mapping[str, pa.Array]) -> list[str]:
 
 def lacking(name: str, known: Iterable[str]) -> KiliFieldError:
     """Return the error of a label's field that was not read."""
-    near = difflib.get_close_matches(str(name), list(known), n=3)
+    near = nearest(str(name), known)
     hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"Read it: fields=[…, 'labels.{name}']."
     return KiliFieldError(
         f"the labels of this frame have no field {name!r}. {hint}",

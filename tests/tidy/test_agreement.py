@@ -172,6 +172,24 @@ class TestBoxes:
         assert agreement(frame, iou_threshold=0.3)["f1"].tolist() == [1]
 
 
+class TestWhatHasNoMeasure:
+    @pytest.mark.parametrize(
+        ("tool", "shape"),
+        [
+            ("marker", {"point": {"x": 0.5, "y": 0.5}}),
+            ("polyline", {"polyline": [{"x": 0.5, "y": 0.5}, {"x": 0.6, "y": 0.5}]}),
+            ("pose", {"points": [{"code": "A", "point": {"x": 0.5, "y": 0.5}}]}),
+        ],
+    )
+    def test_shapes_without_a_box_have_a_row_that_says_so(self, tool, shape):
+        answer = {"J": {"annotations": [{"type": tool, "categories": [{"name": "A"}], **shape}]}}
+        frame = assets([label("ada", answer), label("bob", {})])
+        row = agreement(frame).iloc[0]
+        assert (row["job"], row["measure"], row["n"]) == ("J", "none", 1)
+        assert row[["percent", "kappa", "iou", "f1"]].isna().all()
+        assert disagreements(frame).empty
+
+
 class TestSpans:
     def test_f1_counts_equal_spans_of_equal_category(self):
         frame = assets(
@@ -188,10 +206,20 @@ class TestLabelsThatCount:
         frame = assets([label("ada", chosen("A"), "2024-02-01"), label("ada", chosen("B")), label("bob", chosen("A"))])
         assert agreement(frame)["percent"].tolist() == [100]
 
-    def test_predictions_count_only_when_asked_for(self):
-        frame = assets([label("ada", chosen("A")), label("model", chosen("A"), kind="PREDICTION")])
+    def test_predictions_count_only_when_asked_for_and_under_the_name_of_the_model(self):
+        prediction = {**label("ada", chosen("B"), kind="PREDICTION"), "modelName": "yolo"}
+        labels = pa.array([[{**label("ada", chosen("A")), "modelName": None}, prediction]])
+        frame = pd.DataFrame({"labels": pd.Series(labels, dtype=pd.ArrowDtype(labels.type))})
         assert agreement(frame).empty
-        assert len(agreement(frame, label_types=["DEFAULT", "PREDICTION"])) == 1
+        assert disagreements(frame).empty
+        for types in (["DEFAULT", "PREDICTION"], None):
+            rows = agreement(frame, label_types=types)[["labeler_a", "labeler_b", "percent"]]
+            assert rows.to_numpy().tolist() == [["ada", "yolo", 0]]
+
+    def test_models_are_not_compared_without_their_names(self):
+        frame = assets([label("ada", chosen("A")), label("ada", chosen("A"), kind="PREDICTION")])
+        with pytest.raises(KiliFieldError, match=r"labels\.modelName"):
+            agreement(frame, label_types=["DEFAULT", "PREDICTION"])
 
     def test_all_pairs_are_compared_on_what_they_share(self):
         frame = assets([label(name, chosen("A")) for name in ("cy", "ada", "bob")], [label("ada", chosen("A"))])
@@ -206,14 +234,21 @@ class TestLabelsThatCount:
 
     def test_without_authors_the_field_is_named(self):
         with pytest.raises(KiliFieldError, match=r"labels\.author\.email"):
-            agreement(pd.DataFrame({"labels": [[{"id": "l", "jsonResponse": "{}"}]]}))
+            agreement(pd.DataFrame({"labels": [[{"id": "l", "labelType": "DEFAULT", "jsonResponse": "{}"}]]}))
+
+    def test_without_types_the_field_is_named_as_nothing_tells_people_from_models(self):
+        labels = [{"author": {"email": "ada"}, "jsonResponse": "{}"}]
+        for ask in (agreement, disagreements):
+            with pytest.raises(KiliFieldError, match=r"labels\.labelType"):
+                ask(pd.DataFrame({"labels": [labels]}))
+        assert agreement(pd.DataFrame({"labels": [labels]}), label_types=None).empty
 
     def test_authors_without_an_address_are_told_apart_by_their_ids(self):
         labels = [
             {"id": "l", "author": {"email": None, "id": author}, "jsonResponse": json.dumps(chosen(name))}
             for author, name in [("u1", "A"), ("u2", "B")]
         ]
-        pairs = agreement(pd.DataFrame({"labels": [labels]}))
+        pairs = agreement(pd.DataFrame({"labels": [labels]}), label_types=None)
         assert pairs[["labeler_a", "labeler_b", "percent"]].to_numpy().tolist() == [["u1", "u2", 0]]
 
     def test_without_answers_the_field_is_named(self):
