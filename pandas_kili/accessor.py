@@ -561,7 +561,8 @@ is_used_for_consensus, is_honeypot : label, optional
 
         Examples
         --------
-        >>> df = pd.read_kili(project_id, status_in=["LABELED"], first=10)
+        >>> fields = ["id", "labels.author.email", "labels.labelType", "labels.jsonResponse"]
+        >>> df = pd.read_kili(project_id, fields=fields, first=10)
         >>> "labeler_a" in df.kili.agreement()
         True
         """
@@ -589,7 +590,8 @@ is_used_for_consensus, is_honeypot : label, optional
 
         Examples
         --------
-        >>> df = pd.read_kili(project_id, status_in=["LABELED"], first=10)
+        >>> fields = ["id", "labels.author.email", "labels.labelType", "labels.jsonResponse"]
+        >>> df = pd.read_kili(project_id, fields=fields, first=10)
         >>> "disagreement" in df.kili.disagreements()
         True
         """
