@@ -1,4 +1,4 @@
-"""The content of assets to disk: the body of ``df.kili.download_media`` and of ``read_kili(download_media=True)``."""
+"""Download the content of assets: ``df.kili.download_media`` and ``read_kili(download_media=True)``."""
 
 from __future__ import annotations
 
@@ -7,33 +7,31 @@ import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.connection import Client, default_client, find_project, promised
+from pandas_kili.catalog import BATCH_SIZE
+from pandas_kili.connection import Client, default_client, find_project, promised, read_back
 from pandas_kili.errors import KiliConnectionError, KiliDownloadError, KiliError, KiliFieldError
 from pandas_kili.media.fetch import Fetch
 from pandas_kili.media.inspection import is_url
 from pandas_kili.media.ledger import AssetFile, Ledger
 from pandas_kili.media.names import folded, safe_stem
-from pandas_kili.parallel import as_done, in_order
+from pandas_kili.messages import listed
+from pandas_kili.parallel import as_done, chunked, in_order
 from pandas_kili.progress import progress_bar
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-_ASSETS = """query assets($where: AssetWhere!, $first: PageSize!, $skip: Int!) {
-  data: assets(where: $where, skip: $skip, first: $first) { id %s }
-}"""
-_PAGE = 100
-_SHOWN = 5
-_CONNECTED = "its medium sits in a cloud storage connected to the project, which Kili does not hand out"
-_OF_ITS_OWN = ("TEXT", "VIDEO")  # types whose jsonContent is the medium itself, or a list of its parts
+_CONNECTED = "its medium is in a cloud storage connected to the project, which Kili does not hand out"
+_DESCRIBED = ("TEXT", "VIDEO")  # input types with the medium itself, or a list of its frames, in jsonContent
 
 
 def download_media(
@@ -44,7 +42,7 @@ def download_media(
     client: Client | None = None,
     disable_tqdm: bool | None = None,
 ) -> pd.DataFrame:
-    """Store the media of assets in a folder, and put their paths in the place of the URLs.
+    """Store the media of assets in a folder, and replace their URLs by paths.
 
     Parameters
     ----------
@@ -55,7 +53,7 @@ def download_media(
     local_media_dir : str or path, optional
         The folder; by default ``~/.cache/kili/projects/<project_id>/assets``.
     client : Client, optional
-        Connection to use; by default one that the environment describes.
+        Connection to use; by default one made from the environment.
     disable_tqdm : bool, optional
         Switch the progress bar off or on; by default it is shown in notebooks and terminals.
 
@@ -63,22 +61,22 @@ def download_media(
     -------
     DataFrame
         A new one. `content` holds paths. `jsonContent` holds the path of a rich text, or the paths of the frames of a
-        video as a JSON list, or the JSON that describes a tiled image; it is added where assets have one of the first
-        two. `ocrMetadata`, where it is a column, holds the JSON itself. What is no URL is left as it is.
+        video as a JSON list, or the JSON that describes a tiled image; the column is added if assets have one of the
+        first two. `ocrMetadata`, if it is a column, holds the JSON itself. Cells that are not URLs stay as they are.
 
     Raises
     ------
     KiliFieldError
-        Where a column is missing.
+        If a column is missing.
     KiliDownloadError
-        Once all else is on disk, where something could not be fetched; `failures` names the assets, and `frame` is
-        what would have been returned, with the URLs of these left.
+        If the folder cannot be written to; or if something could not be fetched, once everything else is on disk:
+        `failures` names the assets, and `frame` is the result, in which these assets keep their URLs.
 
     Notes
     -----
-    Files are named after the `externalId`, with an extension by their type. Where that is no name for a file, or is
-    another's, a mark is added to it. A file is written under another name until it is whole; calling again fetches what
-    is missing, and not what was fetched whole from the same place.
+    Files are named after the `externalId`, with an extension by their type. A mark is added if that name is not
+    possible for a file, or belongs to another one. A file has a temporary name until it is whole. Calling again fetches
+    only what is missing, or comes from another URL.
     """
     client = client or default_client()
     _check_columns(frame)
@@ -117,7 +115,7 @@ def _folder(given: str | os.PathLike[str] | None, project_id: str) -> Path:
 
 
 class _AssetRows:
-    """The rows of a frame, and what becomes of them."""
+    """The rows of a frame, with the columns that change and the rows that failed."""
 
     def __init__(self, frame: pd.DataFrame, project_id: str, input_type: str, client: Client) -> None:
         self.frame, self.project_id, self.input_type, self.client = frame, project_id, input_type, client
@@ -130,18 +128,18 @@ class _AssetRows:
         self.failures: dict[int, str] = {}
 
     def part(self, row: int, name: str, ending: str = "") -> AssetFile:
-        """Return what tells one file of a row from all others."""
+        """Return the description of one file of a row."""
         return AssetFile(self.ids[row], name, self.stems[row] + ending, self.shared[row])
 
     def url(self, row: int, column: str) -> str | None:
-        """Return the URL in a cell, None where there is none, or where it is not to be fetched."""
+        """Return the URL in a cell; None if there is none, or if the row has failed."""
         cells = self.columns.get(column)
         value = None if cells is None or row in self.failures else cells[row]
         return value if isinstance(value, str) and is_url(value) else None
 
     def complete(self) -> None:
-        """Ask for the column that tells rich text and frames, where it is not there."""
-        if self.input_type not in _OF_ITS_OWN or "jsonContent" in self.columns:
+        """Ask the server for `jsonContent` if rich text or frames may be in it."""
+        if self.input_type not in _DESCRIBED or "jsonContent" in self.columns:
             return
         served = self._served("jsonContent", self._asked_by_id("jsonContent"))
         cells = [served.get(id_) for id_ in self.ids]
@@ -149,9 +147,9 @@ class _AssetRows:
             self.columns["jsonContent"] = cells
 
     def exclude_connected(self) -> None:
-        """Give up the rows whose media Kili does not hand out."""
+        """Mark rows as failed if Kili does not hand out their media."""
         asked = self._asked_by_id("dataIntegrationId") if "dataIntegrationId" in self.client.names("Asset") else None
-        # Where the server does not tell which they are, it is all those that Kili does not keep itself.
+        # Servers that do not say which assets these are: all assets with a URL.
         connected = self._served("dataIntegrationId", asked) if asked else dict.fromkeys(self.ids, True)
         for row, id_ in enumerate(self.ids):
             if connected.get(id_) and self.url(row, "content"):
@@ -164,21 +162,16 @@ class _AssetRows:
 
     def _served(self, column: str, ids: Sequence[str]) -> dict[str, Any]:
         """Return a column of assets by their ids."""
-        pages = [ids[start : start + _PAGE] for start in range(0, len(ids), _PAGE)]
-        with contextlib.closing(in_order(self._page(column), pages, workers=self.client.max_workers)) as answers:
-            return {id_: value for _, served in answers for id_, value in served.items()}
 
-    def _page(self, column: str) -> Callable[[Sequence[str]], dict[str, Any]]:
-        def page(ids: Sequence[str]) -> dict[str, Any]:
-            where = {"project": {"id": self.project_id}, "idIn": list(ids)}
-            data = self.client.execute(_ASSETS % column, {"where": where, "first": len(ids), "skip": 0})
-            with promised("assets"):
-                return {asset["id"]: asset[column] for asset in data["data"]}
+        def page(ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+            return read_back(self.client, ids, f"id {column}", self.project_id)
 
-        return page
+        pages = in_order(page, chunked(ids, BATCH_SIZE), workers=self.client.max_workers)
+        with contextlib.closing(pages) as served, promised("assets"):
+            return {id_: asset[column] for _, assets in served for id_, asset in assets.items()}
 
     def result(self) -> pd.DataFrame:
-        """Return the new frame, or raise what went wrong with it."""
+        """Return the new frame, or raise the failures."""
         changed = {name: _series(self.frame, name, cells) for name, cells in self.columns.items()}
         frame = self.frame.assign(**changed)
         if self.failures:
@@ -209,10 +202,11 @@ def _error(assets: _AssetRows, frame: pd.DataFrame) -> KiliDownloadError:
         {"asset_id": assets.ids[row], "label_id": None, "row": row, "reason": reason}
         for row, reason in sorted(assets.failures.items())
     ]
-    shown = "; ".join(f"row {each['row']}, asset {each['asset_id']!r}: {each['reason']}" for each in failures[:_SHOWN])
-    more = f" (and {len(failures) - _SHOWN} more in .failures)" if len(failures) > _SHOWN else ""
+    shown = listed(
+        [f"row {each['row']}, asset {each['asset_id']!r}: {each['reason']}" for each in failures], where=" in .failures"
+    )
     return KiliDownloadError(
-        f"The media of {len(failures)} of {len(frame)} assets could not be fetched: {shown}{more}.",
+        f"The media of {len(failures)} of {len(frame)} assets could not be fetched: {shown}.",
         failures=failures,
         frame=frame,
     )
@@ -220,18 +214,18 @@ def _error(assets: _AssetRows, frame: pd.DataFrame) -> KiliDownloadError:
 
 @dataclass
 class _Work:
-    """One thing to fetch for a row: a file, or the text of a cell."""
+    """One URL to fetch for a row: it becomes a file, or the text of a cell."""
 
     row: int
     column: str
     url: str
     part: AssetFile | None = None
     extension: str | None = None
-    result: Any = field(default=None)
+    result: str = ""
 
 
 class _MediaDownload:
-    """Fetches what the rows of a frame want: first the lists of frames, then the files."""
+    """Fetches the URLs of a frame: first the lists of video frames, then the files."""
 
     def __init__(self, assets: _AssetRows, fetch: Fetch, disable_tqdm: bool | None) -> None:
         self.assets, self.fetch, self.disable_tqdm = assets, fetch, disable_tqdm
@@ -239,7 +233,7 @@ class _MediaDownload:
         self.frames: dict[int, list[str | None]] = {}
 
     def run(self) -> None:
-        """Fetch everything; what fails is noted with its row."""
+        """Fetch everything, and note failures with their rows."""
         try:
             texts = list(self._texts())
             files = list(self._files())
@@ -249,7 +243,7 @@ class _MediaDownload:
                 bar.total = len(texts) + len(files) + len(frames)
                 self._all(files + frames, bar)
         finally:
-            self.fetch.stop.set()  # what is still under way when somebody interrupts has nowhere to go
+            self.fetch.stop.set()  # after Ctrl-C, transfers under way end too
         self._list_frames()
 
     def _rows(self, column: str) -> Iterator[tuple[int, str]]:
@@ -259,7 +253,7 @@ class _MediaDownload:
                 yield row, url
 
     def _texts(self) -> Iterator[_Work]:
-        """Yield the cells that hold JSON in the end."""
+        """Yield the cells that will hold JSON."""
         columns = ["ocrMetadata"]
         if self.assets.input_type in {"IMAGE", "VIDEO"}:
             columns.append("jsonContent")
@@ -271,12 +265,12 @@ class _MediaDownload:
             for row, url in self._rows("jsonContent"):
                 yield _Work(row, "jsonContent", url, self.assets.part(row, "jsonContent"), ".json")
         for row, url in self._rows("content"):
-            # The official SDK leaves the video where it has the frames of one.
+            # As the official SDK does: with frames, the video itself is not fetched.
             if not (self.assets.input_type == "VIDEO" and self.assets.url(row, "jsonContent")):
                 yield _Work(row, "content", url, self.assets.part(row, "content"))
 
     def _frame_files(self) -> Iterator[_Work]:
-        """Yield the frames of the videos, whose lists have been fetched."""
+        """Yield the frames that the fetched lists name."""
         for row, text in self.lists.items():
             urls = _frame_urls(text)
             if urls is None:
@@ -336,7 +330,7 @@ def _frame_urls(text: str) -> list[str] | None:
 
 def _reason(error: Exception) -> str:
     status = error.status if isinstance(error, KiliConnectionError) else None
-    if status in {401, 403}:
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return f"the storage refuses it ({error}); where the links have expired, read the assets again"
     if isinstance(error, RecursionError | ValueError) and not isinstance(error, KiliError):
         return "what is there is not JSON"

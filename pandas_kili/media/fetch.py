@@ -1,4 +1,4 @@
-"""One file from a URL to its place: under a temporary name until it is whole."""
+"""Fetch one file: it has a temporary name until it is whole."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
     from pandas_kili.connection import Client
 
-_PIECE = 2**18  # lost where a connection breaks, and read again
+_PIECE = 2**18  # bytes; at most that much is read again after a connection breaks
 _ATTEMPTS = 5
-# What comes packed is text; what is larger by far than any text was packed to fill the disk.
+# Servers compress text. A larger file was compressed to fill the disk.
 _MOST_UNPACKED = 2**32
 
 
@@ -39,9 +40,9 @@ class Fetch:
     ledger
         Of the folder.
     takes_pages
-        Whether a web page may be what was asked for; else it is taken for the word of a proxy.
+        Whether a web page can be a medium; otherwise it is the error page of a proxy.
     stop
-        Once set, fetching is given up with `concurrent.futures.CancelledError`.
+        Once set, fetching ends with `concurrent.futures.CancelledError`.
     """
 
     client: Client
@@ -50,7 +51,7 @@ class Fetch:
     stop: threading.Event
 
     def file(self, part: AssetFile, url: str, extension: str | None = None) -> Path:
-        """Return where a file is, fetched if it is not there whole.
+        """Return the path of a file, which is fetched unless it is there and whole.
 
         Parameters
         ----------
@@ -59,7 +60,7 @@ class Fetch:
         url
             Where it comes from.
         extension
-            For its name; by default what the server calls its type decides.
+            For its name; by default the content type decides.
         """
         known = self.ledger.whole(part, url)
         if known is not None:
@@ -78,7 +79,7 @@ class Fetch:
         return path
 
     def _until_whole(self, url: str, target: IO[bytes]) -> Mapping[str, str]:
-        """Write a file, going on where a connection broke if the server lets us, and return the headers."""
+        """Write a file and return the headers; after a broken connection, continue if the server can."""
         validator, digest = "", _Digest()
         furthest, barren = 0, 0
         while True:
@@ -93,7 +94,7 @@ class Fetch:
                     raise
             else:
                 return transfer.headers
-            # A long file on a bad line may break as often as it likes, as long as it comes nearer.
+            # Each attempt that brings new bytes counts as progress: long files on bad lines break often.
             barren = 0 if target.tell() > furthest else barren + 1
             furthest = max(furthest, target.tell())
             if not validator:
@@ -107,11 +108,11 @@ class Fetch:
     def _refuse_pages(self, response: requests.Response) -> None:
         type_ = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if type_ == "text/html" and not self.takes_pages:
-            raise KiliDownloadError("what came is a web page, not the file")
+            raise KiliDownloadError("the response is a web page, not the file")
 
 
 def _asking(target: IO[bytes], validator: str) -> dict[str, str]:
-    # Packed, a file would have neither its length nor its checksum.
+    # Compressed, a file has another length and checksum.
     headers = {"Accept-Encoding": "identity"}
     if validator and target.tell():
         headers |= {"Range": f"bytes={target.tell()}-", "If-Range": validator}
@@ -124,28 +125,28 @@ def _strong_validator(response: requests.Response) -> str:
 
 
 class _Digest:
-    """The checksum of what has come of a file, where the server gives one to compare it with."""
+    """The checksum of the bytes received, if the server gives one to compare it with."""
 
     def __init__(self) -> None:
         self.expected: bytes | None = None
         self.clear()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start again."""
         self._hash = hashlib.md5(usedforsecurity=False)
 
     def update(self, piece: bytes) -> None:
-        """Take more of the file into account."""
+        """Add bytes."""
         if self.expected is not None:
             self._hash.update(piece)
 
     def is_right(self) -> bool:
-        """Tell whether the whole file is what the server has."""
+        """Return whether the whole file is what the server has."""
         return self.expected is None or self._hash.digest() == self.expected
 
 
 class _Transfer:
-    """One answer on its way into a file."""
+    """One response on its way into a file."""
 
     def __init__(self, target: IO[bytes], digest: _Digest, stop: threading.Event) -> None:
         self._target, self._digest, self._stop = target, digest, stop
@@ -153,9 +154,9 @@ class _Transfer:
         self.headers: Mapping[str, str] = {}
 
     def take(self, response: requests.Response) -> None:
-        """Write the body, and raise where it is not whole."""
+        """Write the body, and raise if it is not whole."""
         self.begun, self.headers = True, response.headers
-        if response.status_code != 206:  # noqa: PLR2004 - else it goes on where the file ends
+        if response.status_code != HTTPStatus.PARTIAL_CONTENT:
             self.start_over()
             self._digest.expected = _md5_of(response)
         packed = response.headers.get("Content-Encoding", "identity") != "identity"
@@ -169,13 +170,13 @@ class _Transfer:
             self._digest.update(piece)
         expected = response.headers.get("Content-Length")
         if expected is not None and raw.tell() != int(expected):
-            raise KiliConnectionError(f"{raw.tell()} of {expected} bytes came.")
+            raise KiliConnectionError(f"only {raw.tell()} of {expected} bytes arrived.")
         if not self._digest.is_right():
             self.start_over()
-            raise KiliConnectionError("what came does not have the checksum that the server gives.")
+            raise KiliConnectionError("the file does not have the checksum that the server gives.")
 
     def start_over(self) -> None:
-        """Forget what came."""
+        """Drop what was written."""
         self._target.seek(0)
         self._target.truncate()
         self._digest.clear()
@@ -184,7 +185,7 @@ class _Transfer:
 def _md5_of(response: requests.Response) -> bytes | None:
     """Return the checksum of the whole file as Amazon and Azure (Content-MD5) or Google (x-goog-hash) give it."""
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        return None  # it is that of the packed bytes
+        return None  # the checksum is that of the compressed bytes
     hashes = dict(each.strip().partition("=")[::2] for each in response.headers.get("x-goog-hash", "").split(","))
     text = hashes.get("md5") or response.headers.get("Content-MD5")
     with contextlib.suppress(ValueError):

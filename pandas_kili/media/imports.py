@@ -1,4 +1,4 @@
-"""Whether data may come in, and how an import that goes on after its answer has ended."""
+"""Whether this user may upload files, and how to wait for an import that continues after its response."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _NOTIFICATION = """query notifications($where: NotificationWhere!, $first: PageS
 }"""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 16.0  # the official SDK pauses from 1 to 16 seconds (26.2.4)
-_LONGEST_SILENCE = 60.0  # the notification of an import may reach the replicas late; after that, it never will
+_LONGEST_SILENCE = 60.0  # seconds: replicas show the notification of an import late
 _LONGEST_IMPORT = 3600.0
 
 
 def check_license(client: Client) -> None:
-    """See to it that this user may upload files of their own.
+    """Raise unless this user may upload files.
 
     Raises
     ------
     KiliAuthenticationError
-        Where the license of the organization does not allow it.
+        If the license of the organization does not allow it.
     """
     email = current_user(client, "email")
     data = client.execute(_LICENSE, {"where": {"user": {"email": email}}, "first": 1, "skip": 0})
@@ -39,32 +39,32 @@ def check_license(client: Client) -> None:
         allowed = [(each.get("license") or {}).get("uploadLocalData") for each in data["data"] or ()]
     if allowed and allowed[0] is False:
         raise KiliAuthenticationError(
-            f"The license of {email}'s organization does not allow to upload local files or raw text:"
+            f"The license of {email}'s organization does not allow uploads of local files or raw text:"
             " give URLs of hosted files, or ask Kili for the right."
         )
 
 
 def wait_for_import(client: Client, notification_id: str, *, stop: threading.Event | None = None) -> None:
-    """Wait until an import that goes on after its answer has ended well.
+    """Wait for the end of an import that continues after its response.
 
     Parameters
     ----------
     client : Client
         Connection.
     notification_id : str
-        What the mutation answered.
+        Id of the notification, which the mutation returned.
     stop : threading.Event, optional
-        Once set, nothing more is waited for and `concurrent.futures.CancelledError` is raised.
+        Once set, waiting ends with `concurrent.futures.CancelledError`.
 
     Raises
     ------
     KiliGraphQLError
-        Where the import failed, with what the server says of it.
+        If the import failed, with the message of the server.
     KiliConnectionError
-        Where its end could not be learnt; `outcome_unknown` is set.
+        If its end did not become known; `outcome_unknown` is set.
     """
     if "notifications" not in client.names("Query"):
-        return  # servers of the first days answer with the project, when the work is done
+        return  # the first servers respond when the work is done
     start, pause = time.monotonic(), _FIRST_PAUSE
     while not _has_ended(found := _notification(client, notification_id, stop)):
         elapsed = time.monotonic() - start

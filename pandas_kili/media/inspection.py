@@ -1,4 +1,4 @@
-"""Look at local files before anything is sent: is it there, can it be read, is it what the project takes."""
+"""Check local files before anything is sent: is it there, is it readable, does the project take it."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class UnfitError(Exception):
 
 
 def is_url(value: object) -> TypeGuard[str]:
-    """Tell whether a value is the URL of a hosted file."""
+    """Return whether a value is the URL of a hosted file."""
     return isinstance(value, str) and value[:8].lower().startswith(("http://", "https://"))
 
 
 def local_path(value: str | os.PathLike[str]) -> Path:
-    """Return the path that a user means: with ``~``, relative, or as a ``file://`` URL."""
+    """Return the absolute path of a local file, given with ``~``, relative, or as a ``file://`` URL."""
     text = os.fspath(value)
     if text[:7].lower() == "file://":
         parts = urlsplit(text)
@@ -41,7 +41,7 @@ def local_path(value: str | os.PathLike[str]) -> Path:
     elif isinstance(value, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
         raise UnfitError("is neither an http(s) URL nor a local path")
     path = Path(text)
-    with contextlib.suppress(RuntimeError):  # no such user: a name like "~draft.txt"
+    with contextlib.suppress(RuntimeError):  # "~draft.txt" is a name, not the home of a user
         path = path.expanduser()
     return path.absolute()
 
@@ -113,7 +113,7 @@ def _has_mark(head: bytes, named: str) -> bool:
 
 
 def _recognized(head: bytes, kind: Kind, input_type: str, path: Path) -> str:
-    """Return the type of a file whose name does not tell it."""
+    """Return the type of a file from its bytes: its name does not tell it."""
     for type_, _ in _looks_like(head):
         if type_ in kind.types.values():
             return type_
@@ -125,7 +125,7 @@ def _recognized(head: bytes, kind: Kind, input_type: str, path: Path) -> str:
 
 def _looks_like(head: bytes) -> list[tuple[str, float]]:
     """Return what bytes may be, the likeliest first."""
-    import puremagic  # noqa: PLC0415 - reads its tables at import, which not every user needs
+    import puremagic  # noqa: PLC0415 - slow to import, and rarely needed
 
     try:
         return [(match.mime_type, match.confidence) for match in puremagic.magic_string(head)]
@@ -134,7 +134,7 @@ def _looks_like(head: bytes) -> list[tuple[str, float]]:
 
 
 def _check_text(file: IO[bytes]) -> None:
-    """Refuse what is not UTF-8: Kili serves text as such, whatever it was."""
+    """Refuse other encodings than UTF-8: Kili serves all text as UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         while piece := file.read(_PIECE):
@@ -153,13 +153,13 @@ def _checked_json(file: IO[bytes]) -> str:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return width and height as the header of an image tells them, -1 where it does not."""
-    import imagesize  # noqa: PLC0415 - brings an XML parser along
+    """Return width and height from the header of an image; -1 if it does not hold them."""
+    import imagesize  # noqa: PLC0415 - it imports an XML parser
 
     width, height = imagesize.get(os.fspath(path))
     return int(width), int(height)
 
 
 def is_large_image(path: Path, size: int) -> bool:
-    """Tell whether an image is so large that Kili cuts it into tiles."""
+    """Return whether an image is so large that Kili cuts it into tiles."""
     return size >= LARGE_IMAGE_BYTES or max(image_size(path)) >= LARGE_IMAGE_SIDE

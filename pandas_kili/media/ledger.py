@@ -1,4 +1,4 @@
-"""What a folder of media holds: whose each file is, where it came from, and how large it is when whole."""
+"""The record of a folder of media: which asset each file belongs to, its source, and its size when whole."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from pandas_kili.errors import KiliDownloadError
 from pandas_kili.media.names import folded, marked, safe_stem, with_extension
 
 LEDGER_NAME = ".pandas_kili.jsonl"
 _PARTIAL = re.compile(r"\.[0-9a-f]{16}\.part")
 _ABANDONED = 86_400.0  # seconds without a byte
 
-# A link is signed anew at every read. What is left without these says which file it is.
+# Each read signs links again. Without these parameters, a link names its file.
 _OF_A_SIGNATURE = ("x-amz-", "x-goog-", "x-ms-")
 _SIGNATURE = frozenset(
     {"awsaccesskeyid", "googleaccessid", "expires", "key-pair-id", "policy", "sig", "signature", "token"}
@@ -30,7 +31,7 @@ _SIGNATURE = frozenset(
 
 @dataclass(frozen=True)
 class AssetFile:
-    """One file of an asset, and how it would like to be called.
+    """One file of an asset, and the name that it should have.
 
     Attributes
     ----------
@@ -39,9 +40,9 @@ class AssetFile:
     name
         ``content``, ``jsonContent``, ``frame/3``.
     stem
-        The name of the asset, whatever it is; for a frame with its number.
+        The name of the asset, unchecked; for a frame with its number.
     shared
-        Whether another asset is known to want the same name.
+        Whether another asset wants the same name.
     """
 
     asset: str
@@ -51,11 +52,11 @@ class AssetFile:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells it from all others."""
+        """What no other file has."""
         return self.asset, self.name
 
     def names(self, extension: str) -> Iterable[str]:
-        """Yield names in the order of preference; the marked ones are its own."""
+        """Yield possible names, the best first; those with a mark are never another file's."""
         stem = safe_stem(self.stem)
         whole = with_extension(stem, extension)
         identity = "\0".join((*self.key, self.stem))
@@ -71,68 +72,73 @@ class _LedgerLine:
     part: str
     file: str
     source: str = ""
-    size: int = -1  # of the whole file; negative while it is on its way
+    size: int = -1  # of the whole file; negative until it is whole
 
 
 class Ledger:
     """The record of a folder, kept beside the files.
 
-    A name is claimed in it before the file is written, so that two assets never share one, in this run or a later one;
-    and a file counts as whole where source and size are those that were recorded when it was. Lines are only added.
+    A name is claimed in the record before the file is written, so that two assets never share one, in this run or a
+    later one. A file counts as whole while its source and size are those of the record. Lines are only added.
 
     Parameters
     ----------
     folder : Path
-        Where the files are; made where it is not there.
+        Where the files are; it is created if needed.
+
+    Raises
+    ------
+    KiliDownloadError
+        If files cannot be written to the folder.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
         self.folder = folder
         self._lock = threading.Lock()
-        self._entries: dict[tuple[str, str], _LedgerLine] = {}
-        self._owners: dict[str, tuple[str, str] | None] = {folded(each.name): None for each in folder.iterdir()}
-        self._owners[folded(LEDGER_NAME)] = None
-        for entry in _read(folder / LEDGER_NAME):
-            self._remember(entry)
+        self._lines: dict[tuple[str, str], _LedgerLine] = {}
+        self._owners: dict[str, tuple[str, str] | None] = {}
 
     def __enter__(self) -> Self:
-        path = self.folder / LEDGER_NAME
-        if path.is_symlink():  # a folder from elsewhere could have us write outside of it: go on in a copy
-            lines = path.read_bytes() if path.is_file() else b""
-            path.unlink()
-            path.write_bytes(lines)
-        self._file = path.open("ab", buffering=0)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _sweep(self.folder)
+            self._owners = {folded(each.name): None for each in self.folder.iterdir()}
+            self._file, lines = _opened(self.folder / LEDGER_NAME)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise KiliDownloadError(f"Media cannot be stored in {self.folder}: {reason}.") from error
+        self._owners[folded(LEDGER_NAME)] = None
+        for line in lines:
+            self._remember(line)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def _remember(self, entry: _LedgerLine) -> None:
-        key = entry.asset, entry.part
-        self._entries[key] = entry
-        self._owners[folded(entry.file)] = key
+    def _remember(self, line: _LedgerLine) -> None:
+        key = line.asset, line.part
+        self._lines[key] = line
+        self._owners[folded(line.file)] = key
 
-    def _write(self, entry: _LedgerLine) -> None:
-        self._remember(entry)
-        # Begun on a line of its own: the one before may have been cut by the end of a process.
-        self._file.write(f"\n{json.dumps(vars(entry))}".encode())
+    def _write(self, line: _LedgerLine) -> None:
+        self._remember(line)
+        # The line break comes first: a killed process may have left half a line.
+        self._file.write(f"\n{json.dumps(vars(line))}".encode())
 
     def partial(self) -> Path:
         """Return where to write a file until it is whole."""
         return self.folder / f".{secrets.token_hex(8)}.part"
 
     def whole(self, part: AssetFile, url: str) -> Path | None:
-        """Return where a file is that need not be fetched again, None where it must be."""
-        entry = self._entries.get(part.key)
-        if entry is None or entry.size < 0 or entry.source != _source(url):
+        """Return the path of a file that is there and whole; None if it must be fetched."""
+        line = self._lines.get(part.key)
+        if line is None or line.size < 0 or line.source != _source(url):
             return None
-        path = self.folder / entry.file
-        return path if path.is_file() and path.stat().st_size == entry.size else None
+        path = self.folder / line.file
+        return path if path.is_file() and path.stat().st_size == line.size else None
 
     def claim(self, part: AssetFile, extension: str) -> Path:
-        """Return where a file is to go, which is no other's place."""
+        """Return a path for a file that no other file has."""
         with self._lock:
             for name in part.names(extension):
                 if self._owners.get(folded(name), part.key) == part.key:
@@ -141,36 +147,48 @@ class Ledger:
         raise FileExistsError(f"all names for {part.stem!r} are taken in {self.folder}")
 
     def record(self, part: AssetFile, path: Path, url: str, size: int) -> None:
-        """Remember that a file is whole."""
+        """Record that a file is whole."""
         with self._lock:
             self._write(_LedgerLine(*part.key, path.name, _source(url), size))
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a process left that was killed; nobody writes at one file for so long."""
+    """Remove what killed processes left; no process writes one file for so long."""
     for path in folder.iterdir():
-        if _PARTIAL.fullmatch(path.name) and time.time() - path.stat().st_mtime > _ABANDONED:
+        if _PARTIAL.fullmatch(path.name) and path.is_file() and time.time() - path.stat().st_mtime > _ABANDONED:
             path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> Iterable[_LedgerLine]:
-    lines = path.read_bytes().splitlines() if path.is_file() else []
-    for line in lines:
+def _opened(path: Path) -> tuple[IO[bytes], list[_LedgerLine]]:
+    """Open the record to add lines, and return the lines that it has."""
+    data = path.read_bytes() if path.is_file() else b""
+    if path.is_symlink():  # a folder from elsewhere could make us write outside of it: continue in a copy
+        path.unlink()
+        path.write_bytes(data)
+    elif path.exists() and not path.is_file():  # opening a named pipe would wait for ever
+        raise FileExistsError(f"{path.name} is not a regular file; move it away")
+    return path.open("ab", buffering=0), list(_lines(data))
+
+
+def _lines(data: bytes) -> Iterator[_LedgerLine]:
+    """Yield the lines that can be used: the folder may come from elsewhere, or a process may have been killed."""
+    for text in data.splitlines():
         try:
-            entry = _LedgerLine(**json.loads(line))
-        except (ValueError, TypeError):
-            continue  # empty, or cut
-        # The folder may come from elsewhere; what it says must not lead out of it.
-        if _is_plain(entry.file):
-            yield entry
+            line = _LedgerLine(**json.loads(text))
+        except (ValueError, TypeError, RecursionError):
+            continue
+        texts = (line.asset, line.part, line.file, line.source)
+        if all(isinstance(each, str) for each in texts) and isinstance(line.size, int) and _is_plain(line.file):
+            yield line
 
 
-def _is_plain(name: Any) -> bool:
-    return isinstance(name, str) and name not in {"", ".", ".."} and Path(name).name == name and "\\" not in name
+def _is_plain(name: str) -> bool:
+    """Return whether a name stays within its folder."""
+    return name not in {"", ".", ".."} and Path(name).name == name and "\\" not in name and "\0" not in name
 
 
 def _source(url: str) -> str:
-    """Return what names the file that a URL leads to, without what signs it, as a digest: it may hold secrets."""
+    """Return a digest of a URL without its signature: the URL may hold secrets."""
     parts = urlsplit(url)
     kept = sorted(
         (name, value)

@@ -1,4 +1,4 @@
-"""Names of files from names of assets, which may be anything."""
+"""File names from names of assets, which may hold anything."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from urllib.parse import unquote, urlsplit
 
 from pandas_kili.media.kinds import EXTENSIONS
 
-# What Windows refuses in a name, and what is invisible everywhere.
+# Characters that Windows refuses in a name, and invisible ones.
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\Z", re.IGNORECASE)
-# File systems take 255 bytes; a mark of 17, an extension and the number of a frame must find room.
+# File systems take 255 bytes: room is left for a mark (17), an extension and the number of a frame.
 _LONGEST_STEM = 180
 _LONGEST_EXTENSION = 12
 _SAYS_NOTHING = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/x-download"})
@@ -31,7 +31,7 @@ _BY_TYPE = {
 
 
 def safe_stem(name: str) -> str:
-    """Return a name that every file system takes as that of one file within a folder; the same where it is one.
+    """Return a name that is one file within a folder on every file system; a name that is so already is kept.
 
     Examples
     --------
@@ -51,19 +51,19 @@ def _cut(text: str, size: int) -> str:
 
 
 def folded(name: str) -> str:
-    """Return what is the same for names that some file system takes for one."""
+    """Return the same text for names that some file system confuses."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
 def marked(stem: str, identity: str, length: int = 8) -> str:
-    """Return a name that no other asset gets: with a mark made of its id before the extension."""
+    """Return a name that no other asset gets: a mark made from its id stands before the extension."""
     mark = hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:length]
     extension = known_extension(stem)
     return f"{stem[: len(stem) - len(extension)]}~{mark}{extension}"
 
 
 def extension_of(content_type: str, url: str) -> str:
-    """Return the extension for what a server calls a content type, else that of the URL, else none."""
+    """Return the extension for a content type, else that of the URL, else none."""
     type_ = content_type.partition(";")[0].strip().lower()
     if type_ not in _SAYS_NOTHING:
         found = _BY_TYPE.get(type_) or mimetypes.guess_extension(type_, strict=False)
@@ -73,14 +73,14 @@ def extension_of(content_type: str, url: str) -> str:
 
 
 def known_extension(name: str) -> str:
-    """Return the extension of a name, where it is one that tells a type of file."""
+    """Return the extension of a name, if it is one of a known type of file."""
     suffix = PurePosixPath(name).suffix
-    # Not all that is registered: "example.com" and "draft.v1" are names without an extension.
+    # Only types of media: "example.com" and "draft.v1" are names without an extension.
     type_ = mimetypes.guess_type(f"_{suffix}")[0] or ""
     known = suffix.lower() in EXTENSIONS or type_.startswith(_MEDIA) or type_ in _DOCUMENTS
     return suffix if known and len(suffix) <= _LONGEST_EXTENSION else ""
 
 
 def with_extension(stem: str, extension: str) -> str:
-    """Return a name with an extension, unless it tells a type of file already."""
+    """Return a name with an extension, unless it has a known one."""
     return stem if known_extension(stem) else stem + extension

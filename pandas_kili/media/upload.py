@@ -1,4 +1,4 @@
-"""Local files into the bucket: signed URLs just before use, streamed from disk, several at a time."""
+"""Upload local files to the bucket: URLs are signed just before use, files are streamed, several at a time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -34,14 +35,14 @@ _SIGN = """query createUploadBucketSignedUrls($filePaths: [String!]) {
 }"""
 # What the official SDK asks for at once (utils/bucket.py, 26.2.4).
 _URLS_PER_CALL = 30
-# Object stores answer so where a signature has expired: Google 400, Amazon and Azure 403.
-_NO_LONGER_SIGNED = frozenset({400, 401, 403})
+# Responses to an expired signature: Google 400, Amazon and Azure 403.
+_NO_LONGER_SIGNED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _SIGNATURES_PER_FILE = 3
 _PIECE = 2**18
 
 
 class Stored(NamedTuple):
-    """What to register for a row whose files, if any, are in the bucket.
+    """What to register for a row, once its files are in the bucket.
 
     Attributes
     ----------
@@ -76,25 +77,25 @@ def store_media(
     bar: tqdm[Any] | None = None,
     stop: threading.Event | None = None,
 ) -> list[Stored | KiliError]:
-    """Store the files of some rows, and say what is to be registered for each.
+    """Store the files of some rows, and return what to register for each.
 
     Parameters
     ----------
     client : Client
         Connection; `max_workers` files go at a time.
     project_id, asset_ids : str and sequence of str
-        Where the files belong.
+        The project, and the id of each row's asset.
     media : sequence of Medium
         The rows.
     bar : tqdm, optional
-        Told of bytes as they go.
+        Counts the bytes sent.
     stop : threading.Event, optional
-        Once set, uploads are given up and `concurrent.futures.CancelledError` is raised.
+        Once set, uploads end with `concurrent.futures.CancelledError`.
 
     Returns
     -------
     list of Stored or KiliError
-        Per row; an error where one of its files could not be stored. Such a row must not be registered.
+        Per row; an error if one of its files could not be stored. Such a row must not be registered.
     """
     bucket = _Bucket(client, bar, stop)
     folder = f"projects/{project_id}/assets"
@@ -103,7 +104,7 @@ def store_media(
         bucket.store(
             [_Upload(row, f"{folder}/{asset_id}", file) for row, asset_id, medium in rows for file in medium.files]
         )
-        # The list of frames is a file too; it holds links to the frames, which are known once these are stored.
+        # The list of frames is a file too. It holds links to the frames, so the frames are stored first.
         bucket.store(
             [
                 _Upload(row, f"{folder}/{asset_id}", _frames_file(client, medium, bucket.urls.get(row, {})))
@@ -130,13 +131,13 @@ def _frames_file(client: Client, medium: Medium, urls: dict[str, str]) -> File:
 
 
 def _lasting_link(client: Client, signed_url: str) -> str:
-    """Return the link under which Kili serves a stored file: that of a signature would end with it."""
+    """Return the link under which Kili serves a stored file: a signed link would expire."""
     (file_id,) = parse_qs(urlsplit(signed_url).query)["id"][:1]
     return f"{client.api_endpoint.removesuffix('/graphql')}/files?id={quote(file_id, safe='/')}"
 
 
 class _Bucket:
-    """Files of several rows on their way; what became of them, by row."""
+    """Uploads the files of several rows, and keeps URLs and errors by row."""
 
     def __init__(self, client: Client, bar: tqdm[Any] | None, stop: threading.Event | None) -> None:
         self.client, self.bar = client, bar
@@ -150,7 +151,7 @@ class _Bucket:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            self.stop.set()  # uploads under way have nobody to go to
+            self.stop.set()  # uploads under way end too
 
     def store(self, uploads: Sequence[_Upload]) -> None:
         """Store files, several at a time."""
@@ -165,14 +166,14 @@ class _Bucket:
                     self.urls.setdefault(upload.row, {})[upload.file.slot] = result
 
     def _signed(self, uploads: Iterable[_Upload]) -> Iterator[tuple[_Upload, str | KiliError]]:
-        """Yield files with their URLs, asked for when they are about to be used."""
+        """Yield files with signed URLs, which are requested just before they are used."""
         refusal: KiliError | None = None
         waiting = iter(uploads)
         while chunk := list(itertools.islice(waiting, _URLS_PER_CALL)):
             urls: Sequence[str | KiliError] = [refusal] * len(chunk) if refusal else ()
             try:
                 urls = urls or self._ask(chunk)
-            except KiliError as error:  # whoever refuses one list will refuse the next
+            except KiliError as error:  # the server would refuse the next list too
                 refusal = error
                 urls = [error] * len(chunk)
             yield from zip(chunk, urls, strict=True)
@@ -181,7 +182,7 @@ class _Bucket:
         body = self.client.execute(_SIGN, {"filePaths": [upload.path for upload in uploads]}, stop=self.stop)
         urls = body.get("urls")
         if not isinstance(urls, list) or len(urls) != len(uploads) or not all(map(_is_signed, urls)):
-            raise KiliGraphQLError(f"The server did not give the {len(uploads)} upload URLs that it was asked for.")
+            raise KiliGraphQLError(f"The server did not return the {len(uploads)} upload URLs that were requested.")
         return urls
 
     def _try_put(self, task: tuple[_Upload, str | KiliError]) -> str | KiliError:
@@ -200,7 +201,7 @@ class _Bucket:
             )
 
     def _put(self, upload: _Upload, url: str) -> str:
-        """Store one file and return the URL that it was stored at."""
+        """Store one file and return its URL."""
         for left in reversed(range(_SIGNATURES_PER_FILE)):
             try:
                 self._send(upload.file, url)
@@ -222,7 +223,7 @@ class _Bucket:
             return
         with file.source.open("rb") as source:
             if os.fstat(source.fileno()).st_size != file.size:
-                raise KiliValidationError(f"{file.source} has changed since it was looked at.")
+                raise KiliValidationError(f"{file.source} has changed since it was checked.")
             if file.size <= _PIECE:
                 self._send_bytes(source.read(), address, headers)
                 return
@@ -240,7 +241,7 @@ class _Bucket:
         self.progress(len(data))
 
     def progress(self, size: int) -> None:
-        """Tell the bar of bytes that have gone."""
+        """Count bytes in the bar."""
         if self.bar is not None:
             with self._bar_lock:
                 self.bar.update(size)
@@ -251,7 +252,7 @@ def _is_signed(url: object) -> bool:
 
 
 class _WatchedReader:
-    """A file that tells how far it was read, and reads no further once all is given up."""
+    """A file that counts in the bar how far it was read, and that stops when the uploads stop."""
 
     def __init__(self, file: IO[bytes], bucket: _Bucket) -> None:
         self._file, self._bucket = file, bucket
@@ -260,16 +261,16 @@ class _WatchedReader:
     def read(self, size: int = -1) -> bytes:
         if self._bucket.stop.is_set():
             raise CancelledError
-        # HTTP libraries ask for 16 KiB at a time, and send what they get: larger pieces spare most of the calls.
+        # HTTP libraries ask for 16 KiB at a time, and send what they get: larger pieces save most calls.
         data = self._file.read(size if size < 0 else max(size, _PIECE))
         self._position += len(data)
-        if self._position > self._told:  # not where a file is sent again
+        if self._position > self._told:  # a file that is sent again is counted once
             self._bucket.progress(self._position - self._told)
             self._told = self._position
         return data
 
     def take_back(self) -> None:
-        """Let the bar forget the bytes, which did not arrive."""
+        """Take the bytes off the bar: they did not arrive."""
         self._bucket.progress(-self._told)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -279,5 +280,5 @@ class _WatchedReader:
     def tell(self) -> int:
         return self._position
 
-    def __iter__(self) -> Iterator[bytes]:  # what `requests` knows a stream by
+    def __iter__(self) -> Iterator[bytes]:  # `requests` looks for it to see that this is a stream
         return iter(self._file)

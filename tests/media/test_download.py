@@ -329,6 +329,21 @@ def test_a_full_disk_is_told_and_leaves_nothing(sandbox, folder, monkeypatch):
     assert left_behind(folder) == []
 
 
+@pytest.mark.parametrize("kind", ["a file", "read-only"])
+def test_a_folder_that_cannot_be_written_to_is_an_error(sandbox, tmp_path, kind):
+    project_id = texts(sandbox, ["a"])
+    place = tmp_path / "place"
+    if kind == "a file":
+        place.write_text("")
+    else:
+        place.mkdir(mode=0o500)
+        if os.access(place, os.W_OK):
+            pytest.skip("this user may write everywhere")
+    with pytest.raises(KiliDownloadError, match="Media cannot be stored in"):
+        fetch(sandbox, project_id, place / "media")
+    assert gets(sandbox) == []
+
+
 def test_an_interrupt_leaves_no_half_file(sandbox, folder, monkeypatch):
     project_id = texts(sandbox, [f"t{number}" for number in range(30)])
     frame = read(sandbox, project_id)

@@ -5,11 +5,13 @@ import os
 import string
 import time
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pandas_kili.errors import KiliDownloadError
 from pandas_kili.media.ledger import LEDGER_NAME, AssetFile, Ledger
 from pandas_kili.media.names import extension_of, folded, known_extension, safe_stem, with_extension
 
@@ -124,8 +126,18 @@ def test_what_a_killed_process_left_is_removed_in_time(tmp_path):
     for path in (old, new, other):
         path.write_text("half")
         os.utime(path, (0, time.time() - (100 if path == new else 100_000)))
-    Ledger(tmp_path)
+    with Ledger(tmp_path):
+        pass
     assert [path.exists() for path in (old, new, other)] == [False, True, True]
+
+
+DAMAGED = (
+    '{"asset": ' + "[" * 100_000,
+    '{"asset": ["one"], "part": "content", "file": "a.png", "size": 1}',
+    '{"asset": "one", "part": "content", "file": "c.png", "size": "1"}',
+    '{"asset": "one", "part": "content", "file": "c.png", "source": 1, "size": 1}',
+    '{"asset": "two", "part": "content", "file": "\\u0000", "size": 1}',
+)
 
 
 def test_a_record_that_was_cut_or_forged_leads_nowhere(tmp_path):
@@ -138,14 +150,27 @@ def test_a_record_that_was_cut_or_forged_leads_nowhere(tmp_path):
         {"asset": "two", "part": "content", "file": name, "size": 1} for name in ("../evil", "/etc/x", "", "..\\x")
     ]
     with (tmp_path / LEDGER_NAME).open("a") as file:
-        file.write("\n".join(["", *map(json.dumps, forged), "[]", '{"asset": 1}', '{"asset": "two", "par']))
+        file.write("\n".join(["", *map(json.dumps, forged), "[]", '{"asset": 1}', '{"asset": "two", "par', *DAMAGED]))
     with Ledger(tmp_path) as ledger:
         assert ledger.whole(part, "https://example.com/x") == path
         other = ledger.claim(AssetFile("two", "content", "b"), "")
         assert other == tmp_path / "b"
         ledger.record(AssetFile("two", "content", "b"), other, "https://example.com/y", 0)
     with Ledger(tmp_path) as ledger:
-        assert ledger._entries["two", "content"].size == 0
+        assert ledger._lines["two", "content"].size == 0
+
+
+def make_pipe(path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("Windows has no named pipes in folders")
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("make", [make_pipe, Path.mkdir])
+def test_a_record_that_is_no_file_is_an_error(tmp_path, make):
+    make(tmp_path / LEDGER_NAME)
+    with pytest.raises(KiliDownloadError, match=r"\.pandas_kili\.jsonl is not a regular file"), Ledger(tmp_path):
+        pass
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
