@@ -8,7 +8,8 @@ except ImportError as error:
     raise ImportError("The sandbox needs graphql-core: pip install 'pandas-kili[sandbox]'") from error
 
 from pandas_kili.sandbox.faults import Fault
+from pandas_kili.sandbox.habits import Habits
 from pandas_kili.sandbox.local import Sandbox
 from pandas_kili.sandbox.routes import Request
 
-__all__ = ["Fault", "Request", "Sandbox"]
+__all__ = ["Fault", "Habits", "Request", "Sandbox"]

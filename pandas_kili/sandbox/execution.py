@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from graphql import (
@@ -109,14 +110,14 @@ class Executor:
         """Return the HTTP status and the body of the answer to a document."""
         prepared = self.prepare(text)
         if prepared.operation is None or prepared.document is None:
-            return 400, {"errors": list(prepared.errors)}
+            return HTTPStatus.BAD_REQUEST, {"errors": list(prepared.errors)}
         if prepared.is_introspection:
-            return 200, self._introspect(text)
+            return HTTPStatus.OK, self._introspect(text)
         try:
             values = variable_values(self._schema, prepared.operation, variables)
         except Refusal as refusal:
-            return 400, {"errors": [error_entry(str(refusal), refusal.code)]}
-        return 200, self._run(prepared.document, prepared.operation, values)
+            return HTTPStatus.BAD_REQUEST, {"errors": [error_entry(str(refusal), refusal.code)]}
+        return HTTPStatus.OK, self._run(prepared.document, prepared.operation, values)
 
     def _introspection(self, text: str) -> dict[str, Any]:
         document = self.prepare(text).document

@@ -15,6 +15,7 @@ from pandas_kili.sandbox.execution import Executor
 from pandas_kili.sandbox.faults import Fault, FaultPlan
 from pandas_kili.sandbox.files import Bucket
 from pandas_kili.sandbox.filling import asset_rows, label_rows
+from pandas_kili.sandbox.habits import Habits
 from pandas_kili.sandbox.imports import Imports, import_resolvers
 from pandas_kili.sandbox.labeling import Labeling, labeling_resolvers
 from pandas_kili.sandbox.queries import query_resolvers
@@ -68,8 +69,10 @@ class Sandbox:
         Seconds that an asynchronous import takes.
     upload_local_data : bool
         Whether the license allows files of one's own.
+    habits : Habits, optional
+        Ways to serve pages that differ from Kili's documented ones: caps, ties in any order, a `skip` that is ignored.
     seed : int
-        What the chances of faults are drawn from.
+        The seed of the chances of faults.
 
     Examples
     --------
@@ -91,6 +94,7 @@ class Sandbox:
         json_response_urls: bool = False,
         import_delay: float = 0.05,
         upload_local_data: bool = True,
+        habits: Habits | None = None,
         seed: int = 0,
     ) -> None:
         self._path = None if path is None else Path(path).expanduser()
@@ -104,6 +108,7 @@ class Sandbox:
             "json_response_urls": json_response_urls,
             "import_delay": import_delay,
             "upload_local_data": upload_local_data,
+            "habits": habits or Habits(),
         }
         self._plan = FaultPlan(faults, seed)
         self._server: Server | None = None
@@ -316,8 +321,8 @@ class Sandbox:
 
     @property
     def requests(self) -> list[Request]:
-        """The requests that arrived, oldest first, some thousands of them at most."""
-        return list(self._running().requests)
+        """The requests that arrived, oldest first: the last 20,000 at most, with 64 MiB of bodies at most."""
+        return self._running().requests.entries()
 
     def clear_requests(self) -> None:
         """Forget the requests that arrived."""
@@ -344,9 +349,15 @@ class Sandbox:
         """Call `hook` with each request after its work, before the answer leaves."""
         self._running().after.append(hook)
 
+    def between_looks(self, hook: Callable[[], None]) -> None:
+        """Call `hook` between the two looks of each page, where `Habits.ids_first` makes pages in two looks."""
+        self._running()
+        self._workspace.between_looks.append(hook)
+
     def clear_hooks(self) -> None:
         """Call no hooks any more."""
         self._running().before.clear()
+        self._workspace.between_looks.clear()
         self._running().after.clear()
 
 

@@ -46,7 +46,7 @@ def query_resolvers(workspace: Workspace) -> dict[str, Resolver]:
         "dataConnections": queries.data_connections,
         "asset": queries.asset,
         "assets": queries.assets,
-        "countAssets": lambda arguments, _: queries.count("assets", asset_condition(arguments["where"])),
+        "countAssets": lambda arguments, _: queries.count("assets", queries.asset_condition(arguments["where"])),
         "countAssetAnnotations": queries.count_annotations,
         "filterExistingAssets": queries.existing_external_ids,
         "getAssetsMetadataValues": queries.metadata_values,
@@ -72,12 +72,27 @@ class _Queries:
 
     def page(self, table: str, condition: Condition, arguments: Arguments) -> list[Row]:
         first, skip = _bounds(arguments)
+        habits = self._workspace.habits
+        order = _IN_ORDER if habits.stable_ties else "createdAt, random()"
+        limits = (min(first, habits.longest_page), habits.skipped(skip))
+        found = f"SELECT rank FROM {table} WHERE {condition.sql} ORDER BY {order} LIMIT ? OFFSET ?"
+        if habits.ids_first:
+            ranks = one_of(row["rank"] for row in self._store.rows(found, (*condition.parameters, *limits)))
+            for hook in self._workspace.between_looks:
+                hook()
+            sql = (
+                f"SELECT {table}.* FROM json_each(?) AS seen JOIN {table} ON {table}.rank = seen.value"
+                f" WHERE {condition.sql} ORDER BY seen.key"
+            )
+            return self._store.rows(sql, (ranks, *condition.parameters))
         # The inner query skips within the index; only the rows of the page are read.
-        sql = (
-            f"SELECT * FROM {table} WHERE rank IN (SELECT rank FROM {table} WHERE {condition.sql}"
-            f" ORDER BY {_IN_ORDER} LIMIT ? OFFSET ?) ORDER BY {_IN_ORDER}"
-        )
-        return self._store.rows(sql, (*condition.parameters, first, skip))
+        sql = f"SELECT * FROM {table} WHERE rank IN ({found}) ORDER BY {order}"
+        return self._store.rows(sql, (*condition.parameters, *limits))
+
+    def asset_condition(self, where: Mapping[str, Any]) -> Condition:
+        if not self._workspace.habits.created_at_filters:
+            where = {name: value for name, value in where.items() if not name.startswith("createdAt")}
+        return asset_condition(where)
 
     def me(self, _: Arguments, __: AskedFields | None) -> Row:
         return self._me()
@@ -106,7 +121,7 @@ class _Queries:
         return _slice([one for row in connections for one in row["dataConnections"]], arguments)
 
     def assets(self, arguments: Arguments, fields: AskedFields | None) -> list[Row]:
-        rows = self.page("assets", asset_condition(arguments["where"]), arguments)
+        rows = self.page("assets", self.asset_condition(arguments["where"]), arguments)
         return self._loader.assets(rows, fields) if fields else rows
 
     def asset(self, arguments: Arguments, fields: AskedFields | None) -> Row | None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -125,6 +126,11 @@ class Routes:
         self._calls: deque[float] = deque()
         self._lock = threading.Lock()
 
+    def knows_key(self, headers: Message) -> bool:
+        """Tell whether a request bears the key that is served."""
+        given = headers.get("Authorization", "")
+        return given.startswith(_KEY_PREFIX) and self._workspace.is_key(given.removeprefix(_KEY_PREFIX))
+
     def operations_of(self, document: str) -> tuple[str, ...]:
         """Return the root fields that `document` asks for."""
         return self._executor.prepare(document).roots
@@ -133,12 +139,14 @@ class Routes:
         """Answer an operation."""
         document = request.document or ""
         prepared = self._executor.prepare(document)
-        if not self._workspace.is_key(_key_in(request.headers)):
-            status = 401 if prepared.is_key_check else 200  # clients take a 401 elsewhere for a passing trouble
+        if not self.knows_key(request.headers):
+            status = (
+                HTTPStatus.UNAUTHORIZED if prepared.is_key_check else HTTPStatus.OK
+            )  # clients take a 401 elsewhere for a passing trouble
             return Reply.of_error(status, "Invalid API key", "UNAUTHENTICATED")
         wait = self._wait_for_turn()
         if wait:
-            reply = Reply.of_error(429, "Too many requests", "TOO_MANY_REQUESTS")
+            reply = Reply.of_error(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests", "TOO_MANY_REQUESTS")
             reply.headers["Retry-After"] = str(math.ceil(wait))
             return reply
         self._settle()
@@ -161,7 +169,7 @@ class Routes:
         parts = urlsplit(request.path)
         given = parse_qs(parts.query).get("id", [""])[0]
         if parts.path == f"{_API}/version":
-            return Reply.of_json(200, {"version": f"2.0.0-sandbox-{self._workspace.generation}"})
+            return Reply.of_json(HTTPStatus.OK, {"version": f"2.0.0-sandbox-{self._workspace.generation}"})
         if parts.path == FILES_ROUTE:
             return self._file(given, request.headers)
         if parts.path.startswith(BUCKET_ROUTE):
@@ -170,7 +178,7 @@ class Routes:
             return self.forbidden(refusal) if refusal else self._file(bucket.id_in(request.path), request.headers)
         if parts.path == _ANSWER_ROUTE:
             return self._label_answer(given)
-        return Reply.of_page(404, "Not Found")
+        return Reply.of_page(HTTPStatus.NOT_FOUND, "Not Found")
 
     def put(self, request: Request, pieces: Iterable[bytes]) -> Reply:
         """Store a file at its signed URL."""
@@ -179,17 +187,19 @@ class Routes:
         if refusal:
             return self.forbidden(refusal)
         bucket.save(bucket.id_in(request.path), pieces, request.headers.get("Content-Type", "application/octet-stream"))
-        return Reply(200, "text/plain")
+        return Reply(HTTPStatus.OK, "text/plain")
 
     @staticmethod
     def forbidden(code: str) -> Reply:
         """Refuse as object stores do."""
-        return Reply(403, "application/xml", f"<?xml version='1.0'?><Error><Code>{code}</Code></Error>".encode())
+        return Reply(
+            HTTPStatus.FORBIDDEN, "application/xml", f"<?xml version='1.0'?><Error><Code>{code}</Code></Error>".encode()
+        )
 
     def _file(self, file_id: str, headers: Message) -> Reply:
         file = self._workspace.bucket.find(file_id)
         if file is None:
-            return Reply.of_page(404, "Not Found")
+            return Reply.of_page(HTTPStatus.NOT_FOUND, "Not Found")
         path = self._workspace.bucket.path_of(file)
         unchanged = headers.get("If-Range", _tag(file)) == _tag(file)
         return _sliced(file, path, headers.get("Range") if unchanged else None)
@@ -197,13 +207,8 @@ class Routes:
     def _label_answer(self, label_id: str) -> Reply:
         answer = self._workspace.store.value("SELECT jsonResponse FROM labels WHERE id = ?", (label_id,))
         if answer is None:
-            return Reply.of_page(404, "Not Found")
-        return Reply(200, "application/json", str(answer).encode("utf-8", "surrogatepass"))
-
-
-def _key_in(headers: Message) -> str:
-    given = headers.get("Authorization", "")
-    return given.removeprefix(_KEY_PREFIX) if given.startswith(_KEY_PREFIX) else ""
+            return Reply.of_page(HTTPStatus.NOT_FOUND, "Not Found")
+        return Reply(HTTPStatus.OK, "application/json", str(answer).encode("utf-8", "surrogatepass"))
 
 
 def _tag(file: Row) -> str:
@@ -214,15 +219,19 @@ def _sliced(file: Row, path: Path, asked: str | None) -> Reply:
     size = int(file["size"])
     common = {"Accept-Ranges": "bytes", "ETag": _tag(file)}
     checksum = base64.b64encode(bytes.fromhex(file["md5"])).decode()
-    whole = Reply(200, file["contentType"], headers={**common, "Content-MD5": checksum}, file=path, size=size)
+    whole = Reply(HTTPStatus.OK, file["contentType"], headers={**common, "Content-MD5": checksum}, file=path, size=size)
     match = _RANGE.fullmatch(asked or "")
     if match is None or not any(match.groups()):
         return whole
     start, end = _range(match[1], match[2], size)
     if start >= size or end < start:
-        return Reply(416, "text/plain", headers={"Content-Range": f"bytes */{size}"})
+        return Reply(
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "text/plain", headers={"Content-Range": f"bytes */{size}"}
+        )
     headers = {**common, "Content-Range": f"bytes {start}-{end}/{size}"}
-    return Reply(206, file["contentType"], headers=headers, file=path, start=start, size=end - start + 1)
+    return Reply(
+        HTTPStatus.PARTIAL_CONTENT, file["contentType"], headers=headers, file=path, start=start, size=end - start + 1
+    )
 
 
 def _range(first: str, last: str, size: int) -> tuple[int, int]:

@@ -11,30 +11,62 @@ import struct
 import threading
 import zlib
 from collections import deque
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from pandas_kili.sandbox.routes import GRAPHQL_ROUTE, Reply, Request
+from pandas_kili.sandbox.routes import GRAPHQL_ROUTE, Reply, Request, Routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pandas_kili.sandbox.faults import Fault, FaultPlan
-    from pandas_kili.sandbox.routes import Routes
     from pandas_kili.sandbox.store import Store
 
 __all__ = ["Server"]
 
 _LOOPBACK = "127.0.0.1"
-_REMEMBERED = 20_000
+_OWN_NAMES = frozenset({_LOOPBACK, "localhost", "::1"})
+_MOST_REQUESTS = 20_000
+_MOST_REQUEST_BYTES = 64 << 20
 _WORTH_PACKING = 1400
 _PIECE = 1 << 20
 _DRIPS = 20
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 _LONGEST_BODY = 100_000_000
+_LONGEST_BODY_OF_STRANGERS = 16_384  # room for the question who one is, which clients ask with a key that may be wrong
 
 if TYPE_CHECKING:
     Hook = Callable[[Request], None]
+
+
+class RequestLog:
+    """The latest requests: 20,000 at most, and 64 MiB of their bodies at most."""
+
+    def __init__(self) -> None:
+        self._entries: deque[tuple[Request, int]] = deque()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def add(self, request: Request, size: int) -> None:
+        """Remember `request`, whose body has `size` bytes, and forget the oldest ones where the room ends."""
+        with self._lock:
+            self._entries.append((request, size))
+            self._bytes += size
+            while len(self._entries) > _MOST_REQUESTS or (self._bytes > _MOST_REQUEST_BYTES and len(self._entries) > 1):
+                self._bytes -= self._entries.popleft()[1]
+
+    def entries(self) -> list[Request]:
+        """Return what is remembered, oldest first."""
+        with self._lock:
+            return [request for request, _ in self._entries]
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._entries.clear()
+            self._bytes = 0
 
 
 class Server(ThreadingHTTPServer):
@@ -61,7 +93,7 @@ class Server(ThreadingHTTPServer):
         self.routes = routes
         self.store = store
         self.plan = plan
-        self.requests: deque[Request] = deque(maxlen=_REMEMBERED)
+        self.requests = RequestLog()
         self.before: list[Hook] = []
         self.after: list[Hook] = []
         self.stopping = threading.Event()
@@ -116,19 +148,39 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the name is the parent's
         """Keep the terminal quiet: the requests are remembered instead."""
 
+    def parse_request(self) -> bool:
+        """Take a request apart, and refuse what comes from a page of another site in a browser."""
+        if not super().parse_request():
+            return False
+        origin = self.headers.get("Origin")
+        foreign = next((name for name in (self.headers.get("Host"), origin) if name and not _is_own(name)), None)
+        if foreign is None:
+            return True
+        # A name of one's own that leads to this machine ("DNS rebinding") makes a page look like a local program.
+        deque(self._pieces(), maxlen=0)
+        self._send(Reply.of_error(HTTPStatus.FORBIDDEN, f"The sandbox does not serve {foreign!r}", "FORBIDDEN"))
+        return False
+
     def do_POST(self) -> None:
-        body = b"".join(self._pieces())
+        known = self.server.routes.knows_key(self.headers)
+        longest = _LONGEST_BODY if known else _LONGEST_BODY_OF_STRANGERS
+        body = self._body(longest)
         if self.path != GRAPHQL_ROUTE:
-            self._send(Reply.of_page(404, "Not Found"))
+            self._send(Reply.of_page(HTTPStatus.NOT_FOUND, "Not Found"))
+            return
+        if body is None:
+            message = f"The body is longer than {longest:,} bytes{'' if known else ', and the API key is not valid'}"
+            self._send(Reply.of_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, "PAYLOAD_TOO_LARGE"))
             return
         try:
-            document, variables = self._parsed(body)
+            document, variables = self._parsed(body, longest)
+            operations = self.server.routes.operations_of(document)
         except (ValueError, zlib.error, OSError, EOFError, RecursionError) as error:
-            self._send(Reply.of_error(400, f"The body is not a GraphQL request: {error}", "BAD_REQUEST"))
+            message = f"The body is not a GraphQL request: {error}"
+            self._send(Reply.of_error(HTTPStatus.BAD_REQUEST, message, "BAD_REQUEST"))
             return
-        operations = self.server.routes.operations_of(document)
         request = Request("POST", self.path, self.headers, document, variables, operations)
-        self._serve(request, lambda: self.server.routes.graphql(request))
+        self._serve(request, lambda: self.server.routes.graphql(request), size=len(body))
 
     def do_GET(self) -> None:
         request = Request(self.command, self.path, self.headers, operations=(self.command,))
@@ -154,14 +206,27 @@ class _Handler(BaseHTTPRequestHandler):
             yield piece
 
     def _chunks(self) -> Iterator[bytes]:
-        while size := int(self.rfile.readline(20).split(b";")[0], 16):
-            yield self.rfile.read(size)
+        while left := int(self.rfile.readline(20).split(b";")[0], 16):
+            while left > 0 and (piece := self.rfile.read(min(_PIECE, left))):
+                left -= len(piece)
+                yield piece
             self.rfile.readline(4)
         self.rfile.readline(4)
 
-    def _parsed(self, body: bytes) -> tuple[str, dict[str, Any]]:
+    def _body(self, longest: int) -> bytes | None:
+        """Return the body, or None where it is too long; then it is read to its end, and not kept."""
+        pieces, size = [], 0
+        for piece in self._pieces():
+            size += len(piece)
+            if size <= longest:
+                pieces.append(piece)
+            else:
+                pieces.clear()
+        return b"".join(pieces) if size <= longest else None
+
+    def _parsed(self, body: bytes, longest: int) -> tuple[str, dict[str, Any]]:
         if self.headers.get("Content-Encoding") == "gzip":
-            body = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, _LONGEST_BODY)
+            body = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, longest)
         call = json.loads(body)
         if not isinstance(call, dict) or not isinstance(call.get("query"), str):
             raise ValueError("no query in it")  # noqa: TRY004 -- one kind of error for any malformed body
@@ -170,8 +235,8 @@ class _Handler(BaseHTTPRequestHandler):
             raise ValueError("variables are an object")  # noqa: TRY004 -- as above
         return call["query"], variables
 
-    def _serve(self, request: Request, work: Callable[[], Reply], unread: Iterable[bytes] = ()) -> None:
-        self.server.requests.append(request)
+    def _serve(self, request: Request, work: Callable[[], Reply], unread: Iterable[bytes] = (), size: int = 0) -> None:
+        self.server.requests.add(request, size)
         for hook in self.server.before:
             hook(request)
         faults = self.server.plan.meet(request.operations)
@@ -261,6 +326,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.stopping.wait(pause)
 
 
+def _is_own(name: str) -> bool:
+    """Tell whether a Host (``localhost:80``) or an Origin (``http://localhost:80``) names this machine."""
+    try:
+        return urlsplit(name if "://" in name else f"//{name}").hostname in _OWN_NAMES
+    except ValueError:
+        return False
+
+
 def _failed(fault: Fault, reply: Reply | None) -> Reply:
     if fault.kind == "status":
         page = Reply.of_page(fault.status, f"{fault.status} from the sandbox")
@@ -268,12 +341,14 @@ def _failed(fault: Fault, reply: Reply | None) -> Reply:
             page.headers["Retry-After"] = f"{fault.retry_after:g}"
         return page
     if fault.kind == "html":
-        return Reply.of_page(200, "Please log in")
+        return Reply.of_page(HTTPStatus.OK, "Please log in")
     if fault.kind == "expired_signature":
-        return Reply(403, "application/xml", b"<?xml version='1.0'?><Error><Code>ExpiredToken</Code></Error>")
+        return Reply(
+            HTTPStatus.FORBIDDEN, "application/xml", b"<?xml version='1.0'?><Error><Code>ExpiredToken</Code></Error>"
+        )
     if fault.kind == "disk_full":
-        return Reply.of_page(507, "Insufficient Storage")
-    error = Reply.of_error(200, fault.message, fault.code)
+        return Reply.of_page(HTTPStatus.INSUFFICIENT_STORAGE, "Insufficient Storage")
+    error = Reply.of_error(HTTPStatus.OK, fault.message, fault.code)
     if fault.kind == "partial_data" and reply is not None:
-        return Reply.of_json(200, {**json.loads(reply.body), "errors": json.loads(error.body)["errors"]})
+        return Reply.of_json(HTTPStatus.OK, {**json.loads(reply.body), "errors": json.loads(error.body)["errors"]})
     return error

@@ -7,12 +7,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pandas_kili.sandbox.habits import Habits
 from pandas_kili.sandbox.refusals import Refusal
 from pandas_kili.sandbox.stamps import new_id, now
 from pandas_kili.sandbox.store import one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pandas_kili.sandbox.files import Bucket
     from pandas_kili.sandbox.schema import Generation
@@ -45,6 +46,8 @@ class Workspace:
     json_response_urls: bool = False
     import_delay: float = 0.05
     upload_local_data: bool = True
+    habits: Habits = field(default_factory=Habits)
+    between_looks: list[Callable[[], None]] = field(default_factory=list)
     _next_import: float = field(default_factory=time.time)
 
     def organization(self) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 import gzip
 import json
 import time
+from email.message import Message
 
 import pandas as pd
 import pytest
 import requests
 from graphql import get_introspection_query, get_named_type, is_leaf_type, is_list_type, is_non_null_type
 
-from pandas_kili.sandbox import Sandbox
+from pandas_kili.sandbox import Request, Sandbox
 from pandas_kili.sandbox.schema import schema_of
+from pandas_kili.sandbox.server import RequestLog
 
 ASSETS = (
     "query assets($where: AssetWhere!, $first: PageSize!, $skip: Int!) "
@@ -549,3 +551,69 @@ def test_a_client_of_the_sandbox_is_closed_with_it():
     with Sandbox() as sandbox:
         assert sandbox.client is sandbox.client
         assert sandbox.client.execute("query me { data: me { email } }", {})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "evil.example:80"},
+        {"Host": "127.0.0.1.evil.example"},
+        {"Host": "[oops"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://[oops"},
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+def test_pages_of_other_sites_are_refused(sandbox, method, headers):
+    sandbox.clear_requests()
+    answer = requests.request(
+        method,
+        sandbox.api_endpoint,
+        data=json.dumps({"query": "{ me { id } }"}),
+        headers={"Authorization": f"X-API-Key: {sandbox.api_key}", **headers},
+        timeout=10,
+    )
+    assert answer.status_code == 403
+    assert answer.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize("name", ["localhost:1234", "127.0.0.1", "[::1]:80"])
+def test_names_of_this_machine_are_served(sandbox, name):
+    headers = {"Host": name, "Origin": f"http://{name}", "Authorization": f"X-API-Key: {sandbox.api_key}"}
+    answer = requests.post(sandbox.api_endpoint, json={"query": "{ me { id } }"}, headers=headers, timeout=10)
+    assert answer.json()["data"]["me"]["id"] == sandbox.user_id()
+
+
+def test_long_bodies_of_strangers_are_not_kept(sandbox):
+    sandbox.clear_requests()
+    body = {"query": "{ me { id } }", "variables": {"padding": "x" * 300_000}}
+    answer = requests.post(sandbox.api_endpoint, json=body, headers={"Authorization": "X-API-Key: no"}, timeout=10)
+    assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
+    assert "API key is not valid" in answer.text
+    packed = gzip.compress(json.dumps(body).encode())
+    headers = {"Authorization": "X-API-Key: no", "Content-Encoding": "gzip"}
+    answer = requests.post(sandbox.api_endpoint, data=packed, headers=headers, timeout=10)
+    assert answer.status_code == 400
+    assert sandbox.requests == []
+    assert post(sandbox, document=body["query"], variables=body["variables"]).status_code == 200
+
+
+def test_the_log_of_requests_is_bounded():
+    log = RequestLog()
+    for number in range(100):
+        log.add(Request("POST", f"/{number}", Message()), 1 << 20)
+    assert [request.path for request in log.entries()] == [f"/{number}" for number in range(36, 100)]
+    for _ in range(20_100):
+        log.add(Request("POST", "/", Message()), 0)
+    assert len(log.entries()) == 20_000
+    log.clear()
+    log.add(Request("POST", "/long", Message()), 1 << 30)
+    assert [request.path for request in log.entries()] == ["/long"]
+
+
+def test_a_document_nested_without_end_is_refused(sandbox):
+    answer = post(sandbox, "{ me " * 3_000)
+    assert answer.status_code == 400
