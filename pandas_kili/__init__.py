@@ -13,6 +13,7 @@ from pandas_kili.connection import Client
 from pandas_kili.errors import *  # noqa: F403 - the tree of errors is public as a whole
 from pandas_kili.query import AssetFilters
 from pandas_kili.reading import asset_schema, count_assets, read_kili, scan_batches
+from pandas_kili.reference import fields, filters
 from pandas_kili.tidy import ANNOTATION_SCHEMA, to_json_response
 
 __version__ = "0.1.0"
@@ -27,6 +28,8 @@ __all__ = [
     "MutationOptions",
     "asset_schema",
     "count_assets",
+    "fields",
+    "filters",
     "kili",
     "read_kili",
     "scan_batches",

@@ -17,6 +17,7 @@ HOUSE = {
     "parallel": "",
     "arrow": "",
     "catalog": "terms users projects labels assets",
+    "reference": "",
     "query": "fields category_search filters",
     "connection": ("settings private_networks rate_limit document transport retry verdict server_schema client lookup"),
     "progress": "",
@@ -33,8 +34,9 @@ HOUSE = {
     "accessor": "",
     "dask": "",
     "sandbox": "",
-    "__main__": "",
+    "pytest_plugin.pandas_kili_pytest": "",
     ".": "",
+    "__main__": "",
 }
 ORDER = [
     *(f"{room}.{module}" if module else room for room, modules in HOUSE.items() for module in [*modules.split(), ""])

@@ -16,6 +16,7 @@ from pandas_kili import errors
 from pandas_kili.catalog import ENTITIES
 from pandas_kili.catalog.assets import FILTERS
 from pandas_kili.catalog.terms import DATE, FLAG, REAL, TEXT, TEXTS, WHOLE
+from pandas_kili.reference import TAKES
 from pandas_kili.sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,18 +26,6 @@ LINKED = [*PAGES, ROOT / "examples" / "README.md", ROOT / "CONTRIBUTING.md"]
 EXAMPLE = re.compile(r"```python\n(?P<source>.*?)```\n(?:\n```text\n(?P<output>.*?)```\n)?", re.DOTALL)
 GENERATED = re.compile(r"(?P<head><!-- generated: (?P<name>\w+) -->\n)(?P<body>.*?)(?P<foot><!-- end -->)", re.DOTALL)
 
-TAKES = {
-    "id": "an id",
-    "text": "a text",
-    "texts": "a list of texts",
-    "step names": "a list of names",
-    "mark": "a number from 0 to 1",
-    "flag": "`True` or `False`",
-    "date": "a day or an instant",
-    "day": "a day",
-    "metadata": "a dict",
-    "category search": "a text such as `JOB.CAT.count > 0`",
-}
 TYPES = {TEXT: "string", WHOLE: "int64", REAL: "double", FLAG: "bool", DATE: "timestamp", TEXTS: "list of string"}
 
 
