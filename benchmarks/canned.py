@@ -81,6 +81,7 @@ def _label(rng: random.Random, kind: Kind) -> dict[str, Any]:
         "id": f"l{rng.getrandbits(80):024}",
         "jsonResponse": "{}" if behind else json.dumps(_response(rng, boxes=rng.choice([2, 2, 3]))),
         "jsonResponseUrl": "URL" if behind else None,
+        "labelType": "DEFAULT",
     }
 
 

@@ -77,7 +77,7 @@ FILTER_EXISTING = """query FilterExistingAssets($projectID: ID!, $externalIDs: [
   external_ids: filterExistingAssets(projectID: $projectID, externalIDs: $externalIDs)
 }"""
 
-# What the official SDK asks by default, in its order.
+# What the official SDK asks by default, in its order; and the type of labels, which tells people from models.
 DEFAULT_FIELDS = (
     "content",
     "createdAt",
@@ -90,6 +90,7 @@ DEFAULT_FIELDS = (
     "labels.createdAt",
     "labels.id",
     "labels.jsonResponse",
+    "labels.labelType",
     "skipped",
     "status",
 )

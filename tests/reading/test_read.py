@@ -152,7 +152,9 @@ def test_the_default_columns_have_the_types_that_are_promised(reading):
     frame = reading(250)
     text, date, flag = pa.string(), pa.timestamp("ms", tz="UTC"), pa.bool_()
     author = pa.struct([("id", text), ("email", text)])
-    label = pa.struct([("author", author), ("createdAt", date), ("id", text), ("jsonResponse", text)])
+    label = pa.struct(
+        [("author", author), ("createdAt", date), ("id", text), ("jsonResponse", text), ("labelType", text)]
+    )
     types = {
         "content": text,
         "createdAt": date,
