@@ -1,16 +1,49 @@
-"""Work cut into parts and done side by side, handed over in order or as it is done."""
+"""Work cut into parts and done side by side; results come in order, or as soon as they are done."""
 
 from __future__ import annotations
 
 import functools
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+
+class Workers(ThreadPoolExecutor):
+    """Threads that work side by side; where no thread can be started, the calling thread does the work.
+
+    Python starts no threads while it shuts down (in functions of `atexit`, in ``__del__``), and the system none beyond
+    its limit.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most, thread_name_prefix="pandas_kili")
+
+    def submit(self, work: Callable[..., Result], /, *args: Any, **options: Any) -> Future[Result]:
+        """Schedule work, or do it at once."""
+        claim = threading.Lock()  # the executor may have queued work before it failed to start a thread for it
+
+        def claimed() -> Result:
+            if not claim.acquire(blocking=False):
+                raise CancelledError
+            return work(*args, **options)
+
+        try:
+            return super().submit(claimed)
+        except RuntimeError:
+            if self._shutdown:
+                raise
+            future: Future[Result] = Future()
+            try:
+                future.set_result(claimed())
+            except Exception as error:  # noqa: BLE001 - the future holds it, as that of a thread would
+                future.set_exception(error)
+            return future
 
 
 def chunked(items: Sequence[Task], size: int) -> Iterator[Sequence[Task]]:
@@ -32,7 +65,7 @@ def in_order(
     heavy, as `weigh` finds them, that more would exceed the `budget`. Closing the iterator cancels what has not begun;
     it does not wait for what has.
     """
-    executor = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="pandas_kili")
+    executor = Workers(workers)
     pending: deque[tuple[Task, Future[Result]]] = deque()
     ahead = 2 * workers
     try:
@@ -54,7 +87,7 @@ def as_done(work: Callable[[Task], Result], tasks: Iterable[Task], *, workers: i
 
     Tasks are drawn lazily and at most four rounds of workers ahead. Closing the iterator is as for `in_order`.
     """
-    executor = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="pandas_kili")
+    executor = Workers(workers)
     done: SimpleQueue[tuple[Task, Future[Result]]] = SimpleQueue()
     under_way = 0
 

@@ -1,29 +1,36 @@
-"""One progress bar, shown where somebody looks."""
+"""One progress bar, shown where a person looks."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pandas_kili.connection import progress_disabled
+from pandas_kili.connection import progress_disabled, showing_waits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tqdm import tqdm
 
-_PATIENCE = 0.5  # seconds; a notebook keeps what was shown, so what is over sooner leaves no trace in it
+_PATIENCE = 0.5  # seconds; a notebook keeps what was shown, so shorter work leaves no trace in it
 
 
-def progress_bar(description: str, *, total: int | None, unit: str, disable: bool | None) -> tqdm[Any]:
-    """Return a bar: the argument decides, else the settings, else whether it would be seen.
+@contextlib.contextmanager
+def progress_bar(description: str, *, total: int | None, unit: str, disable: bool | None) -> Iterator[tqdm[Any]]:
+    """Show a bar: the argument decides, else the settings, else whether anyone would see it.
 
-    It is shown in notebooks, once it is worth while, and in terminals; not where the output goes to a file.
+    It is shown in terminals, and in notebooks for what takes a while; not where the output goes to a file. It says when
+    calls wait for the rate limit.
     """
     disable = progress_disabled() if disable is None else disable
     notebook = _in_notebook()
-    if disable is None and notebook:
+    if notebook and disable is None:
         disable = False
-    return _bar_class(notebook=notebook)(
+    if not notebook and sys.stderr is None:  # services, and programs without a console
+        disable = True
+    bar = _bar_class(notebook=notebook)(
         desc=description,
         total=total,
         unit=unit,
@@ -32,6 +39,8 @@ def progress_bar(description: str, *, total: int | None, unit: str, disable: boo
         leave=False,
         delay=_PATIENCE if notebook else 0,
     )
+    with bar, showing_waits(bar.set_postfix_str):
+        yield bar
 
 
 def _bar_class(*, notebook: bool) -> type[tqdm[Any]]:

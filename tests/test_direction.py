@@ -19,7 +19,9 @@ HOUSE = {
     "catalog": "terms users projects labels assets",
     "reference": "",
     "query": "fields category_search filters",
-    "connection": ("settings private_networks rate_limit document transport retry verdict server_schema client lookup"),
+    "connection": (
+        "settings private_networks adapter rate_limit document transport retry verdict server_schema client lookup"
+    ),
     "progress": "",
     "tidy": (
         "answers answers.schema answers.json_values answers.geometry answers.columns answers.rows answers.shapes"

@@ -1,8 +1,8 @@
 """The one way to the server."""
 
-from pandas_kili.connection.client import Client, default_client
+from pandas_kili.connection.client import Client, client_or_default
 from pandas_kili.connection.lookup import count_matching, counted, current_user, find_project, read_back, where_ids
-from pandas_kili.connection.rate_limit import Budget, Clock, RateLimit, limit_of
+from pandas_kili.connection.rate_limit import Budget, Clock, limit_of, showing_waits, wait_for_turn
 from pandas_kili.connection.settings import progress_disabled
 from pandas_kili.connection.verdict import promised
 
@@ -10,15 +10,16 @@ __all__ = [
     "Budget",
     "Client",
     "Clock",
-    "RateLimit",
+    "client_or_default",
     "count_matching",
     "counted",
     "current_user",
-    "default_client",
     "find_project",
     "limit_of",
     "progress_disabled",
     "promised",
     "read_back",
+    "showing_waits",
+    "wait_for_turn",
     "where_ids",
 ]

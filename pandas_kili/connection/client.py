@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import logging
 import os
@@ -10,35 +11,44 @@ import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, Self
 
 import requests
 import urllib3
 
+from pandas_kili.connection.adapter import WaryAdapter
 from pandas_kili.connection.document import Operation, encoded, read_operation
-from pandas_kili.connection.private_networks import WaryAdapter
 from pandas_kili.connection.rate_limit import Budget, Clock, Limit, budget_of, shared_rate_limit
-from pandas_kili.connection.retry import Fate, Retry, Verdict, judge_failure, judge_status
+from pandas_kili.connection.retry import Fate, Retry, Verdict, judge_missing, judge_status
 from pandas_kili.connection.server_schema import schema_names
-from pandas_kili.connection.settings import Secret, checked_count, checked_timeout, environment, origin, read_settings
+from pandas_kili.connection.settings import (
+    Secret,
+    blotted,
+    checked_count,
+    checked_timeout,
+    environment,
+    origin,
+    read_settings,
+)
 from pandas_kili.connection.transport import (
     MAX_FILE,
-    Answer,
-    Failure,
-    Request,
+    HttpRequest,
+    HttpResponse,
+    NoResponse,
     Transport,
-    failure_of,
+    no_response,
     place,
     program_version,
 )
-from pandas_kili.connection.verdict import judge_answer, refuses_compression
-from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError
+from pandas_kili.connection.verdict import REFUSAL_STATUSES, judge_response, refuses_compression
+from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
-__all__ = ["Client", "default_client"]
+__all__ = ["Client", "client_or_default"]
 
 _LOGGER = logging.getLogger("pandas_kili")
 
@@ -54,14 +64,16 @@ class Client:
         Default: ``KILI_API_KEY``, else ``api_key`` of ``kili-sdk-config.json`` in the working or home directory.
     api_endpoint
         Default: ``KILI_API_ENDPOINT``, else ``api_endpoint`` of that file, else Kili's European cloud. A file in the
-        working directory that would lead a key from elsewhere to a host of its own is told by a warning.
+        working directory that would send a key from elsewhere to another host triggers a warning.
     verify
         Whether certificates are checked, or the path of a CA bundle. Default: ``KILI_VERIFY``, else ``verify_ssl``
         of that file, else True.
     timeout
-        Seconds to wait for a connection, and for each sign of life of an answer; one number for both, or a pair.
+        Seconds to wait for a connection, and for each sign of life of a response: its whole head, then each piece of
+        its body. One number for both, or a pair.
     max_calls_per_minute
         Calls to the endpoint a minute, all clients of this endpoint and key in this process together. Kili allows 500.
+        A wait for it shows in the progress bar, and in the log ``pandas_kili`` when it begins.
     max_workers
         Calls that a read or a write makes at the same time. Of small files behind URLs, which a bucket serves and which
         count as no calls, four times as many are fetched.
@@ -70,6 +82,7 @@ class Client:
     -----
     A pickle never holds the key: it is read again, from the environment or the file, where the pickle is loaded.
     That holds for a key that was given as an argument too, so set ``KILI_API_KEY`` on the workers of a cluster.
+    A copy within the process (`copy.copy`, `copy.deepcopy`) keeps the key, and shares the connections.
 
     Examples
     --------
@@ -106,10 +119,17 @@ class Client:
 
     def _counted_by(self, limit_of: Callable[[Budget], Limit]) -> Client:
         """Return a client on the same connections, whose calls another limit lets pass."""
-        other = Client.__new__(Client)
-        other.__dict__.update(self.__dict__)
+        other = copy.copy(self)
         other._limit = limit_of(budget_of(self.api_endpoint, self._api_key))  # noqa: SLF001 - one of its own kind
         return other
+
+    def __copy__(self) -> Client:
+        other = Client.__new__(Client)
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Client:
+        return copy.copy(self)  # connections cannot be copied, and need not be
 
     def __repr__(self) -> str:
         return f"Client({self.api_endpoint!r})"
@@ -146,25 +166,26 @@ class Client:
         Parameters
         ----------
         document
-            A query or a mutation. What was possibly done is sent again if it is a query, never if it is a mutation.
+            A query or a mutation. After a failure that leaves its outcome unknown, a query is sent again and a mutation
+            never is.
         variables
             Values of its variables.
         stop
-            Once set, nothing more is waited for and `concurrent.futures.CancelledError` is raised.
+            Once set, waiting ends with `concurrent.futures.CancelledError`.
 
         Returns
         -------
         dict
-            The `data` of the answer.
+            The `data` of the response.
 
         Raises
         ------
         KiliAuthenticationError
             Where the key is refused.
         KiliConnectionError
-            Where no answer of Kili came; `outcome_unknown` says whether a mutation may have been done.
+            Where no response of Kili came; `outcome_unknown` says whether a mutation may have been done.
         KiliGraphQLError
-            Where the answer holds errors, be it beside data.
+            Where the response holds errors, also beside data.
         KiliValidationError
             Where the variables cannot be written as JSON.
 
@@ -180,15 +201,15 @@ class Client:
     def execute_bytes(
         self, document: str, variables: Mapping[str, Any] | None = None, *, stop: threading.Event | None = None
     ) -> bytes:
-        """Execute a GraphQL document and return the body of the answer, known to be whole and without errors.
+        """Execute a GraphQL document and return the body of the response, known to be whole and without errors.
 
         Parameters
         ----------
         document, variables, stop
             As in `execute`.
         """
-        answer = self._executed(document, variables, build=False, stop=stop).answer
-        return answer.body if answer else b""
+        response = self._executed(document, variables, build=False, stop=stop).response
+        return response.body if response else b""
 
     def get(
         self,
@@ -203,34 +224,34 @@ class Client:
         Raises
         ------
         KiliConnectionError
-            Where the file cannot be had; `status` says what the server answered.
+            Where the file could not be fetched; `status` is the server's.
         """
-        request = Request("GET", url, headers or {}, timeout=self.timeout, max_bytes=max_bytes)
+        request = HttpRequest("GET", url, headers or {}, timeout=self.timeout, max_bytes=max_bytes)
         with self._transport.connections() as connections:
-            answer = self._fetched(connections, request, stop=stop).answer
-        return answer.body if answer else b""
+            response = self._fetched(connections, request, stop=stop).response
+        return response.body if response else b""
 
     @contextmanager
     def stream(
         self, url: str, *, headers: Mapping[str, str] | None = None, stop: threading.Event | None = None
     ) -> Iterator[requests.Response]:
-        """Fetch a large file: the body of the response is for the caller to read.
+        """Fetch a large file: the caller reads the body of the response.
 
-        Errors of reading it are `KiliConnectionError`, as all others.
+        Errors while it is read are `KiliConnectionError`, as all others.
         """
-        request = Request("GET", url, headers or {}, timeout=self.timeout, streamed=True)
-        failure = None
+        request = HttpRequest("GET", url, headers or {}, timeout=self.timeout, streamed=True)
+        missing = None
         with self._transport.connections() as connections:
-            answer = self._fetched(connections, request, stop=stop).answer
-            if answer is None or answer.response is None:
-                raise KiliConnectionError(f"GET {place(url)}: no body.")
-            with answer.response as response:
+            response = self._fetched(connections, request, stop=stop).response
+            if response is None or response.opened is None:
+                raise KiliConnectionError(f"{self._subject(request)}: no body.")
+            with response.opened as opened:
                 try:
-                    yield response
+                    yield opened
                 except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                    failure = failure_of(error)
-        if failure is not None:
-            raise KiliConnectionError(f"GET {place(url)}: {failure}.", attempts=1) from None
+                    missing = no_response(error)
+        if missing is not None:
+            raise KiliConnectionError(f"{self._subject(request)}: {missing}.", attempts=1) from None
 
     def put(
         self,
@@ -240,23 +261,23 @@ class Client:
         *,
         stop: threading.Event | None = None,
     ) -> None:
-        """Store a file, from where it stands, at a URL that was signed for it.
+        """Store a file, from its current position on, at a URL that was signed for it.
 
         Raises
         ------
         KiliConnectionError
-            Where the file was not stored; `status` says what the server answered.
+            Where the file was not stored; `status` is the server's.
         """
         size = _size(data)
         # An empty file would be sent without its length, which buckets refuse.
-        request = Request("PUT", url, headers or {}, data=data if size else b"", timeout=self.timeout)
+        request = HttpRequest("PUT", url, headers or {}, data=data if size else b"", timeout=self.timeout)
         with self._transport.connections() as connections:
             self._fetched(connections, request, allowance=_seconds_to_send(size), stop=stop)
 
     def names(self, type_name: str) -> frozenset[str]:
         """Return the names of the fields, or of the input fields, of a type of the server's schema.
 
-        The schema is asked for once per endpoint in a process. A type that it does not have has no names.
+        The schema is asked for once per endpoint in a process. A type that is not in it has no names.
 
         Examples
         --------
@@ -277,7 +298,7 @@ class Client:
         body = encoded(document, variables)
         allowance = _seconds_to_send(len(body))
         connect, read = self.timeout
-        request = Request("POST", self.api_endpoint, _headers(), body, timeout=(connect, read + allowance))
+        request = HttpRequest("POST", self.api_endpoint, _headers(), body, timeout=(connect, read + allowance))
         packed = self._packed(request)
 
         def attempt(until: float) -> Verdict:
@@ -293,36 +314,38 @@ class Client:
             stop=stop,
         )
 
-    def _packed(self, request: Request) -> Request:
+    def _packed(self, request: HttpRequest) -> HttpRequest:
         if not self._compresses or not isinstance(request.data, bytes) or len(request.data) < _COMPRESSED_FROM:
             return request
         headers = {**request.headers, "Content-Encoding": "gzip"}
         return replace(request, headers=headers, data=gzip.compress(request.data, 5, mtime=0))
 
-    def _posted(self, request: Request, operation: Operation, *, build: bool) -> Verdict:
+    def _posted(self, request: HttpRequest, operation: Operation, *, build: bool) -> Verdict:
         start = self._clock.now()
         result = self._transport.exchange(request)
-        said = result if isinstance(result, Failure) else f"{result.status}, {len(result.body)} bytes"
+        said = result if isinstance(result, NoResponse) else f"{result.status}, {len(result.body)} bytes"
         _LOGGER.debug("%s: %s, %.0f ms", operation, said, 1000 * (self._clock.now() - start))
-        if isinstance(result, Failure):
-            return judge_failure(result)
+        if isinstance(result, NoResponse):
+            return judge_missing(result)
         if "Content-Encoding" in request.headers and refuses_compression(result):
             self._compresses = False
-            return Verdict(Fate.NOT_PROCESSED, "compressed requests are not taken", status=result.status)
+            return Verdict(Fate.NOT_PROCESSED, "it does not take compressed requests", status=result.status)
         return self._judged(result, operation, build=build)
 
-    def _judged(self, answer: Answer, operation: Operation, *, build: bool) -> Verdict:
-        verdict = judge_answer(answer, operation, build=build)
-        if verdict.status == 429:  # noqa: PLR2004
+    def _judged(self, response: HttpResponse, operation: Operation, *, build: bool) -> Verdict:
+        verdict = judge_response(response, operation, build=build)
+        if verdict.status == HTTPStatus.TOO_MANY_REQUESTS:
             self._limit.pause(verdict.retry_after or 1.0, self._clock)
-        if verdict.fate is not Fate.DONE and answer.mentions(self._api_key):
-            return judge_answer(answer.without(self._api_key), operation, build=build)
-        return verdict
+        if verdict.fate is Fate.DONE:
+            return verdict
+        # What is said of it must not quote the key.
+        safe = response.without(self._api_key)
+        return verdict if safe is response else judge_response(safe, operation, build=build)
 
     def _fetched(
         self,
         connections: WaryAdapter,
-        request: Request,
+        request: HttpRequest,
         *,
         allowance: float = 0.0,
         stop: threading.Event | None = None,
@@ -334,22 +357,24 @@ class Client:
             if file:
                 file.seek(position)
             result = self._transport.send(connections, replace(request, until=until))
-            return judge_failure(result) if isinstance(result, Failure) else self._judge_file(result, request.method)
+            return judge_missing(result) if isinstance(result, NoResponse) else self._judge_file(result, request.method)
 
-        subject = f"{request.method} {place(request.url)}"
-        return self._retry.run(attempt, subject, repeatable=True, allowance=allowance, stop=stop)
+        return self._retry.run(attempt, self._subject(request), repeatable=True, allowance=allowance, stop=stop)
 
-    def _judge_file(self, answer: Answer, method: str) -> Verdict:
-        if 200 <= answer.status < 300:  # noqa: PLR2004
-            # A bucket says nothing to what it stores: a page comes from a proxy, which stores nothing.
-            if method == "PUT" and answer.is_page:
-                return Verdict.misled(answer, f"HTTP status {answer.status} with a page of somebody else")
-            return Verdict.done(answer)
-        if answer.status in {401, 403} and origin(answer.url) == origin(self.api_endpoint):
-            text = f"Kili refused the API key for {place(answer.url)} (HTTP status {answer.status})."
-            return Verdict.refused(KiliAuthenticationError(text, status=answer.status))
-        shown = answer.without(self._api_key)
-        return judge_status(shown) or Verdict.failed(shown, f"HTTP status {shown.status}: {shown.first_line}")
+    def _subject(self, request: HttpRequest) -> str:
+        return blotted(f"{request.method} {place(request.url)}", self._api_key)
+
+    def _judge_file(self, response: HttpResponse, method: str) -> Verdict:
+        if response.is_success:
+            # A bucket sends no page after storing a file: a page comes from a proxy, which stores nothing.
+            if method == "PUT" and response.is_page:
+                return Verdict.misled(response, f"HTTP status {response.status} with a page of something in between")
+            return Verdict.done(response)
+        if response.status in REFUSAL_STATUSES and origin(response.url) == origin(self.api_endpoint):
+            text = f"Kili refused the API key for {place(response.url)} (HTTP status {response.status})."
+            return Verdict.refused(KiliAuthenticationError(blotted(text, self._api_key), status=response.status))
+        safe = response.without(self._api_key)
+        return judge_status(safe) or Verdict.failed(safe, f"HTTP status {safe.status}: {safe.first_line}")
 
 
 # 26.x of the official SDK compresses from here on; below, packing costs more than it saves.
@@ -389,25 +414,30 @@ _DEFAULT: dict[tuple[str | None, ...], Client] = {}
 _DEFAULT_LOCK = threading.Lock()
 
 
-def default_client() -> Client:
-    """Return the client that all functions share which are given none.
+def client_or_default(client: Client | None) -> Client:
+    """Return the client, or the one that all functions share where none is given.
 
-    It is made from the environment at first use, and made anew where the environment has changed since.
+    The shared one is made from the environment at first use, and made anew where the environment has changed since.
     """
-    told = tuple(Secret(value) if value else None for value in environment().values())
+    if isinstance(client, Client):
+        return client
+    if client is not None:
+        # Its value is not shown: it may be a key.
+        raise KiliValidationError(f"client must be a pandas_kili.Client; got a {type(client).__name__}.")
+    variables = tuple(Secret(value) if value else None for value in environment().values())
     with _DEFAULT_LOCK:
-        if told not in _DEFAULT:
-            client = Client()
+        if variables not in _DEFAULT:
+            made = Client()
             _DEFAULT.clear()
-            _DEFAULT[told] = client
-        return _DEFAULT[told]
+            _DEFAULT[variables] = made
+        return _DEFAULT[variables]
 
 
-def _forget_locks() -> None:
-    """Leave no lock held by a thread that a fork left behind."""
-    global _DEFAULT_LOCK  # noqa: PLW0603
+def _renew_lock() -> None:
+    """Forget a lock that is held by a thread which a fork left behind."""
+    global _DEFAULT_LOCK  # noqa: PLW0603 - a lock cannot be released for another thread
     _DEFAULT_LOCK = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_locks)
+    os.register_at_fork(after_in_child=_renew_lock)

@@ -1,13 +1,13 @@
 """The one place that sends a request again, or does not.
 
-What happened to a request is one of these, told by statuses, structured codes and types of exceptions:
+What happened to a request is one of these, told from statuses, structured codes and types of exceptions:
 
 =============  ==============================================  =========================  =====================
 fate           when                                            a query                    a mutation
 =============  ==============================================  =========================  =====================
-done           a good answer                                   returned                   returned
+done           a good response                                 returned                   returned
 not processed  no connection; 429; 521                         resent until the deadline  the same
-unknown        no answer in time; reset; cut; 408; other 5xx;  resent, 5 times in all;    never resent:
+unknown        no response in time; reset; cut; 408; other 5xx; resent, 5 times in all;    never resent:
                HTTP 200 with an HTML page                      2 after a time-out,        ``outcome_unknown``
                                                                3 after a page
 transient      GraphQL errors that are all internal            sent 3 times in all        raised at once
@@ -23,23 +23,24 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from pandas_kili.connection.rate_limit import Clock
-from pandas_kili.connection.transport import Answer, Failure, Fault
+from pandas_kili.connection.transport import Fault, HttpResponse, NoResponse
 from pandas_kili.errors import KiliConnectionError, KiliError
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
 
-__all__ = ["Fate", "Retry", "Verdict", "judge_failure", "judge_status", "retry_after"]
+__all__ = ["Fate", "Retry", "Verdict", "judge_missing", "judge_status", "retry_after"]
 
-# A server that did not answer in time will hardly do so at the third attempt, and each one costs it the whole work.
+# A server that did not respond in time rarely does so at the third attempt, and each attempt costs it the whole work.
 _ATTEMPTS, _ATTEMPTS_AFTER_TIMEOUT, _ATTEMPTS_TRANSIENT = 5, 2, 3
-_TIMEOUT_STATUSES = frozenset({504, 524})
-# 521 is Cloudflare's "the server behind refused the connection".
-_NOT_PROCESSED_STATUSES = frozenset({429, 521})
+# Two of Cloudflare's own: 524, the server behind took too long; 521, the server behind refused the connection.
+_TIMEOUT_STATUSES = frozenset({HTTPStatus.GATEWAY_TIMEOUT, 524})
+_NOT_PROCESSED_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, 521})
 _LONGEST_RETRY_AFTER = 60.0
 
 
@@ -59,7 +60,7 @@ class Verdict:
 
     fate: Fate
     problem: str = ""
-    answer: Answer | None = None
+    response: HttpResponse | None = None
     status: int | None = None
     attempts: int = _ATTEMPTS
     retry_after: float | None = None
@@ -69,14 +70,14 @@ class Verdict:
     data: Any = None
 
     @classmethod
-    def done(cls, answer: Answer, data: Any = None) -> Verdict:
-        """Take an answer as good; `data` is what was made of it on the way."""
-        return cls(Fate.DONE, answer=answer, status=answer.status, data=data)
+    def done(cls, response: HttpResponse, data: Any = None) -> Verdict:
+        """Take a response as good; `data` is its content where it was parsed."""
+        return cls(Fate.DONE, response=response, status=response.status, data=data)
 
     @classmethod
-    def failed(cls, answer: Answer, problem: str, *, doubtful: bool = False) -> Verdict:
-        """Take an answer as final; `doubtful` where it does not say that nothing was done."""
-        return cls(Fate.FAILED, problem, status=answer.status, doubtful=doubtful)
+    def failed(cls, response: HttpResponse, problem: str, *, doubtful: bool = False) -> Verdict:
+        """Take a response as final; `doubtful` where it leaves open whether anything was done."""
+        return cls(Fate.FAILED, problem, status=response.status, doubtful=doubtful)
 
     @classmethod
     def refused(cls, error: KiliError) -> Verdict:
@@ -84,14 +85,14 @@ class Verdict:
         return cls(Fate.FAILED, error=error)
 
     @classmethod
-    def cut(cls, answer: Answer) -> Verdict:
+    def cut(cls, response: HttpResponse) -> Verdict:
         """Take a body as incomplete."""
-        return cls(Fate.UNKNOWN, "the answer was cut", status=answer.status)
+        return cls(Fate.UNKNOWN, "the response was cut", status=response.status)
 
     @classmethod
-    def misled(cls, answer: Answer, problem: str) -> Verdict:
-        """Take a good status as that of somebody on the way: proxies send such pages in passing, or for good."""
-        return cls(Fate.UNKNOWN, problem, status=answer.status, attempts=_ATTEMPTS_TRANSIENT)
+    def misled(cls, response: HttpResponse, problem: str) -> Verdict:
+        """Take a good status as that of a proxy on the way: it may pass, or stay."""
+        return cls(Fate.UNKNOWN, problem, status=response.status, attempts=_ATTEMPTS_TRANSIENT)
 
     @classmethod
     def transient(cls, error: KiliError) -> Verdict:
@@ -99,31 +100,31 @@ class Verdict:
         return cls(Fate.TRANSIENT, error=error, attempts=_ATTEMPTS_TRANSIENT)
 
 
-def judge_failure(failure: Failure) -> Verdict:
-    """Decide what a missing answer means."""
-    if failure.fault is Fault.UNREACHABLE:
-        return Verdict(Fate.NOT_PROCESSED, str(failure), unreachable=True)
-    if failure.fault in {Fault.REFUSED, Fault.EXCESSIVE}:
-        return Verdict(Fate.FAILED, str(failure), doubtful=failure.fault is Fault.EXCESSIVE)
-    attempts = _ATTEMPTS_AFTER_TIMEOUT if failure.fault is Fault.TIMEOUT else _ATTEMPTS
-    return Verdict(Fate.UNKNOWN, str(failure), attempts=attempts)
+def judge_missing(missing: NoResponse) -> Verdict:
+    """Decide what a missing response means."""
+    if missing.fault is Fault.UNREACHABLE:
+        return Verdict(Fate.NOT_PROCESSED, str(missing), unreachable=True)
+    if missing.fault in {Fault.REFUSED, Fault.EXCESSIVE}:
+        return Verdict(Fate.FAILED, str(missing), doubtful=missing.fault is Fault.EXCESSIVE)
+    attempts = _ATTEMPTS_AFTER_TIMEOUT if missing.fault is Fault.TIMEOUT else _ATTEMPTS
+    return Verdict(Fate.UNKNOWN, str(missing), attempts=attempts)
 
 
-def judge_status(answer: Answer) -> Verdict | None:
-    """Decide what an HTTP status alone means; None where the body has its say."""
-    status = answer.status
-    wait = retry_after(answer.headers)
+def judge_status(response: HttpResponse) -> Verdict | None:
+    """Decide what an HTTP status alone means; None where the body decides."""
+    status = response.status
+    wait = retry_after(response.headers)
     if status in _NOT_PROCESSED_STATUSES:
-        return Verdict(Fate.NOT_PROCESSED, _problem(answer), status=status, retry_after=wait)
-    # 408 is a server that lost patience with a request, of which it may have seen enough.
-    if status >= 500 or status == 408:  # noqa: PLR2004
+        return Verdict(Fate.NOT_PROCESSED, _problem(response), status=status, retry_after=wait)
+    # After a 408 the server may have received enough of the request to work on it.
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         attempts = _ATTEMPTS_AFTER_TIMEOUT if status in _TIMEOUT_STATUSES else _ATTEMPTS
-        return Verdict(Fate.UNKNOWN, _problem(answer), status=status, attempts=attempts, retry_after=wait)
+        return Verdict(Fate.UNKNOWN, _problem(response), status=status, attempts=attempts, retry_after=wait)
     return None
 
 
-def _problem(answer: Answer) -> str:
-    return f"HTTP status {answer.status}" + (f": {answer.first_line}" if answer.first_line else "")
+def _problem(response: HttpResponse) -> str:
+    return f"HTTP status {response.status}" + (f": {response.first_line}" if response.first_line else "")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -144,7 +145,7 @@ def _seconds_until(moment: datetime) -> float:
 
 @dataclass
 class Retry:
-    """How long to go on trying.
+    """Sends a request until it is done, or until no further attempt is allowed.
 
     Attributes
     ----------
@@ -152,6 +153,8 @@ class Retry:
         Seconds from the first attempt after which nothing is sent again.
     first_contact : float
         The same, as long as the endpoint was never reached: its name is more likely wrong than its server down.
+    reached : bool
+        Whether the endpoint was ever reached.
     """
 
     deadline: float = 120.0
@@ -175,13 +178,13 @@ class Retry:
         Parameters
         ----------
         attempt
-            Sends the request; takes the moment at which its answer must be complete.
+            Sends the request; takes the moment at which its response must be complete.
         subject
             What the error is about.
         repeatable
             Whether the request may be sent again where it may have been processed.
         admit
-            Called before each attempt, to wait for its turn: the deadline does not count that.
+            Called before each attempt, to wait for its turn; that wait does not count against the deadline.
         allowance
             Seconds that this request may take longer than others.
         stop

@@ -1,4 +1,4 @@
-"""What a client is told by its arguments, the environment and the official SDK's configuration file."""
+"""Settings of a client: its arguments, the environment, and the official SDK's configuration file."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import ipaddress
 import json
 import os
 import re
-import warnings
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliValidationError
+from pandas_kili.messages import shown, warn
 
 __all__ = [
     "Secret",
     "Settings",
+    "blotted",
     "checked_count",
     "checked_timeout",
     "environment",
@@ -27,6 +30,7 @@ __all__ = [
 
 DEFAULT_ENDPOINT = "https://cloud.kili-technology.com/api/label/v2/graphql"
 CONFIG_FILE = "kili-sdk-config.json"  # the name that the official SDK looks for, in the working directory, then at home
+_SHORTEST_SECRET = 6  # characters; to blot shorter keys, which only tests have, would blot ordinary words
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
 
 
@@ -52,6 +56,22 @@ class Secret(str):
         return self.__reduce__()
 
 
+def blotted(text: str, secret: str) -> str:
+    """Return a text with a secret replaced by asterisks, however a server may have spelled it."""
+    return _spellings(secret).sub("***", text) if len(secret) >= _SHORTEST_SECRET else text
+
+
+@lru_cache(maxsize=64)
+def _spellings(secret: str) -> re.Pattern[str]:
+    r"""Match a secret in any case, as it is or with the escapes of JSON (``\/``, ``\u0072``), URLs and HTML."""
+    letters = []
+    for letter in secret:
+        plain = "|".join(map(re.escape, {letter, letter.encode().decode("latin-1")}))  # a body may be read as Latin-1
+        code = f"{ord(letter):x}"
+        letters.append(rf"(?:\\*(?:{plain})|\\+u0*{code}|%{code}|&#x0*{code};|&#0*{ord(letter)};)")
+    return re.compile("".join(letters), re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Settings:
     """Where to send requests, with which key, and how far to trust the other end."""
@@ -75,29 +95,31 @@ def read_settings(
     KiliValidationError
         Where the configuration file cannot be read.
     """
-    told = environment()
-    endpoint = _first(api_endpoint, told["KILI_API_ENDPOINT"], _configured("api_endpoint", str), DEFAULT_ENDPOINT)
-    trust = _first(verify, told["KILI_VERIFY"], _configured("verify_ssl", (bool, str)), True)
-    given_key = _first(api_key, told["KILI_API_KEY"])
+    variables = environment()
+    given_key = _first(api_key, variables["KILI_API_KEY"])
+    given_endpoint = _first(api_endpoint, variables["KILI_API_ENDPOINT"])
     key = _first(given_key, _configured("api_key", str))
+    endpoint = _first(given_endpoint, _configured("api_endpoint", str), DEFAULT_ENDPOINT)
+    trust = _first(verify, variables["KILI_VERIFY"], _configured("verify_ssl", (bool, str)), True)
     settings = Settings(_checked_key(key), _checked_endpoint(endpoint), _checked_trust(trust))
-    if given_key is not None and _first(api_endpoint, told["KILI_API_ENDPOINT"]) is None:
-        _warn_of_stranger(settings.api_endpoint)
+    if given_key is not None and given_endpoint is None:
+        _warn_of_foreign_host(settings.api_endpoint)
     return settings
 
 
 def checked_timeout(timeout: float | tuple[float, float]) -> tuple[float, float]:
     """Take one number of seconds, or one to connect and one to read."""
     pair = timeout if isinstance(timeout, tuple | list) else (timeout, timeout)
-    if len(pair) != 2 or not all(isinstance(each, int | float) and each > 0 for each in pair):  # noqa: PLR2004
-        raise KiliValidationError(f"timeout must be a positive number of seconds, or a pair of them, not {timeout!r}.")
-    return float(pair[0]), float(pair[1])
+    match pair:
+        case (int() | float() as connect, int() | float() as read) if connect > 0 and read > 0:
+            return float(connect), float(read)
+    raise KiliValidationError(f"timeout must be a positive number of seconds, or a pair of them, not {shown(timeout)}.")
 
 
 def checked_count(name: str, value: int) -> int:
     """Take a positive whole number."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise KiliValidationError(f"{name} must be a whole number of at least 1, not {value!r}.")
+        raise KiliValidationError(f"{name} must be a whole number of at least 1, not {shown(value)}.")
     return value
 
 
@@ -108,9 +130,9 @@ def environment() -> dict[str, str | None]:
 
 def progress_disabled() -> bool | None:
     """Say whether progress bars are switched off by the environment or the file; None where neither says."""
-    told = os.environ.get("KILI_DISABLE_TQDM", "").strip().lower()
-    if told in _TRUE or told in _FALSE:
-        return told in _TRUE
+    word = os.environ.get("KILI_DISABLE_TQDM", "").strip().lower()
+    if word in _TRUE | _FALSE:
+        return word in _TRUE
     configured: bool | None = _configured("disable_tqdm", bool)
     return configured
 
@@ -132,33 +154,38 @@ def _first(*candidates: Any) -> Any:
     return next((candidate for candidate in candidates if candidate is not None), None)
 
 
-def _configured(name: str, kind: type | tuple[type, ...]) -> Any:
-    path = _config_file()
-    return None if path is None else _entry(path, name, kind)
-
-
 def _config_file() -> Path | None:
-    paths = (folder() / CONFIG_FILE for folder in (Path.cwd, Path.home))
-    return next((path for path in paths if path.is_file()), None)
+    """Return the file that the official SDK would read; a folder that cannot be entered has none."""
+    for folder in (Path.cwd, Path.home):
+        # The working directory may be deleted, the home unknown (RuntimeError), and either one closed to this user.
+        with suppress(OSError, RuntimeError):
+            path = folder() / CONFIG_FILE
+            if path.is_file():
+                return path
+    return None
 
 
-def _warn_of_stranger(endpoint: str) -> None:
-    """Say where a key of one's own goes, if that is what a file says which may have come with somebody's folder."""
+def _warn_of_foreign_host(endpoint: str) -> None:
+    """Warn where a file, which may have come with a stranger's folder, decides to whom the user's own key is sent."""
     path = _config_file()
-    if path is None or endpoint == DEFAULT_ENDPOINT or path.parent == Path.home():
+    if path is None or endpoint == DEFAULT_ENDPOINT:
         return
-    warnings.warn(
-        f"{path} sends the API key, which is not from there, to {urlsplit(endpoint).hostname}: set KILI_API_ENDPOINT,"
-        " or pass api_endpoint=, if that is right; remove the file if you do not know it.",
-        UserWarning,
-        stacklevel=4,
+    with suppress(RuntimeError):  # no home
+        if path.parent == Path.home():
+            return
+    warn(
+        f"{path} sends the API key, which does not come from this file, to {urlsplit(endpoint).hostname}: set"
+        " KILI_API_ENDPOINT, or pass api_endpoint=, if that is right; remove the file if you do not know it."
     )
 
 
-def _entry(path: Path, name: str, kind: type | tuple[type, ...]) -> Any:
+def _configured(name: str, kind: type | tuple[type, ...]) -> Any:
+    path = _config_file()
+    if path is None:
+        return None
     # The parser's own error would carry the text of the file, which may hold a key.
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a byte order mark
     except (OSError, ValueError):
         content = None
     if not isinstance(content, dict):
@@ -194,9 +221,7 @@ def _checked_endpoint(endpoint: str) -> str:
     if "@" in urlsplit(text).netloc or urlsplit(text).fragment:
         raise KiliConnectionError("The Kili endpoint must hold neither a user and password nor a fragment.")
     if scheme == "http" and not _is_loopback(host):
-        warnings.warn(
-            f"{text} is not encrypted: the API key travels in clear. Use https://.", UserWarning, stacklevel=4
-        )
+        warn(f"{text} is not encrypted: the API key travels in clear. Use https://.")
     return text
 
 
@@ -220,12 +245,12 @@ def _checked_trust(verify: bool | str | os.PathLike[str]) -> bool | str:
     return text
 
 
-_SAID: set[str] = set()
+_SAID: set[str] = set()  # warnings that were given
 
 
 def _warned(verify: bool) -> bool:
-    """Say once in a process that certificates are not checked."""
+    """Warn once in a process that certificates are not checked."""
     if not verify and not _SAID:
         _SAID.add("unverified")
-        warnings.warn("verify=False: whoever sits on the line can read the API key.", UserWarning, stacklevel=5)
+        warn("verify=False: anyone on the line between here and the server can read the API key.")
     return verify

@@ -1,4 +1,4 @@
-"""Bytes over HTTP: pooled connections, the key for its own origin only, bodies bounded; failures told, not raised."""
+"""Bytes over HTTP: pooled connections, the key for its own origin only, bounded bodies; no failure is raised."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
+from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
@@ -17,14 +19,26 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
-from pandas_kili.connection.private_networks import InsideError, WaryAdapter, leads_inside
+from pandas_kili.connection.adapter import WaryAdapter
+from pandas_kili.connection.private_networks import InsideError, leads_inside
 from pandas_kili.connection.rate_limit import Clock
-from pandas_kili.connection.settings import Secret, origin
+from pandas_kili.connection.settings import Secret, blotted, origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["MAX_BODY", "MAX_FILE", "Answer", "Failure", "Fault", "Request", "Transport", "place", "program_version"]
+__all__ = [
+    "MAX_BODY",
+    "MAX_FILE",
+    "Fault",
+    "HttpRequest",
+    "HttpResponse",
+    "NoResponse",
+    "Transport",
+    "no_response",
+    "place",
+    "program_version",
+]
 
 # One Arrow string array, and so one block of a page parsed in place, holds less than 2 GiB.
 MAX_BODY = 2**31 - 1
@@ -33,18 +47,18 @@ _CHUNK = 2**18
 
 
 class Fault(Enum):
-    """How far a request came that got no answer."""
+    """How far a request came that got no response."""
 
     UNREACHABLE = "could not connect"
-    TIMEOUT = "no answer in time"
+    TIMEOUT = "no response in time"
     BROKEN = "the connection broke"
     REFUSED = "the request was not sent"
-    EXCESSIVE = "the answer was given up"
+    EXCESSIVE = "the response was given up"
 
 
 @dataclass(frozen=True)
-class Failure:
-    """No answer."""
+class NoResponse:
+    """What there is in the place of a response."""
 
     fault: Fault
     detail: str = ""
@@ -54,32 +68,42 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An answer: its body read to the end, or still behind `response`."""
+class HttpResponse:
+    """A response: its body read to the end, or still to be read from `opened`."""
 
     url: str
     status: int
     headers: Mapping[str, str]
     body: bytes = field(default=b"", repr=False)
-    response: requests.Response | None = field(default=None, repr=False)
+    opened: requests.Response | None = field(default=None, repr=False)
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is one of 200 to 299."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+    @property
+    def is_redirect(self) -> bool:
+        """Whether the status is one of 300 to 399."""
+        return HTTPStatus.MULTIPLE_CHOICES <= self.status < HTTPStatus.BAD_REQUEST
 
     @property
     def framed(self) -> bool:
-        """Whether HTTP itself says where the body ends, so that a cut one cannot pass for whole."""
+        """Whether HTTP itself says where the body ends, so that a cut body cannot pass for a whole one."""
         return "Content-Length" in self.headers or "chunked" in self.headers.get("Transfer-Encoding", "")
 
     @property
     def is_page(self) -> bool:
-        """Whether it is for people to read."""
+        """Whether it is a page for people to read."""
         return bool(self.body) and "text/html" in self.headers.get("Content-Type", "").lower()
 
-    def mentions(self, secret: str) -> bool:
-        """Whether the server sends a secret back."""
-        return secret.encode() in self.body
-
-    def without(self, secret: str) -> Answer:
-        """Return the answer with a secret blotted out, to be quoted in messages."""
-        return replace(self, body=self.body.replace(secret.encode(), b"***"))
+    def without(self, secret: str) -> HttpResponse:
+        """Return the response with a secret blotted out, to be quoted in messages."""
+        # Latin-1 maps each byte to one character and back.
+        body = blotted(self.body.decode("latin-1"), secret).encode("latin-1")
+        headers = {name: blotted(value, secret) for name, value in self.headers.items()}
+        same = body == self.body and headers == dict(self.headers)
+        return self if same else replace(self, body=body, headers=requests.structures.CaseInsensitiveDict(headers))
 
     @property
     def first_line(self) -> str:
@@ -89,8 +113,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to send, and how long and how large its answer may be."""
+class HttpRequest:
+    """What to send, and how long and how large its response may be."""
 
     method: str
     url: str
@@ -103,7 +127,11 @@ class Request:
 
 
 class _ExcessiveError(requests.RequestException):
-    """An answer without end, or one that would fill the memory."""
+    """A response without end, or one that would fill the memory."""
+
+
+class _UntrustedError(requests.RequestException):
+    """A CA bundle that cannot be read."""
 
 
 class _Credential(AuthBase):
@@ -132,6 +160,7 @@ class Transport:
     MAX_REDIRECTS = 10
 
     def __init__(self, api_key: Secret, api_endpoint: str, verify: bool | str, clock: Clock) -> None:
+        self._api_key = api_key
         self._credential = _Credential(api_key, api_endpoint)
         self._endpoint = api_endpoint
         self._verify = verify
@@ -142,23 +171,24 @@ class Transport:
         self._calls: dict[tuple[tuple[str, str], ...], requests.PreparedRequest] = {}
         self._known_surroundings: dict[tuple[str, str, int | None], Mapping[str, Any]] = {}
 
-    def exchange(self, request: Request) -> Answer | Failure:
-        """Send a request and read the answer."""
+    def exchange(self, request: HttpRequest) -> HttpResponse | NoResponse:
+        """Send a request and read the response."""
         with self.connections() as connections:
             return self.send(connections, request)
 
-    def send(self, connections: WaryAdapter, request: Request) -> Answer | Failure:
-        """Send a request; where it is `streamed`, leave the body of a good answer to the caller."""
+    def send(self, connections: WaryAdapter, request: HttpRequest) -> HttpResponse | NoResponse:
+        """Send a request; where it is `streamed`, leave the body of a good response to the caller."""
         # No exception leaves from within the handler: those of `requests` hold the request, and it the key.
         try:
-            response = self._answered(connections, request)
+            response = self._responded(connections, request)
             if request.streamed and response.ok:
-                return Answer(response.url, response.status_code, response.headers, response=response)
+                return HttpResponse(response.url, response.status_code, response.headers, opened=response)
             with response:
                 body = self._body(response, request)
-            return Answer(response.url, response.status_code, response.headers, body)
+            return HttpResponse(response.url, response.status_code, response.headers, body)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return failure_of(error)
+            missing = no_response(error)
+        return replace(missing, detail=blotted(missing.detail, self._api_key))
 
     @contextmanager
     def connections(self) -> Iterator[WaryAdapter]:
@@ -189,7 +219,7 @@ class Transport:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         return WaryAdapter(self._endpoint, pool_connections=4, pool_maxsize=1)
 
-    def _answered(self, connections: WaryAdapter, request: Request) -> requests.Response:
+    def _responded(self, connections: WaryAdapter, request: HttpRequest) -> requests.Response:
         """Send, and follow redirects of a GET: by hand, as each hop decides anew whether it may have the key."""
         url = request.url
         for _ in range(self.MAX_REDIRECTS):
@@ -201,11 +231,14 @@ class Transport:
             if request.method != "GET" or not response.is_redirect:
                 return response
             response.close()
-            url = urljoin(url, response.headers["Location"])
+            try:
+                url = urljoin(url, response.headers["Location"])
+            except ValueError:
+                raise requests.exceptions.InvalidURL("it was redirected to a place that is no URL") from None
         raise requests.TooManyRedirects(f"more than {self.MAX_REDIRECTS} redirects")
 
-    def _call(self, request: Request) -> requests.PreparedRequest:
-        """Return a call of the endpoint, whose URL and headers need checking only once."""
+    def _call(self, request: HttpRequest) -> requests.PreparedRequest:
+        """Return a call of the endpoint; its URL and headers are checked once."""
         kind = tuple(request.headers.items())
         if kind not in self._calls:
             self._calls[kind] = self._prepared(request.url, replace(request, data=b""))
@@ -213,31 +246,46 @@ class Transport:
         prepared.prepare_body(request.data, None)
         return prepared
 
-    def _prepared(self, url: str, request: Request) -> requests.PreparedRequest:
+    def _prepared(self, url: str, request: HttpRequest) -> requests.PreparedRequest:
         prepared = requests.PreparedRequest()
         headers = {**self._headers, **request.headers}
         prepared.prepare(request.method, url, headers=headers, data=request.data, auth=self._credential)
         return prepared
 
     def _surroundings(self, url: str) -> Mapping[str, Any]:
-        """Return what the environment says of proxies and certificates, which is looked up once for each host."""
+        """Return what the environment says of proxies and certificates, looked up once for each host."""
         host = origin(url)
         if host not in self._known_surroundings:
             with requests.Session() as session:
                 found = session.merge_environment_settings(url, {}, stream=True, verify=self._verify, cert=None)
+            if host[0] == "https" and isinstance(found["verify"], str | os.PathLike):
+                _check_bundle(os.fspath(found["verify"]))
             self._known_surroundings[host] = found
         return self._known_surroundings[host]
 
-    def _body(self, response: requests.Response, request: Request) -> bytes:
+    def _body(self, response: requests.Response, request: HttpRequest) -> bytes:
         chunks, size = [], 0
         while chunk := response.raw.read1(_CHUNK, decode_content=True):
             size += len(chunk)
             if size > request.max_bytes:
-                raise _ExcessiveError(f"the answer is larger than {request.max_bytes} bytes")
+                raise _ExcessiveError(f"the response is larger than {request.max_bytes} bytes")
             if self._clock.now() > request.until:
-                raise requests.ReadTimeout("the answer did not end in time")
+                raise requests.ReadTimeout("the response did not end in time")
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+def _check_bundle(path: str) -> None:
+    """Say at once which CA bundle cannot be read: sending would fail, at each attempt, without its name."""
+    names = [name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if os.environ.get(name) == path]
+    told = names[0] if names else "verify (KILI_VERIFY)"
+    if not Path(path).exists():
+        raise _UntrustedError(f"{told} names a CA bundle that does not exist: {path}")
+    if Path(path).is_file():
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        except OSError:
+            raise _UntrustedError(f"{told} names a file that is no readable CA bundle: {path}") from None
 
 
 _FAULTS: tuple[tuple[Fault, tuple[type[Exception], ...]], ...] = (
@@ -255,6 +303,7 @@ _FAULTS: tuple[tuple[Fault, tuple[type[Exception], ...]], ...] = (
         Fault.REFUSED,
         (
             InsideError,
+            _UntrustedError,
             ssl.SSLCertVerificationError,
             requests.exceptions.InvalidHeader,
             requests.exceptions.InvalidSchema,
@@ -265,15 +314,15 @@ _FAULTS: tuple[tuple[Fault, tuple[type[Exception], ...]], ...] = (
 )
 
 
-def failure_of(error: Exception) -> Failure:
-    """Tell from the types of an exception and its causes, how far the request came."""
+def no_response(error: Exception) -> NoResponse:
+    """Tell from the types of an exception and its causes how far the request came."""
     links = list(_links(error))
     for link in links:
         if isinstance(link, requests.RequestException):
             # Where the exception lives on as the context of another, it must not lead to the key.
             link.request = link.response = None
     fault = next((fault for fault, kinds in _FAULTS if any(isinstance(each, kinds) for each in links)), Fault.BROKEN)
-    return Failure(fault, _detail(links))
+    return NoResponse(fault, _detail(links))
 
 
 def _links(error: object, seen: frozenset[int] = frozenset()) -> Iterator[BaseException]:
@@ -292,7 +341,7 @@ def _detail(links: list[BaseException]) -> str:
     if system:
         return str(system[-1].strerror)
     first = links[0]
-    if isinstance(first, requests.RequestException) and isinstance(first.args[0], str):
+    if isinstance(first, requests.RequestException) and first.args and isinstance(first.args[0], str):
         return place(first.args[0])
     return type(links[-1]).__name__
 

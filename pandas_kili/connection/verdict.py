@@ -1,4 +1,4 @@
-"""What the body of a GraphQL answer says, decided without building it where that is not needed."""
+"""What the body of a GraphQL response says, decided without parsing it where possible."""
 
 from __future__ import annotations
 
@@ -6,31 +6,33 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from pandas_kili.connection.retry import Verdict, judge_status
 from pandas_kili.connection.settings import origin
 from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliError, KiliGraphQLError
+from pandas_kili.messages import listed
 
 if TYPE_CHECKING:
     from pandas_kili.connection.document import Operation
-    from pandas_kili.connection.transport import Answer
+    from pandas_kili.connection.transport import HttpResponse
 
-__all__ = ["judge_answer", "promised", "refuses_compression"]
+__all__ = ["REFUSAL_STATUSES", "judge_response", "promised", "refuses_compression"]
 
-_REFUSAL_STATUSES = frozenset({401, 403})
+REFUSAL_STATUSES = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 # The codes that Apollo, the server's library, gives to refusals and to what went wrong inside.
 _REFUSAL_CODES = frozenset({"UNAUTHENTICATED", "FORBIDDEN"})
 _TRANSIENT_CODES = frozenset({"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE"})
 _PLAIN_START = re.compile(rb'\s*\{\s*"data"\s*:\s*\{')
-_SHOWN_MESSAGES = 3
+_MOST_MESSAGES = 3
 _NO_JSON = object()
 
 
 @contextmanager
 def promised(what: str) -> Iterator[None]:
-    """Say so where reading an answer shows that it does not have the shape that was asked for."""
+    """Raise one clear error where reading a response shows that it does not have the shape that was asked for."""
     try:
         yield
     except KiliError:
@@ -41,25 +43,25 @@ def promised(what: str) -> Iterator[None]:
         raise KiliConnectionError(text, outcome_unknown=True) from None
 
 
-def judge_answer(answer: Answer, operation: Operation, *, build: bool) -> Verdict:
-    """Decide what an answer means, and `build` its data where that is asked for."""
-    if answer.status in _REFUSAL_STATUSES:
-        return Verdict.refused(_refusal(answer, _messages(_errors(_parsed(answer.body))) or [answer.first_line]))
-    if (verdict := judge_status(answer)) is not None:
+def judge_response(response: HttpResponse, operation: Operation, *, build: bool) -> Verdict:
+    """Decide what a response means, and parse its data if `build` is set."""
+    if response.status in REFUSAL_STATUSES:
+        return Verdict.refused(_refusal(response, _messages(_errors(_parsed(response.body))) or [response.first_line]))
+    if (verdict := judge_status(response)) is not None:
         return verdict
-    if 300 <= answer.status < 400:  # noqa: PLR2004
-        return Verdict.failed(answer, f"HTTP status {answer.status}: redirected to {_target(answer)}")
-    if not build and answer.status == 200 and answer.framed and _is_plain(answer.body):  # noqa: PLR2004
-        return Verdict.done(answer)
-    return _judge_content(answer, _parsed(answer.body), operation)
+    if response.is_redirect:
+        return Verdict.failed(response, f"HTTP status {response.status}: redirected to {_target(response)}")
+    if not build and response.status == HTTPStatus.OK and response.framed and _is_plain(response.body):
+        return Verdict.done(response)
+    return _judge_content(response, _parsed(response.body), operation)
 
 
-def refuses_compression(answer: Answer) -> bool:
-    """Whether a compressed request was not understood: 415, or a 400 from something before the GraphQL server."""
-    if answer.status == 400:  # noqa: PLR2004
-        content = _parsed(answer.body)
+def refuses_compression(response: HttpResponse) -> bool:
+    """Whether a compressed request was not understood: 415, or a 400 from something in front of the GraphQL server."""
+    if response.status == HTTPStatus.BAD_REQUEST:
+        content = _parsed(response.body)
         return not (isinstance(content, dict) and ("data" in content or "errors" in content))
-    return answer.status == 415  # noqa: PLR2004
+    return response.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
 
 def _is_plain(body: bytes) -> bool:
@@ -73,39 +75,36 @@ def _is_plain(body: bytes) -> bool:
     return body.rfind(b'"errors"') < 0  # backwards, CPython searches such texts twice as fast as forwards
 
 
-def _judge_content(answer: Answer, content: Any, operation: Operation) -> Verdict:
+def _judge_content(response: HttpResponse, content: Any, operation: Operation) -> Verdict:
     if errors := _errors(content):
-        return _judge_errors(answer, errors, operation)
-    if isinstance(content, dict) and isinstance(content.get("data"), dict) and answer.status == 200:  # noqa: PLR2004
-        return Verdict.done(answer, content["data"])
-    if answer.status < 400 and content is _NO_JSON and answer.body.lstrip()[:1] in {b"", b"{"}:  # noqa: PLR2004
-        return Verdict.cut(answer)
-    problem = f"HTTP status {answer.status} with a body that is no GraphQL answer: {answer.first_line!r}"
-    if answer.status < 300 and answer.body.lstrip()[:1] == b"<":  # noqa: PLR2004
-        return Verdict.misled(answer, problem)
-    return Verdict.failed(answer, problem, doubtful=answer.status < 400)  # noqa: PLR2004
+        return _judge_errors(response, errors, operation)
+    if isinstance(content, dict) and isinstance(content.get("data"), dict) and response.status == HTTPStatus.OK:
+        return Verdict.done(response, content["data"])
+    start = response.body.lstrip()[:1]
+    is_taken = response.status < HTTPStatus.BAD_REQUEST
+    if is_taken and content is _NO_JSON and start in {b"", b"{"}:
+        return Verdict.cut(response)
+    problem = f"HTTP status {response.status} with a body that is not a GraphQL response: {response.first_line!r}"
+    if response.is_success and start == b"<":
+        return Verdict.misled(response, problem)
+    return Verdict.failed(response, problem, doubtful=is_taken)
 
 
-def _judge_errors(answer: Answer, errors: list[dict[str, Any]], operation: Operation) -> Verdict:
+def _judge_errors(response: HttpResponse, errors: list[dict[str, Any]], operation: Operation) -> Verdict:
     messages = _messages(errors)
-    rest = f" (and {len(messages) - _SHOWN_MESSAGES} more)" if len(messages) > _SHOWN_MESSAGES else ""
-    text = "; ".join(messages[:_SHOWN_MESSAGES]) + rest
-    error = KiliGraphQLError(
-        f"Kili refused the {operation}: {text}", errors=errors, operation=operation.name or operation.kind
-    )
+    text = f"Kili refused the {operation}: {listed(messages, _MOST_MESSAGES)}"
+    error = KiliGraphQLError(text, errors=errors, operation=operation.name or operation.kind)
     if error.codes & _REFUSAL_CODES:
-        return Verdict.refused(_refusal(answer, messages))
+        return Verdict.refused(_refusal(response, messages))
     if all(_code(each) in _TRANSIENT_CODES for each in errors):
         return Verdict.transient(error)
     return Verdict.refused(error)
 
 
-def _refusal(answer: Answer, messages: list[str]) -> KiliAuthenticationError:
-    reason = "; ".join(messages[:_SHOWN_MESSAGES])
-    return KiliAuthenticationError(
-        f"Kili refused the API key (HTTP status {answer.status})" + (f": {reason}" if reason else "."),
-        status=answer.status,
-    )
+def _refusal(response: HttpResponse, messages: list[str]) -> KiliAuthenticationError:
+    reason = f": {listed(messages, _MOST_MESSAGES)}" if any(messages) else "."
+    text = f"Kili refused the API key (HTTP status {response.status}){reason}"
+    return KiliAuthenticationError(text, status=response.status)
 
 
 def _parsed(body: bytes) -> Any:
@@ -131,10 +130,10 @@ def _code(error: dict[str, Any]) -> Any:
     return extensions.get("code") if isinstance(extensions, dict) else None
 
 
-def _target(answer: Answer) -> str:
-    """Name where a redirect leads, as far as it is no secret."""
+def _target(response: HttpResponse) -> str:
+    """Name the host that a redirect leads to: the rest of the URL may be a secret."""
     try:
-        scheme, host, port = origin(urljoin(answer.url, answer.headers.get("Location", "")))
+        scheme, host, port = origin(urljoin(response.url, response.headers.get("Location", "")))
     except ValueError:
         return "a place that is no URL"
     return f"{scheme}://{host}:{port}"

@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from pandas_kili.accessor import KiliAccessor
 from pandas_kili.catalog import DEFAULT_FIELDS
-from pandas_kili.connection import Budget, Client, Clock, RateLimit, default_client, limit_of
+from pandas_kili.connection import Budget, Client, Clock, client_or_default, limit_of, wait_for_turn
 from pandas_kili.errors import KiliAuthenticationError, KiliFilterError, KiliGraphQLError, KiliValidationError
 from pandas_kili.parallel import in_order
 from pandas_kili.query import AssetFilters, Fields, asset_query, select
@@ -121,7 +121,7 @@ def read_kili(
     read_frame(
         project_id, fields=fields, first=first, skip=skip, chunksize=1, validate=validate, client=client, **given
     )
-    connection = _Connection(client or default_client())
+    connection = _Connection(client_or_default(client))
     whole = _Part(given, int(skip), first)
     parts = _Plan(connection.open(), project_id, rows_per_partition).parts(whole)
     source = _Source(connection, project_id, fields, validate, uuid.uuid4().hex)
@@ -331,7 +331,7 @@ class _ClusterLimit:
     def acquire(self, calls_per_minute: int, clock: Clock, stop: threading.Event | None = None) -> None:
         """Wait until one more call fits into the minute, and count it."""
         while (delay := self._cluster.run_on_scheduler(_claim, self._budget, calls_per_minute)) > 0:
-            clock.wait(max(delay, RateLimit.SHORTEST_WAIT), stop)
+            wait_for_turn(delay, clock, stop)
 
     def pause(self, seconds: float, clock: Clock) -> None:  # noqa: ARG002 - the scheduler has a clock of its own
         """Hold every call back for so long: the server said so to one of them."""
@@ -518,7 +518,7 @@ class DaskKiliAccessor:
         meta = self._frame._meta  # noqa: SLF001 - as above
         if by and not by & set(meta.columns):
             raise KiliValidationError(f"The frame needs a column {' or '.join(map(repr, sorted(by, reverse=True)))}.")
-        client = named.pop("client", None) or default_client()
+        client = client_or_default(named.pop("client", None))
         options = {"errors": "report", **named, "project_id": project_id, "disable_tqdm": True}
         mutation = _Mutation(_Connection(client), verb, tuple(columns), options, prepare, must_have_id=by == {"id"})
         reports: dd.DataFrame = self._frame.map_partitions(mutation, meta=mutation(meta.iloc[:0]))

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pandas_kili.connection import Client, default_client
+from pandas_kili.connection import Client, client_or_default
 from pandas_kili.display.decoding import Still, StillKind, decoded, still_kind
 from pandas_kili.display.thumbnails import NotShownError, Picture, is_displayable, picture
 from pandas_kili.media import EXTENSIONS, is_url, local_path
@@ -109,7 +109,7 @@ class MediaReader:
         return self._decoded(path, wanted.still(kind)) if kind else self._told(_bytes_of(path), wanted)
 
     def _fetched(self, url: str) -> bytes:
-        client = self._client or default_client()
+        client = client_or_default(self._client)
         return client.get(url, max_bytes=_LARGEST, stop=self._stop)
 
     def _told(self, data: bytes, wanted: Wanted) -> ShownMedium:

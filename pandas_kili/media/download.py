@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pandas_kili.catalog import BATCH_SIZE
-from pandas_kili.connection import Client, default_client, find_project, promised, read_back
+from pandas_kili.connection import Client, client_or_default, find_project, promised, read_back
 from pandas_kili.errors import KiliConnectionError, KiliDownloadError, KiliError, KiliFieldError
 from pandas_kili.media.fetch import Fetch
 from pandas_kili.media.inspection import is_url
@@ -78,7 +78,7 @@ def download_media(
     possible for a file, or belongs to another one. A file has a temporary name until it is whole. Calling again fetches
     only what is missing, or comes from another URL.
     """
-    client = client or default_client()
+    client = client_or_default(client)
     _check_columns(frame)
     project = _project(client, project_id)
     assets = _AssetRows(frame, project_id, project["inputType"], client)

@@ -9,7 +9,7 @@ import threading
 import warnings
 from array import array
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from pandas_kili.errors import (
     KiliConsistencyWarning,
     KiliValidationError,
 )
-from pandas_kili.parallel import in_order
+from pandas_kili.parallel import Workers, in_order
 from pandas_kili.query import Selection, Where, select
 from pandas_kili.reading.frame import columns, read_pages
 from pandas_kili.reading.long_answers import complete_answers, wants_answers
@@ -72,12 +72,12 @@ class Crawl:
         self.stop = threading.Event()
         self._sizes = _PageSizes()
         self._calls = threading.Semaphore(client.max_workers)
-        self._files = ThreadPoolExecutor(_FILES_A_WORKER * client.max_workers, thread_name_prefix="pandas_kili")
+        self._files = Workers(_FILES_A_WORKER * client.max_workers)
 
     def rows(self, skip: int, first: int | None, bar: tqdm[Any] | None = None) -> Generator[pa.Table]:
         """Yield the rows from `skip` on, at most `first`, as tables that also hold `_ID` and `_CREATED`."""
         left = first
-        with ThreadPoolExecutor(1) as executor:  # the count comes while the first page does
+        with Workers(1) as executor:  # the count comes while the first page does
             count = executor.submit(self._count)
             try:
                 with contextlib.closing(self._joined(skip, first, count, bar)) as tables:

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pandas_kili.catalog import DEFAULT_FIELDS
-from pandas_kili.connection import Client, count_matching, default_client, find_project, promised
+from pandas_kili.connection import Client, client_or_default, count_matching, find_project, promised
 from pandas_kili.errors import KiliFieldError, KiliFilterError
 from pandas_kili.progress import progress_bar
 from pandas_kili.query import AssetFilters, Fields, Query, Selection, asset_query, select, shown
@@ -155,7 +155,7 @@ def read_kili(  # noqa: PLR0913 - what a reader of assets is asked for
     fields = tuple(fields) if isinstance(fields, Iterator) else fields
     select(fields)
     query = asset_query(project_id, filters)
-    client = client or default_client()
+    client = client_or_default(client)
     finish = _Finish(validate, fields)
     if download_media:
         finish = _Download(validate, fields, client, project_id, local_media_dir, disable_tqdm)
@@ -193,7 +193,7 @@ def count_assets(project_id: str, *, client: Client | None = None, **filters: Un
     250
     """
     query = asset_query(project_id, filters)
-    client = client or default_client()
+    client = client_or_default(client)
     if query.matches_nothing:
         return 0
     query = _with_step_ids(client, query)
@@ -259,7 +259,7 @@ def scan_batches(
     fields = tuple(fields) if isinstance(fields, Iterator) else fields
     select(fields)
     query = asset_query(project_id, filters)
-    read = _Read(client or default_client(), query, fields, skip=skip, first=first, disable_tqdm=disable_tqdm)
+    read = _Read(client_or_default(client), query, fields, skip=skip, first=first, disable_tqdm=disable_tqdm)
     return pa.RecordBatchReader.from_batches(read.schema, read.batches(rows or 1))
 
 

@@ -13,7 +13,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError as Cancelled
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from pandas_kili.catalog import BATCH_BYTES, BATCH_SIZE
 from pandas_kili.errors import KiliConnectionError, KiliError, KiliGraphQLError
+from pandas_kili.parallel import Workers
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -148,7 +149,7 @@ def deliver(change: Change, targets: Sequence[Target], account: Account, *, work
 
 def _carry(courier: _Courier, targets: Sequence[Target], *, workers: int, bar: tqdm[Any]) -> None:
     under_way: dict[Future[None], int] = {}
-    with ThreadPoolExecutor(workers, thread_name_prefix="pandas_kili") as executor:
+    with Workers(workers) as executor:
         try:
             under_way.update({executor.submit(courier.bring, batch): len(batch) for batch in batches(targets)})
             for done in as_completed(under_way):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.connection import Client, default_client
+from pandas_kili.connection import Client, client_or_default
 from pandas_kili.errors import KiliDeclinedWarning, KiliMutationError, KiliValidationError
 from pandas_kili.progress import progress_bar
 from pandas_kili.writing.cells import Columns
@@ -69,7 +69,7 @@ class Work:
     @property
     def client(self) -> Client:
         """The connection to use."""
-        return self.options.client or default_client()
+        return client_or_default(self.options.client)
 
     def need_project_id(self, reason: str) -> str:
         """Return the project, or say why it must be given."""

@@ -19,7 +19,7 @@ from scripted import Asked, Reply, ScriptedServer
 
 from pandas_kili.connection import client as session
 from pandas_kili.connection import server_schema, transport
-from pandas_kili.connection.client import Client, default_client
+from pandas_kili.connection.client import Client, client_or_default
 from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliGraphQLError
 
 KEY, CLOUD = "key-8b1f-secret", "https://cloud.kili-technology.com/api/label/v2/graphql"
@@ -94,7 +94,7 @@ def test_a_packed_request_that_the_server_refuses_for_its_content_is_refused(cli
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
 def test_an_answer_without_end_is_given_up(scripted_server, monkeypatch, headers):
-    monkeypatch.setattr(session, "Request", functools.partial(transport.Request, max_bytes=1_000_000))
+    monkeypatch.setattr(session, "HttpRequest", functools.partial(transport.HttpRequest, max_bytes=1_000_000))
     body = b'{"data":{"a":"' + b"x" * 50_000_000 + b'"}}'
     packed = gzip.compress(body, 1)
     scripted_server.otherwise = Reply(packed if headers else body, headers=headers)
@@ -182,7 +182,7 @@ def test_a_fork_goes_its_own_way(client, scripted_server, monkeypatch):
     scripted_server.otherwise = Reply.of({"data": {"__schema": {"types": []}}})
     child = os.fork()
     if child == 0:
-        default_client()
+        client_or_default(None)
         ok = client.execute(QUERY) and client.names("x") == frozenset() and len(client._transport._idle) == 1
         os._exit(0 if ok else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -193,13 +193,13 @@ def test_a_fork_goes_its_own_way(client, scripted_server, monkeypatch):
 
 def test_the_default_client_is_one_for_all_and_follows_the_environment(monkeypatch):
     with pytest.raises(KiliAuthenticationError):
-        default_client()
+        client_or_default(None)
     monkeypatch.setenv("KILI_API_KEY", "first")
     with ThreadPoolExecutor(8) as pool:
-        clients = set(pool.map(lambda _: default_client(), range(50)))
-    assert clients == {default_client()}
+        clients = set(pool.map(lambda _: client_or_default(None), range(50)))
+    assert clients == {client_or_default(None)}
     monkeypatch.setenv("KILI_API_ENDPOINT", "https://other.example/graphql")
-    assert default_client().api_endpoint == "https://other.example/graphql"
+    assert client_or_default(None).api_endpoint == "https://other.example/graphql"
 
 
 def test_a_pickle_is_a_client_again(monkeypatch, scripted_server):
@@ -254,7 +254,7 @@ def test_a_page_in_the_place_of_a_buckets_silence_is_not_taken_for_a_stored_file
     client.put(bucket.origin, b"content")
     assert [asked.body for asked in bucket.asked] == [b"content"] * 2
     bucket.otherwise = page
-    with pytest.raises(KiliConnectionError, match="page of somebody else") as caught:
+    with pytest.raises(KiliConnectionError, match="page of something in between") as caught:
         client.put(f"{bucket.origin}/file", b"content")
     assert caught.value.outcome_unknown
     assert client.get(bucket.origin) == page.body  # pages may be files, too

@@ -6,7 +6,7 @@ import pytest
 from scripted import Reply
 
 from pandas_kili import Client, KiliConnectionError
-from pandas_kili.connection import private_networks
+from pandas_kili.connection import adapter, private_networks
 from pandas_kili.connection.private_networks import leads_inside
 
 PUBLIC = "https://8.8.8.8/api/label/v2/graphql"
@@ -95,7 +95,8 @@ def test_a_name_that_leads_inside_is_refused_whenever_it_does(scripted_server, n
 
 def test_a_redirect_does_not_lead_inside(scripted_server, monkeypatch):
     private_networks._is_private.cache_clear()
-    monkeypatch.setattr(private_networks, "_is_inside", lambda address: address == "127.0.0.2")
+    for module in (private_networks, adapter):
+        monkeypatch.setattr(module, "is_inside", lambda address: address == "127.0.0.2")
     scripted_server.otherwise = Reply(status=302, headers={"Location": "http://127.0.0.2/planted"})
     with pytest.raises(KiliConnectionError, match="private network"):
         Client("k", PUBLIC).get(f"{scripted_server.origin}/file")

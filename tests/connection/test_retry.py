@@ -93,7 +93,7 @@ def test_an_answer_that_takes_too_long(scripted_server, clock, document, attempt
     scripted_server.otherwise = Reply(delay=1)
     client = Client("k", scripted_server.endpoint, timeout=(1, 0.1))
     client._use_clock(clock)
-    with pytest.raises(KiliConnectionError, match="no answer in time") as caught:
+    with pytest.raises(KiliConnectionError, match="no response in time") as caught:
         client.execute(document)
     assert len(scripted_server.asked) == attempts
     assert caught.value.outcome_unknown
@@ -191,7 +191,7 @@ def test_errors_of_any_shape_are_errors(client, scripted_server, errors):
 )
 def test_an_answer_without_data_and_errors_is_no_answer(client, scripted_server, execute, content):
     scripted_server.otherwise = Reply.of(content)
-    with pytest.raises(KiliConnectionError, match="no GraphQL answer"):
+    with pytest.raises(KiliConnectionError, match="not a GraphQL response"):
         getattr(client, execute)(QUERY)
     with pytest.raises(KiliConnectionError) as caught:
         getattr(client, execute)(MUTATION)
