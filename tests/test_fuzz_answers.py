@@ -20,8 +20,8 @@ from writing import SwiftClock, client_of, filled, hurry
 import pandas_kili as pk
 from pandas_kili.connection import server_schema
 from pandas_kili.query.fields import select
-from pandas_kili.reading import frame
-from pandas_kili.reading.frame import read_pages
+from pandas_kili.reading import wire
+from pandas_kili.reading.wire import read_pages
 from pandas_kili.sandbox import Sandbox
 
 FIELDS = ["id", "externalId", "createdAt", "priority", "consensusMark", "isHoneypot", "jsonMetadata", "status"]
@@ -240,7 +240,7 @@ POOLS = []  # kept to the end of the process: an array must not outlive its pool
 def most_memory(bodies, monkeypatch):
     """Return the bytes that reading pages needed at most, of Python and of Arrow."""
     POOLS.append(pa.proxy_memory_pool(pa.system_memory_pool()))
-    monkeypatch.setattr(frame, "_POOL", POOLS[-1])
+    monkeypatch.setattr(wire, "POOL", POOLS[-1])
     tracemalloc.start()
     try:
         with warnings.catch_warnings(), contextlib.suppress(pk.KiliError):

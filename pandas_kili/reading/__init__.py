@@ -1,7 +1,7 @@
 """From pages to one exact frame."""
 
-from pandas_kili.reading.frame import asset_schema
 from pandas_kili.reading.read import count_assets, read_kili, scan_batches
+from pandas_kili.reading.validation import asset_schema
 
 __all__ = [
     "asset_schema",

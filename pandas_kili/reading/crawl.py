@@ -25,9 +25,9 @@ from pandas_kili.errors import (
 )
 from pandas_kili.parallel import Workers, in_order
 from pandas_kili.query import Selection, Where, select
-from pandas_kili.reading.frame import columns, read_pages
 from pandas_kili.reading.long_answers import complete_answers, wants_answers
 from pandas_kili.reading.windows import Consistency, Page, Seams, Window, windows
+from pandas_kili.reading.wire import columns, read_pages
 
 if TYPE_CHECKING:
     from tqdm import tqdm

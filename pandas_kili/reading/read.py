@@ -19,8 +19,9 @@ from pandas_kili.errors import KiliFieldError, KiliFilterError
 from pandas_kili.progress import progress_bar
 from pandas_kili.query import AssetFilters, Fields, Query, Selection, asset_query, select, shown
 from pandas_kili.reading.crawl import Crawl, merged
-from pandas_kili.reading.frame import asset_schema, concatenate, to_pandas, validate_frame
+from pandas_kili.reading.frame import concatenate, to_pandas
 from pandas_kili.reading.long_answers import BEHIND, INLINE
+from pandas_kili.reading.validation import asset_schema, validate_frame
 from pandas_kili.reading.windows import Consistency
 
 _MOST_SKIPPED = 2_000_000_000  # the server's whole numbers have 32 bits

@@ -18,6 +18,7 @@ import pytest
 import pandas_kili as pk
 from pandas_kili import dask as kili_dask
 from pandas_kili.connection import rate_limit
+from pandas_kili.dask import cluster as calls_of_all
 from pandas_kili.sandbox import Fault, Sandbox, routes
 
 ROWS = 550
@@ -317,8 +318,8 @@ def test_a_worker_without_a_key_says_what_to_do(workers, project, client, sandbo
 
 def test_the_workers_of_a_cluster_share_one_budget_of_calls(workers, sandbox):
     def calls(endpoint):
-        limit = kili_dask._Connection(pk.Client(None, endpoint)).open()._limit
-        return sum(limit._cluster.run_on_scheduler(kili_dask._claim, limit._budget, 30) == 0 for _ in range(20))
+        limit = calls_of_all.Connection(pk.Client(None, endpoint)).open()._limit
+        return sum(limit._cluster.run_on_scheduler(calls_of_all._claim, limit._budget, 30) == 0 for _ in range(20))
 
     places = workers.scheduler_info()["workers"]
     passed = [workers.submit(calls, sandbox.api_endpoint, workers=[place], pure=False) for place in places]

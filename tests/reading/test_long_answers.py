@@ -14,8 +14,8 @@ from scripted import Reply, ScriptedServer
 from pandas_kili import Client, KiliDownloadError, read_kili
 from pandas_kili.query.fields import select
 from pandas_kili.reading import crawl
-from pandas_kili.reading.frame import read_pages
 from pandas_kili.reading.long_answers import complete_answers, wants_answers
+from pandas_kili.reading.wire import read_pages
 from pandas_kili.sandbox import Fault, Sandbox
 
 ANSWERS = [json.dumps({"JOB": {"text": f"é\U0001f600 {number}"}}, ensure_ascii=False) for number in range(25)]
