@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphql import FieldNode, FragmentSpreadNode, get_named_type, value_from_ast_untyped
+from graphql import FieldNode, FragmentSpreadNode, get_named_type, is_abstract_type, value_from_ast_untyped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from graphql import DirectiveNode, FragmentDefinitionNode, SelectionSetNode
+    from graphql import DirectiveNode, FragmentDefinitionNode, GraphQLSchema, SelectionSetNode
 
 __all__ = ["AskedField", "AskedFields"]
 
@@ -29,7 +29,9 @@ class AskedFields:
 
     Parameters
     ----------
-    kind : GraphQLObjectType
+    schema : GraphQLSchema
+        The schema of the type.
+    kind : GraphQLObjectType or GraphQLInterfaceType
         The type.
     sets : list of SelectionSetNode
         Where the document names its fields; several where it names one field several times.
@@ -41,18 +43,24 @@ class AskedFields:
 
     def __init__(
         self,
+        schema: GraphQLSchema,
         kind: Any,
         sets: list[SelectionSetNode],
         fragments: Mapping[str, FragmentDefinitionNode],
         variables: Mapping[str, Any],
     ) -> None:
         self.kind = kind
+        self._schema = schema
         self._fragments = fragments
         self._variables = variables
+        possible = schema.get_possible_types(kind) if is_abstract_type(kind) else ()
+        #: What is asked of each type that an interface stands for.
+        self._by_type = {one.name: AskedFields(schema, one, sets, fragments, variables) for one in possible}
         grouped: dict[str, list[FieldNode]] = {}
-        for node in self._nodes(sets):
+        for node in () if self._by_type else self._nodes(sets):
             grouped.setdefault(node.alias.value if node.alias else node.name.value, []).append(node)
         self.asked = [self._ask(key, nodes) for key, nodes in grouped.items()]
+        self.asked += [field for fields in self._by_type.values() for field in fields.asked]
         self.names = {field.name for field in self.asked}
 
     def _nodes(self, sets: list[SelectionSetNode]) -> Iterator[FieldNode]:
@@ -61,10 +69,14 @@ class AskedFields:
                 continue
             if isinstance(node, FieldNode):
                 yield node
-            elif isinstance(node, FragmentSpreadNode):
-                yield from self._nodes([self._fragments[node.name.value].selection_set])
-            else:
-                yield from self._nodes([node.selection_set])  # type: ignore[attr-defined]
+                continue
+            fragment: Any = self._fragments[node.name.value] if isinstance(node, FragmentSpreadNode) else node
+            if self._fits(fragment.type_condition):
+                yield from self._nodes([fragment.selection_set])
+
+    def _fits(self, condition: Any) -> bool:
+        own = {self.kind.name, *(interface.name for interface in self.kind.interfaces)}
+        return condition is None or condition.name.value in own
 
     def _wants(self, directive: DirectiveNode) -> bool:
         condition = (directive.arguments or ())[0].value
@@ -76,7 +88,7 @@ class AskedFields:
         if not sets:
             return AskedField(key, nodes[0], None)
         kind = get_named_type(self.kind.fields[nodes[0].name.value].type)
-        return AskedField(key, nodes[0], AskedFields(kind, sets, self._fragments, self._variables))
+        return AskedField(key, nodes[0], AskedFields(self._schema, kind, sets, self._fragments, self._variables))
 
     def of(self, name: str) -> AskedFields:
         """Return the fields asked below the field `name`."""
@@ -88,6 +100,8 @@ class AskedFields:
             return [self.cut(item) for item in source]
         if source is None:
             return None
+        if self._by_type:
+            return self._by_type[source["__typename"]].cut(source)
         answer = {}
         for field in self.asked:
             value = source.get(field.name)

@@ -136,7 +136,7 @@ class Executor:
             raise TypeError(f"The schema has no {operation.operation.value}")
         fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
         data: dict[str, Any] = {}
-        for asked in AskedFields(root, [operation.selection_set], fragments, values).asked:
+        for asked in AskedFields(self._schema, root, [operation.selection_set], fragments, values).asked:
             try:
                 data[asked.key] = self._resolved(root, asked, values)
             except Refusal as refusal:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from pandas_kili.sandbox.category_search import category_counts
+from pandas_kili.sandbox.conversations import CONVERSATION_TYPES, annotations_of
 from pandas_kili.sandbox.store import one_of
 from pandas_kili.sandbox.workflow import steps_of
 from pandas_kili.sandbox.workspace import ADMIN_EMAIL, ORGANIZATION
@@ -159,8 +160,10 @@ class Loader:
     def labels(self, rows: list[Row], fields: AskedFields) -> list[Row]:
         """Complete rows of `labels`."""
         names = fields.names
+        projects = self._of("projects", "id", (row["projectId"] for row in rows))
+        conversations = {project["id"] for project in projects if project["inputType"] in CONVERSATION_TYPES}
         for row in rows:
-            self._complete_label(row, names)
+            self._complete_label(row, names, in_annotations=row["projectId"] in conversations)
         self._attach_authors(rows, fields)
         if names & set(_LATEST_FLAGS):
             self._attach_latest(rows)
@@ -171,16 +174,20 @@ class Loader:
                 row["labelOf"] = assets[row["assetId"]]
         return rows
 
-    def _complete_label(self, row: Row, names: set[str]) -> None:
+    def _complete_label(self, row: Row, names: set[str], *, in_annotations: bool) -> None:
+        answer = str(row.setdefault("storedAnswer", row["jsonResponse"]))  # a row of two relations comes here twice
         for name in _LABEL_FLAGS:
             row[name] = bool(row[name])
-        row.update(isCorrected=False, version=0, annotations=[], search={})
+        row.update(isCorrected=False, version=0, search={})
         row["totalSecondsToLabel"] = int(row["secondsToLabel"] or 0)
+        if "numberOfAnnotations" in names:
+            row["numberOfAnnotations"] = sum(category_counts(answer).values())
+        if "annotations" in names:
+            row["annotations"] = annotations_of(row["id"], answer) if in_annotations else []
+        row["jsonResponse"] = "{}" if in_annotations else answer
         if "response" in names:
             row["response"] = json.loads(row["jsonResponse"])
-        if "numberOfAnnotations" in names:
-            row["numberOfAnnotations"] = sum(category_counts(row["jsonResponse"]).values())
-        if self._workspace.json_response_urls:
+        if self._workspace.json_response_urls and not in_annotations:
             row["jsonResponse"] = ""
             row["jsonResponseUrl"] = f"{self._workspace.bucket.origin}{_ANSWER_ROUTE}?id={row['id']}"
 

@@ -105,6 +105,21 @@ def test_asynchronous_imports_are_waited_for(run, sandbox):
     assert run(script, project=project) == [{"externalId": "a", "content": "https://example.com/a.mp4"}]
 
 
+def test_answers_of_conversations_are_put_together_from_annotations(run, sandbox):
+    interface = {"jobs": {"TOPIC": {"mlTask": "CLASSIFICATION"}, "NOTE": {"mlTask": "TRANSCRIPTION"}}}
+    project = sandbox.create_project("Chats", "LLM_STATIC", interface)
+    (asset,) = sandbox.add_assets(project, [{"externalId": "a"}])
+    answer = {
+        "TOPIC": {"categories": [{"name": "A", "children": {"WHY": {"text": "so"}}}, {"name": "B"}]},
+        "NOTE": {"text": "fine"},
+    }
+    sandbox.add_labels(pd.DataFrame({"assetId": [asset], "jsonResponse": [json.dumps(answer)]}))
+    script = """
+        result = kili.assets(given["project"], fields=["id", "labels.jsonResponse"])[0]["labels"][0]["jsonResponse"]
+    """
+    assert run(script, project=project) == answer
+
+
 def filters(sandbox, project):
     """Return a table of filters; the values are of the project that `filled` makes."""
     ids = [row["id"] for row in sandbox.assets(project)]
