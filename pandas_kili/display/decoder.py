@@ -4,9 +4,10 @@ Documents and videos are of strangers, and what reads them is not Python. Whatev
 to fill the memory, it does in a process that holds no key and can be ended.
 
 The one argument is JSON: ``kind`` ("page" or "frame"), ``number`` (of pages from 1, of frames from 0; null for the
-first), ``rate`` (frames a second by which frames are numbered; null for the video's own) and ``side`` (pixels of the
-longer side). The file to decode is standard input, opened as a file and not as a pipe. The output is a line of JSON,
-with a ``note`` of what the picture is or the ``reason`` why there is none, then the picture as a portable pixmap.
+first), ``rate`` (frames a second by which frames are numbered; null for the video's own), ``side`` (pixels of the
+longer side) and ``memory`` (bytes that this process may use). The file to decode is standard input, opened as a file
+and not as a pipe. The output is a line of JSON, with a ``note`` of what the picture is or the ``reason`` why there is
+none, then the picture as a portable pixmap.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-_MEMORY = 2**30
 _SECONDS = 60  # of work; who started this ends it sooner, unless that is gone
 _PIXELS = 2**26
 # None of these opens files that a video names, as playlists do.
@@ -42,8 +42,8 @@ class _NoPictureError(Exception):
 
 def main() -> None:
     """Do what the argument says."""
-    _limit()
     order = json.loads(sys.argv[1])
+    _limit(order["memory"])
     draw = {"page": _page, "frame": _frame}[order["kind"]]
     try:
         note, pixmap = draw(sys.stdin.buffer, order)
@@ -53,12 +53,22 @@ def main() -> None:
     sys.stdout.buffer.write(json.dumps(told).encode() + b"\n" + pixmap)
 
 
-def _limit() -> None:
-    with contextlib.suppress(ImportError, ValueError, OSError):  # not every system has limits
+def _limit(memory: int) -> None:
+    """Limit what this process may use, as far as the system can."""
+    try:
         import resource  # noqa: PLC0415 - not on Windows
-
-        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-        resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
+    except ImportError:
+        return
+    limits = {
+        resource.RLIMIT_AS: memory,
+        resource.RLIMIT_CPU: _SECONDS,
+        # A process that ends for want of memory must not write all of it to the disk. One byte is too little for a
+        # file, and with a limit of 1 Linux starts no program that collects dumps either (a limit of 0 allows it).
+        resource.RLIMIT_CORE: 1,
+    }
+    for kind, limit in limits.items():
+        with contextlib.suppress(ValueError, OSError):  # a lower limit is already set, or the system has no such limit
+            resource.setrlimit(kind, (limit, limit))
 
 
 def _page(file: BinaryIO, order: dict[str, Any]) -> tuple[str, bytes]:

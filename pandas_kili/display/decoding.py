@@ -22,6 +22,7 @@ StillKind = Literal["page", "frame"]
 
 _PROGRAM = Path(__file__).with_name("decoder.py")
 _SECONDS = 20.0  # that one medium may take
+_MEMORY = 2**30  # bytes that one medium may take
 _GLANCE = 0.05
 _AT_ONCE = threading.BoundedSemaphore(min(4, os.cpu_count() or 1))
 _NEEDED: dict[StillKind, str] = {"page": "pypdfium2", "frame": "av"}
@@ -79,7 +80,13 @@ def decoded(source: bytes | Path, still: Still, budget: int, stop: threading.Eve
 
 def _output(source: bytes | Path, still: Still, stop: threading.Event) -> bytes:
     """Return what the program writes; it is ended where that takes too long."""
-    order = {"kind": still.kind, "number": still.number, "rate": still.rate, "side": LARGEST_SIDE}
+    order = {
+        "kind": still.kind,
+        "number": still.number,
+        "rate": still.rate,
+        "side": LARGEST_SIDE,
+        "memory": _MEMORY,
+    }
     until = time.monotonic() + _SECONDS
     with (
         _opened(source) as file,

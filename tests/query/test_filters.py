@@ -4,6 +4,7 @@ import datetime as dt
 import itertools
 import math
 import pickle
+import re
 import typing
 from zoneinfo import ZoneInfo
 
@@ -50,6 +51,11 @@ def value_of(item):
     if item.choices:
         return list(item.choices[:2]) if item.kind == "texts" else item.choices[0]
     return VALUES[item.kind]
+
+
+def written(value):
+    """Return how a value is written, without the address that each process gives it anew."""
+    return re.sub(r" at 0x\w+", "", repr(value))
 
 
 def at(place, path):
@@ -151,7 +157,7 @@ def test_a_string_in_the_place_of_a_list_is_refused_with_the_list_to_write(item)
         pa.array([1]),
         object(),
     ],
-    ids=repr,
+    ids=written,
 )
 def test_what_is_no_list_of_strings_is_refused(value):
     assert set(problems(asset_id_in=value)) == {"asset_id_in"}
@@ -452,7 +458,7 @@ def test_what_is_no_date_is_refused(value):
         ((2.5, np.int8(10)), [2.5, 10]),
         (pa.array([1.5, 2.5]), [1.5, 2.5]),
     ],
-    ids=repr,
+    ids=written,
 )
 def test_a_condition_on_metadata_is_a_value_a_list_of_texts_or_two_numbers(condition, sent):
     asked = where(metadata_where={"key": condition, "other": "x"})["metadata"]

@@ -395,7 +395,7 @@ def test_a_page_of_the_most_that_is_asked_for_is_the_last_of_its_own(reading):
         ({"status_in": [], "skipped": None}, []),
         ({"asset_id_not_in": [], "external_id_in": ["00001"]}, [1]),
     ],
-    ids=str,
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
 def test_filters_narrow_reads_and_counts_alike(reading, filters, numbers):
     frame = reading(250, fields=["externalId"], **filters)
