@@ -598,37 +598,45 @@ is_used_for_consensus, is_honeypot : label, optional
         return cast("KiliFrame", disagreements(self._frame, label_types=label_types, iou_threshold=iou_threshold))
 
     def preview(
-        self, n: int = 24, *, labels: LabelChoice = "latest", annotations: bool = True, client: Client | None = None
+        self,
+        n: int = 24,
+        *,
+        labels: LabelChoice = "latest",
+        label_types: Collection[str] | None = None,
+        annotations: bool = True,
+        client: Client | None = None,
     ) -> Preview:
-        """Show assets with what was annotated on them: a gallery that a notebook displays by itself.
+        """Show assets with their annotations: a gallery that notebooks display.
 
         Parameters
         ----------
         n : int
             How many assets to show, the first ones.
         labels : {"latest", "all"}
-            Of each asset the latest label, submitted ones before drafts and predictions; or side by side the latest
-            label of each author, type and model.
+            The latest label of each asset; or side by side the latest label of each author, type and model.
+        label_types : collection of str, optional
+            Labels of other types are not shown. By default ``"latest"`` shows what people submitted, and ``"all"``
+            shows labels of every type, predictions with the name of their model (``labels.modelName``).
         annotations : bool
             Whether labels are shown at all.
         client : Client, optional
-            Connection for hosted media; by default one that the environment describes. Local ones need none.
+            Connection for hosted media; by default one made from the environment. Local files need none.
 
         Returns
         -------
         Preview
-            Its ``html`` is a page of its own, which ``save(path)`` writes: it needs no network and has no scripts.
+            Its ``html`` is a whole page, which ``save(path)`` writes: it needs no network and has no scripts.
 
         Raises
         ------
         KiliFieldError
-            Where the labels were read without their ``jsonResponse``.
+            If the labels were read without ``jsonResponse``, or without the ``labelType`` by which they are chosen.
 
         Notes
         -----
-        A medium that cannot be shown leaves its reason in its place. Of videos and PDFs the frame or page is shown on
-        which most was drawn. Thumbnails, pages and frames need ``pip install 'pandas-kili[preview]'`` (Pillow,
-        pypdfium2, PyAV); without it, small pictures are shown as they are.
+        If a medium cannot be shown, its card says why. Videos and PDFs show the frame or page with the most shapes.
+        Thumbnails, pages and frames need ``pip install 'pandas-kili[preview]'`` (Pillow, pypdfium2, PyAV); without it,
+        small pictures are shown as they are.
 
         Examples
         --------
@@ -638,7 +646,9 @@ is_used_for_consensus, is_honeypot : label, optional
         """
         from pandas_kili.display import preview_frame  # noqa: PLC0415 - with all of media/, a tenth of the import
 
-        return preview_frame(self._frame, n, labels=labels, annotations=annotations, client=client)
+        return preview_frame(
+            self._frame, n, labels=labels, label_types=label_types, annotations=annotations, client=client
+        )
 
     @property
     def plot(self) -> KiliPlot:

@@ -1,4 +1,4 @@
-"""A card an asset: its medium with what was annotated on it, once for each label that is shown."""
+"""One card per asset: its medium with the annotations, once for each label that is shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pandas_kili.display.spans import marked_text
 from pandas_kili.display.summary import account, chips, problems, statements
 from pandas_kili.display.thumbnails import Picture
 
-_SMALL = 128  # pixels; enlarged, each of them is to be seen
+_SMALL = 128  # pixels; such pictures are enlarged, and each pixel stays sharp
 _MOST_PARTS = 5
 _BLANK = (4.0, 3.0)
 _FOLIO = (210.0, 297.0)
@@ -32,12 +32,12 @@ class Asset:
     Attributes
     ----------
     number : int
-        Of the card in the gallery.
+        Position of the card in the gallery.
     cells : dict
         The row of the frame.
     medium : ShownMedium
-    answers : sequence of ShownLabel, optional
-        None where labels are not asked for.
+    labels : sequence of ShownLabel, optional
+        None if labels are not shown at all.
     frame, page : int, optional
         The part that is shown.
     """
@@ -45,21 +45,21 @@ class Asset:
     number: int
     cells: dict[str, Any]
     medium: ShownMedium
-    answers: Sequence[ShownLabel] | None
+    labels: Sequence[ShownLabel] | None
     frame: int | None = None
     page: int | None = None
 
     @property
     def called(self) -> str:
-        """Return what it is called."""
+        """Return the name of the asset."""
         named = self.cells.get("externalId") or self.cells.get("id")
         return plain_name(named or f"asset {self.number + 1}")
 
 
 def card(asset: Asset, palette: Palette) -> str:
     """Return the card of an asset as HTML."""
-    shown: Sequence[ShownLabel | None] = asset.answers or [None]
-    panels = "".join(_panel(asset, answer, palette, first=not number) for number, answer in enumerate(shown))
+    shown: Sequence[ShownLabel | None] = asset.labels or [None]
+    panels = "".join(_panel(asset, label, palette, first=not number) for number, label in enumerate(shown))
     facts, called = _facts(asset.cells), name(asset.called)
     return (
         f'<article class="kp-card" tabindex="0" aria-label="{called}" data-panels="{min(len(shown), 4)}">'
@@ -68,32 +68,32 @@ def card(asset: Asset, palette: Palette) -> str:
     )
 
 
-def _panel(asset: Asset, answer: ShownLabel | None, palette: Palette, *, first: bool) -> str:
-    rows = [] if answer is None else [row for row in answer.rows if in_part(row, asset.frame, asset.page)]
+def _panel(asset: Asset, label: ShownLabel | None, palette: Palette, *, first: bool) -> str:
+    rows = [] if label is None else [row for row in label.rows if in_part(row, asset.frame, asset.page)]
     said = statements(rows)
-    words = f"{asset.called}: {account(said)}" if answer else asset.called
-    if answer is not None:
-        words += f" (by {plain_name(answer.model or answer.author)})" if answer.model or answer.author else ""
+    words = f"{asset.called}: {account(said)}" if label else asset.called
+    if label is not None and (label.model or label.author):
+        words += f" (by {plain_name(label.model or label.author)})"
     drawn = _medium(asset, rows, palette, words, first=first)
-    return f"<figure>{drawn}<figcaption>{_caption(asset, answer, rows, palette)}</figcaption></figure>"
+    return f"<figure>{drawn}<figcaption>{_caption(asset, label, rows, palette)}</figcaption></figure>"
 
 
-def _caption(asset: Asset, answer: ShownLabel | None, rows: list[Row], palette: Palette) -> str:
+def _caption(asset: Asset, label: ShownLabel | None, rows: list[Row], palette: Palette) -> str:
     note = f'<p class="kp-note">{name(asset.medium.note)}</p>' if asset.medium.picture and asset.medium.note else ""
-    if answer is None:
-        return note if asset.answers is None else f'{note}<p class="kp-note">no label</p>'
-    elsewhere = [row for row in answer.rows if not in_part(row, asset.frame, asset.page)]
+    if label is None:
+        return note if asset.labels is None else f'{note}<p class="kp-note">no label</p>'
+    elsewhere = [row for row in label.rows if not in_part(row, asset.frame, asset.page)]
     if elsewhere:
         note += f'<p class="kp-note">{len(elsewhere):,} more on {_parts(elsewhere)}</p>'
-    kind = f' <span class="kp-type">{name(answer.type)}</span>' if answer.type not in {"", "DEFAULT"} else ""
-    when = f" <time>{name(answer.created)}</time>" if answer.created else ""
+    kind = f' <span class="kp-type">{name(label.type)}</span>' if label.type not in {"", "DEFAULT"} else ""
+    when = f" <time>{name(label.created)}</time>" if label.created else ""
     said = chips(statements(rows), palette)
-    return f'<p class="kp-by">{_who(answer)}{kind}{when}</p>{said}{problems(answer.rows)}{note}'
+    return f'<p class="kp-by">{_who(label)}{kind}{when}</p>{said}{problems(label.rows)}{note}'
 
 
-def _who(answer: ShownLabel) -> str:
-    """Return whose label it is: a model's, where one is named, and who brought it in."""
-    names = [each for each in (answer.model, answer.author) if each]
+def _who(label: ShownLabel) -> str:
+    """Return the author of a label: the model if it is named, and the person who uploaded it."""
+    names = [each for each in (label.model, label.author) if each]
     spans = [f"<b><bdi>{name(each)}</bdi></b>" for each in names[:1]]
     return " ".join([*spans, *(f'<span class="kp-note"><bdi>{name(each)}</bdi></span>' for each in names[1:])])
 
@@ -127,11 +127,11 @@ def _svg(inner: str, width: float, height: float, words: str, kind: str = "") ->
 
 
 def _image(asset: Asset, *, first: bool) -> str:
-    """Return the picture; side by side, it is embedded once."""
+    """Return the picture; side by side, it is embedded only once."""
     picture = asset.medium.picture
     if picture is None:
         return ""
-    # What it is made of, so that galleries in one notebook do not show each other's pictures.
+    # Made from the content: galleries in one notebook must not show each other's pictures.
     mark = f"kp-{hashlib.sha256(picture.uri.encode()).hexdigest()[:12]}-{asset.number}"
     if not first:
         return f'<use href="#{mark}"/>'
@@ -147,7 +147,7 @@ def _is_small(picture: Picture) -> bool:
 
 
 def _placeholder(asset: Asset, rows: list[Row], palette: Palette, words: str) -> str:
-    """Return an empty sheet with the reason, and with the shapes where they lie."""
+    """Return an empty sheet with the shapes, and the reason why there is no picture."""
     width, height = _sheet(asset)
     drawn = overlay(rows, palette, width, height)
     words = f"{words}. Not shown: {plain_name(asset.medium.note)}"

@@ -1,9 +1,9 @@
-"""Which labels of an asset are looked at, and what they say."""
+"""Which labels of an asset are shown, and the rows of their answers."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,14 +11,14 @@ import pandas as pd
 import pyarrow as pa
 
 from pandas_kili.arrow import arrow_array
-from pandas_kili.tidy import SUBMITTED, annotations_table, author_names, labels_table, lacking
+from pandas_kili.tidy import SUBMITTED, annotations_table, author_names, labeler_names, labels_table, lacking, of_types
 
 Row = dict[str, Any]
 LabelChoice = Literal["latest", "all"]
 
 PER_ASSET = ("asset",)
-PER_AUTHOR = ("asset", "author")
-PER_TYPE = ("asset", "author", "type", "model")
+PER_LABELER = ("asset", "labeler")
+_PER_TYPE = ("asset", "author", "type", "model")
 
 _NEEDED = (
     *("kind", "mid", "parentMid", "job", "parentJob", "mlTask", "tool", "category", "parentCategories", "confidence"),
@@ -31,7 +31,7 @@ _DRAWN = ("rings", "polyline", "points", "x")
 
 @dataclass(frozen=True)
 class ShownLabel:
-    """One label: whose, of which type and model, when, and its rows as `annotations_table` lays them out."""
+    """One label: its author, type, model and time, and its rows as `annotations_table` lays them out."""
 
     author: str
     type: str
@@ -40,33 +40,38 @@ class ShownLabel:
     rows: tuple[Row, ...]
 
 
-def chosen_labels(frame: pd.DataFrame, of_each: Sequence[str]) -> pd.DataFrame:
-    """Return labels of assets, indexed by the position of the asset.
+def chosen_labels(frame: pd.DataFrame, of_each: Sequence[str], label_types: Collection[str] | None) -> pd.DataFrame:
+    """Return the latest labels of assets, indexed by the position of the asset.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         Assets with labels.
     of_each : sequence of str
-        Of what the latest label is taken: of each asset, or within it of each author, or of each author, type and
-        model.
+        The latest label is taken of each asset, of each asset and labeler, or of each asset, author, type and model.
         Submitted labels go before drafts and predictions.
+    label_types : collection of str or None
+        Labels of other types are left out; None takes all.
     """
-    table = labels_table(frame.set_axis(pd.RangeIndex(len(frame)), axis=0))
+    table = of_types(labels_table(frame.set_axis(pd.RangeIndex(len(frame)), axis=0)), label_types)
     if not len(table):
         return table
-    order = pd.DataFrame({"asset": table.index, "author": authors(table), "type": _texts(table, "labelType")})
+    order = pd.DataFrame({"asset": table.index, "author": _authors(table), "type": _texts(table, "labelType")})
     order["model"] = _texts(table, "modelName")
+    if "labeler" in of_each:
+        order["labeler"] = labelers(table)
     order["drafted"] = ~order["type"].isin([*SUBMITTED, ""])
     order["created"] = table["createdAt"].array if "createdAt" in table else pd.NaT
     order = order.sort_values(["drafted", "created"], ascending=[False, True], kind="stable", na_position="first")
     kept = order.drop_duplicates(list(of_each), keep="last")
-    return table.iloc[kept.sort_values(list(PER_TYPE), kind="stable").index]
+    return table.iloc[kept.sort_values(["asset", "author", "type", "model"], kind="stable").index]
 
 
-def answers(frame: pd.DataFrame, labels: LabelChoice) -> dict[int, list[ShownLabel]]:
+def shown_labels(
+    frame: pd.DataFrame, labels: LabelChoice, label_types: Collection[str] | None
+) -> dict[int, list[ShownLabel]]:
     """Return the labels of assets that are shown, by the position of the asset."""
-    chosen = chosen_labels(frame, PER_ASSET if labels == "latest" else PER_TYPE)
+    chosen = chosen_labels(frame, PER_ASSET if labels == "latest" else _PER_TYPE, label_types)
     if not len(chosen):
         return {}
     if "jsonResponse" not in chosen:
@@ -76,18 +81,22 @@ def answers(frame: pd.DataFrame, labels: LabelChoice) -> dict[int, list[ShownLab
     rows: list[list[Row]] = [[] for _ in range(len(chosen))]
     for label, *values in zip(table.index, *columns, strict=True):
         rows[label].append(dict(zip(_NEEDED, values, strict=True)))
-    found: dict[int, list[ShownLabel]] = {}
     created = chosen["createdAt"].dt.strftime("%Y-%m-%d %H:%M") if "createdAt" in chosen else None
-    whens = [""] * len(chosen) if created is None else created.fillna("").tolist()
+    times = [""] * len(chosen) if created is None else created.fillna("").tolist()
     types, models = _texts(chosen, "labelType"), _texts(chosen, "modelName")
-    whose = map(ShownLabel, authors(chosen), types, models, whens, map(tuple, rows))
-    for asset, answer in zip(chosen.index, whose, strict=True):
-        found.setdefault(asset, []).append(answer)
+    shown = map(ShownLabel, _authors(chosen), types, models, times, map(tuple, rows))
+    found: dict[int, list[ShownLabel]] = {}
+    for asset, label in zip(chosen.index, shown, strict=True):
+        found.setdefault(asset, []).append(label)
     return found
 
 
-def authors(table: pd.DataFrame) -> list[str]:
-    """Return who made each label; empty where nothing says it."""
+def labelers(table: pd.DataFrame) -> list[str]:
+    """Return who made each label, models by their names; empty if unknown."""
+    return _filled(labeler_names(table), len(table))
+
+
+def _authors(table: pd.DataFrame) -> list[str]:
     return _filled(author_names({str(name): arrow_array(column) for name, column in table.items()}), len(table))
 
 
@@ -104,9 +113,9 @@ def is_drawn(row: Row) -> bool:
     return any(row[name] is not None for name in _DRAWN)
 
 
-def part_shown(said: Sequence[ShownLabel]) -> tuple[int | None, int | None]:
-    """Return the frame and the page on which most was drawn, the first of them; None where there are none."""
-    rows = [row for answer in said for row in answer.rows]
+def part_shown(labels: Sequence[ShownLabel]) -> tuple[int | None, int | None]:
+    """Return the first frame and page with the most shapes; None where there are none."""
+    rows = [row for label in labels for row in label.rows]
     for several in (
         [row for row in rows if is_drawn(row) and row["isKeyFrame"] is not False],
         [row for row in rows if is_drawn(row)],

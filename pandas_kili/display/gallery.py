@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pandas as pd
 from pandas_kili.arrow import plain_cells
 from pandas_kili.connection import Client
 from pandas_kili.display.cards import Asset, card
-from pandas_kili.display.choice import LabelChoice, answers, part_shown
+from pandas_kili.display.choice import LabelChoice, part_shown, shown_labels
 from pandas_kili.display.escaping import name
 from pandas_kili.display.media import MediaReader, ShownMedium, Wanted, rate_of
 from pandas_kili.display.palette import Palette
@@ -23,27 +23,17 @@ from pandas_kili.display.style import fragment_style, page_style
 from pandas_kili.display.summary import categories_in
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.parallel import in_order
-from pandas_kili.tidy import holds_assets
+from pandas_kili.tidy import SUBMITTED, holds_assets
 
 _WORKERS = 8
-_PATIENCE = 60.0  # seconds that hosted media may take, all together
-_ALL_PICTURES = 3_300_000  # bytes; with their encoding and what stands around them, less than 5 MB
+_PATIENCE = 60.0  # seconds for all hosted media together
+_ALL_PICTURES = 3_300_000  # bytes; encoded, and with the rest of the page, less than 5 MB
 _ONE_PICTURE = 90_000
 _COLUMNS = (
-    *(
-        "id",
-        "externalId",
-        "status",
-        "content",
-        "jsonContent",
-        "jsonMetadata",
-        "consensusMark",
-        "honeypotMark",
-        "inferenceMark",
-    ),
-    *("isHoneypot", "skipped", "resolution.width", "resolution.height", "pageResolutions"),
+    *("id", "externalId", "status", "content", "jsonContent", "jsonMetadata", "isHoneypot", "skipped"),
+    *("consensusMark", "honeypotMark", "inferenceMark", "resolution.width", "resolution.height", "pageResolutions"),
 )
-# No scripts, and nothing from elsewhere, whatever a name may have smuggled in.
+# No scripts, and nothing from other places, even if a hostile name became markup.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
@@ -76,7 +66,7 @@ class Preview:
 
     @property
     def html(self) -> str:
-        """The gallery as a page of its own: it asks for nothing from anywhere, and has no scripts."""
+        """The gallery as a whole page: it needs no network and has no scripts."""
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
@@ -92,12 +82,12 @@ class Preview:
         Parameters
         ----------
         path : str or path
-            Where; a file that is there is replaced.
+            The file; one that exists is replaced.
 
         Returns
         -------
         pathlib.Path
-            The file.
+            The path of the file.
         """
         file = Path(path).expanduser()
         file.write_text(self.html, encoding="utf-8")
@@ -109,26 +99,29 @@ def preview_frame(
     n: int = 24,
     *,
     labels: LabelChoice = "latest",
+    label_types: Collection[str] | None = None,
     annotations: bool = True,
     client: Client | None = None,
 ) -> Preview:
-    """Show assets with what was annotated on them.
+    """Show assets with their annotations.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        Assets, as `read_kili` gives them. ``content`` holds local paths, URLs or text; what else is shown where it was
-        read: ``externalId``, ``status``, marks, and ``labels`` with ``jsonResponse``, ``author.email``, ``createdAt``,
-        ``labelType`` and ``modelName``; ``jsonContent`` for rich text and videos made of frames.
+        Assets, as `read_kili` gives them. ``content`` holds local paths, URLs or text. These are shown if they were
+        read: ``externalId``, ``status``, marks, ``labels`` with ``jsonResponse``, ``labelType``, ``author.email``,
+        ``createdAt`` and ``modelName``, and ``jsonContent`` for rich text and videos made of frames.
     n : int
         How many assets to show, the first ones.
     labels : {"latest", "all"}
-        Of each asset the latest label, where submitted ones go before drafts and predictions; or side by side the
-        latest label of each author, type and model.
+        The latest label of each asset; or side by side the latest label of each author, type and model.
+    label_types : collection of str, optional
+        Labels of other types are not shown. By default ``"latest"`` shows what people submitted (``DEFAULT`` and
+        ``REVIEW``), and ``"all"`` shows labels of every type, predictions with the name of their model.
     annotations : bool
         Whether labels are shown at all.
     client : Client, optional
-        Connection for hosted media; by default one that the environment describes. Local ones need none.
+        Connection for hosted media; by default one made from the environment. Local files need none.
 
     Returns
     -------
@@ -137,18 +130,17 @@ def preview_frame(
     Raises
     ------
     KiliFieldError
-        Where the labels were read without their ``jsonResponse``.
+        If the labels were read without ``jsonResponse``, or without the ``labelType`` by which they are chosen.
     KiliValidationError
-        For other values of `labels` or `n`.
+        For other values of `labels`, `label_types` or `n`.
 
     Notes
     -----
-    A medium that cannot be shown leaves its reason in its place. Of videos and PDFs the page or frame is shown on which
-    most was drawn, else the first. Frames are numbered at the video's own rate, or at the one that ``jsonMetadata``
-    gives under ``processingParameters``, where that was read. Thumbnails, pages and frames need
-    ``pip install 'pandas-kili[preview]'`` (Pillow, pypdfium2, PyAV); without it, small pictures are shown as they are.
-    Each page and frame is decoded by a process of its own, of 20 seconds at most, and of 1 GiB where the system has
-    such limits (Windows has none, macOS hardly).
+    If a medium cannot be shown, the card says why. Videos and PDFs show the frame or page with the most shapes, else
+    the first. Frames are numbered at the video's own rate, or at the rate under ``processingParameters`` in
+    ``jsonMetadata``, if that was read. Thumbnails, pages and frames need ``pip install 'pandas-kili[preview]'``
+    (Pillow, pypdfium2, PyAV); without it, small pictures are shown as they are. Each page and frame is decoded in its
+    own process, limited to 20 seconds, and to 1 GiB where the system has such limits (Windows has none, macOS hardly).
 
     Examples
     --------
@@ -161,16 +153,20 @@ def preview_frame(
     if not isinstance(n, numbers.Integral) or n < 0:
         raise KiliValidationError(f"n is a number of assets; got {n!r}.")
     few = frame.iloc[:n]
-    said = answers(few, labels) if annotations and holds_assets(few) else None
-    parts = [part_shown((said or {}).get(row, ())) for row in range(len(few))]
+    types = SUBMITTED if label_types is None and labels == "latest" else label_types
+    shown = shown_labels(few, labels, types) if annotations and holds_assets(few) else None
+    parts = [part_shown((shown or {}).get(row, ())) for row in range(len(few))]
     cells = _cells(few)
     media = _media(cells, parts, client)
     assets = [
-        Asset(row, cells[row], medium, None if said is None else said.get(row, []), *parts[row])
+        Asset(row, cells[row], medium, None if shown is None else shown.get(row, []), *parts[row])
         for row, medium in enumerate(media)
     ]
-    palette = Palette(category for each in (said or {}).values() for category in categories_in(each))
-    return Preview(_body(assets, palette, len(frame), labels if said is not None else ""), len(few), len(frame))
+    palette = Palette(category for each in (shown or {}).values() for category in categories_in(each))
+    choice = {"latest": "the latest label of each", "all": "the latest label of each labeler"}[labels]
+    if types == SUBMITTED:
+        choice = "the latest submitted label of each"
+    return Preview(_body(assets, palette, len(frame), choice if shown is not None else ""), len(few), len(frame))
 
 
 def _cells(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -201,7 +197,7 @@ def _text(value: Any) -> str | None:
 
 @contextmanager
 def _patience() -> Iterator[threading.Event]:
-    """Give up waiting after a while, so that a host that is gone does not keep the others from being shown."""
+    """Stop waiting after a while: a host that does not respond must not hold up the gallery."""
     stop = threading.Event()
     timer = threading.Timer(_PATIENCE, stop.set)
     timer.daemon = True
@@ -214,11 +210,10 @@ def _patience() -> Iterator[threading.Event]:
 
 
 def _body(assets: Sequence[Asset], palette: Palette, total: int, labels: str) -> str:
-    of_labels = {"latest": "the latest label of each", "all": "the latest label of each labeler"}.get(labels, "")
     cards = "".join(card(asset, palette) for asset in assets) or '<p class="kp-note">no assets</p>'
     return (
         '<section class="kili-preview" aria-label="Assets"><div class="kp-top">'
-        f'<h1>{_counted(len(assets), total)}</h1><p class="kp-sub">{of_labels}</p></div>'
+        f'<h1>{_counted(len(assets), total)}</h1><p class="kp-sub">{labels}</p></div>'
         f'{_legend(palette)}<div class="kp-grid">{cards}</div></section>'
     )
 

@@ -1,20 +1,20 @@
-"""Charts of a project, as pandas draws them: the body of ``df.kili.plot``."""
+"""Charts of a project, drawn with pandas: the body of ``df.kili.plot``."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 
 from pandas_kili.catalog import STATUSES
-from pandas_kili.display.choice import PER_ASSET, PER_AUTHOR, authors, chosen_labels
+from pandas_kili.display.choice import PER_ASSET, PER_LABELER, chosen_labels, labelers
 from pandas_kili.display.palette import COLORS
 from pandas_kili.errors import KiliFieldError, KiliValidationError
-from pandas_kili.tidy import ANNOTATION, CATEGORY, CHOICE, annotations_table, labels_table, lacking
+from pandas_kili.tidy import ANNOTATION, CATEGORY, CHOICE, SUBMITTED, annotations_table, labels_table, lacking, of_types
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ _ONE_LINE = 50  # characters that stand side by side below a chart
 
 
 class KiliPlot:
-    """Charts of assets and their labels; each method draws one and returns its axes, as those of pandas do.
+    """Charts of assets and their labels; each method draws one and returns its axes, as in pandas.
 
     All take ``ax``, the axes to draw on (new ones by default), and pass other keywords on to pandas.
 
@@ -40,9 +40,9 @@ class KiliPlot:
     Raises
     ------
     ImportError
-        Where matplotlib is not installed: ``pip install 'pandas-kili[plot]'``.
+        If matplotlib is not installed: ``pip install 'pandas-kili[plot]'``.
     KiliFieldError
-        Where the frame lacks what a chart shows.
+        If the frame lacks a field that a chart needs, such as ``labels.labelType``.
 
     Examples
     --------
@@ -81,13 +81,18 @@ class KiliPlot:
         options = {"kind": "bar", "title": "Progress", "rot": 0, "ylabel": "assets", "xlabel": "", **_calm(), **kwargs}
         return _drawn(counts, ax, options)
 
-    def labels_over_time(self, ax: Axes | None = None, **kwargs: Any) -> Axes:
-        """Draw how many labels each author made each day (UTC).
+    def labels_over_time(
+        self, ax: Axes | None = None, *, label_types: Collection[str] | None = SUBMITTED, **kwargs: Any
+    ) -> Axes:
+        """Draw how many labels each labeler made each day (UTC).
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
             Where to draw; by default new axes.
+        label_types : collection of str or None
+            Labels of other types are left out; by default only what people submitted counts. None takes all labels;
+            those of models go under the name of the model.
         **kwargs
             For `pandas.DataFrame.plot`, such as ``kind="area"``.
 
@@ -101,27 +106,32 @@ class KiliPlot:
         >>> KiliPlot(df).labels_over_time().get_ylabel()
         'labels'
         """
-        labels = self._labels("createdAt")
+        labels = self._labels("createdAt", label_types)
         days = pd.to_datetime(labels["createdAt"], utc=True).dt.tz_localize(None).astype("datetime64[ns]").dt.floor("D")
-        counts = pd.crosstab(days.array, pd.Index(authors(labels))).rename_axis(columns="author")
+        counts = pd.crosstab(days.array, pd.Index(labelers(labels))).rename_axis(columns="labeler")
         counts = _every_day(counts) if len(counts) else _nothing("labels")
         options = {"title": "Labels a day", "xlabel": "", "ylabel": "labels", "ylim": (0, None)}
         options["color"] = _colors(counts.shape[1])
-        line = {} if "kind" in kwargs else {"marker": "o", "clip_on": False}  # a single day is seen too, and the first
-        has_dates = len(labels) > 0 and kwargs.get("kind", "line") in {"line", "area"}  # bars stand at names
+        line = {} if "kind" in kwargs else {"marker": "o", "clip_on": False}  # for a single day, or the first
+        has_dates = len(labels) > 0 and kwargs.get("kind", "line") in {"line", "area"}  # bars have names, not dates
         dates = {"x_compat": True} if has_dates else {}
         axes = _drawn(counts, ax, {**options, **line, **dates, **kwargs})
         if has_dates:
             _write_days(axes, len(counts))
-        return axes if ax is not None else _legend_beside(axes)
+        return _literal(axes if ax is not None else _legend_beside(axes), counts.columns)
 
-    def time_to_label(self, ax: Axes | None = None, **kwargs: Any) -> Axes:
-        """Draw how long each author takes for a label: median, quartiles, and what lies far from them.
+    def time_to_label(
+        self, ax: Axes | None = None, *, label_types: Collection[str] | None = SUBMITTED, **kwargs: Any
+    ) -> Axes:
+        """Draw how long each labeler takes for a label: median, quartiles and outliers.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
             Where to draw; by default new axes.
+        label_types : collection of str or None
+            Labels of other types are left out; by default only what people submitted counts. None takes all labels;
+            those of models go under the name of the model.
         **kwargs
             For `pandas.DataFrame.plot`, such as ``logy=True``.
 
@@ -131,16 +141,17 @@ class KiliPlot:
 
         Examples
         --------
-        >>> df = pd.read_kili(project_id, fields=["labels.secondsToLabel", "labels.author.email"], first=10)
+        >>> fields = ["labels.secondsToLabel", "labels.author.email", "labels.labelType"]
+        >>> df = pd.read_kili(project_id, fields=fields, first=10)
         >>> KiliPlot(df).time_to_label().get_ylabel()
         'seconds'
         """
-        labels = self._labels("secondsToLabel")
+        labels = self._labels("secondsToLabel", label_types)
         seconds = labels["secondsToLabel"].astype("Float64").to_numpy(np.float64, na_value=np.nan)
-        groups = pd.Series(seconds).groupby(pd.Series(authors(labels), dtype=object))
+        groups = pd.Series(seconds).groupby(pd.Series(labelers(labels), dtype=object))
         wide = pd.DataFrame({author: times.dropna().reset_index(drop=True) for author, times in groups})
         options = {"kind": "box", "title": "Time to label", "ylabel": "seconds", "rot": _turn(wide.columns), **kwargs}
-        return _drawn(wide if wide.size else _nothing("labels"), ax, options)
+        return _literal(_drawn(wide if wide.size else _nothing("labels"), ax, options), wide.columns)
 
     def marks(self, ax: Axes | None = None, **kwargs: Any) -> Axes:
         """Draw how the consensus and honeypot marks of the assets are distributed.
@@ -172,7 +183,14 @@ class KiliPlot:
         options |= {"ylabel": "assets", "xlabel": "mark", "color": _colors(len(known))}
         return _drawn(marks, ax, {**options, **kwargs})
 
-    def class_balance(self, job: str | None = None, ax: Axes | None = None, **kwargs: Any) -> Axes:
+    def class_balance(
+        self,
+        job: str | None = None,
+        ax: Axes | None = None,
+        *,
+        label_types: Collection[str] | None = SUBMITTED,
+        **kwargs: Any,
+    ) -> Axes:
         """Draw how often each category was chosen or drawn, in the latest label of each asset.
 
         Parameters
@@ -181,6 +199,9 @@ class KiliPlot:
             The job whose categories are counted; by default all of them.
         ax : matplotlib.axes.Axes, optional
             Where to draw; by default new axes.
+        label_types : collection of str or None
+            Labels of other types are left out; by default only what people submitted counts. None takes all labels;
+            those of models go under the name of the model.
         **kwargs
             For `pandas.Series.plot`.
 
@@ -191,7 +212,7 @@ class KiliPlot:
         Raises
         ------
         KiliValidationError
-            Where no label answers that job.
+            If no label answers that job.
 
         Examples
         --------
@@ -199,8 +220,8 @@ class KiliPlot:
         >>> KiliPlot(df).class_balance("KIND").get_xlabel()
         'KIND'
         """
-        self._labels("jsonResponse")
-        rows = annotations_table(chosen_labels(self._frame, PER_ASSET))
+        self._labels("jsonResponse", label_types)
+        rows = annotations_table(chosen_labels(self._frame, PER_ASSET, label_types))
         rows = rows[rows["kind"].isin(_CLASSES) & rows["category"].notna()]
         names = rows["category"].astype(object)
         if job is not None:
@@ -210,22 +231,33 @@ class KiliPlot:
         counts = names.value_counts().astype("int64")
         options = {"kind": "bar", "title": "Classes", "xlabel": job or "", "ylabel": "times", **_calm()}
         options |= {"rot": _turn(counts.index), **kwargs}
-        return _drawn(counts if len(counts) else pd.Series([0], [_NONE]), ax, options)
+        axes = _drawn(counts if len(counts) else pd.Series([0], [_NONE]), ax, options)
+        return _literal(axes, [*counts.index, job or ""])
 
     def confusion(
-        self, labeler_a: str, labeler_b: str, job: str | None = None, ax: Axes | None = None, **kwargs: Any
+        self,
+        labeler_a: str,
+        labeler_b: str,
+        job: str | None = None,
+        ax: Axes | None = None,
+        *,
+        label_types: Collection[str] | None = SUBMITTED,
+        **kwargs: Any,
     ) -> Axes:
         """Draw which classes two labelers chose for the same assets: those on the diagonal are equal.
 
         Parameters
         ----------
         labeler_a, labeler_b : str
-            Their names as the labels have them, e-mail addresses where these were read. Of each the latest label of an
-            asset counts, submitted ones before predictions.
+            E-mail addresses (ids if addresses were not read), or names of models, whose `label_types` must be given.
+            The latest label of each counts for an asset.
         job : str, optional
             The job that is compared; needed where several of them choose classes.
         ax : matplotlib.axes.Axes, optional
             Where to draw; by default new axes.
+        label_types : collection of str or None
+            Labels of other types are left out; by default only what people submitted counts. None takes all labels;
+            those of models go under the name of the model.
         **kwargs
             For `matplotlib.axes.Axes.imshow`.
 
@@ -236,7 +268,7 @@ class KiliPlot:
         Raises
         ------
         KiliValidationError
-            Where a labeler or the job is not there, or it takes a `job` to tell which is meant.
+            If a labeler or the job is not there, or if several jobs choose classes and none is named.
 
         Examples
         --------
@@ -244,28 +276,28 @@ class KiliPlot:
         >>> KiliPlot(df).confusion("ada@example.com", "bob@example.com").get_title()
         'KIND'
         """
-        labels = self._labels("jsonResponse")
+        known = labelers(self._labels("jsonResponse", label_types))
         for labeler in (labeler_a, labeler_b):
-            _check(labeler, authors(labels), "labeler")
-        job, classes = self._classes(job)
+            _check(labeler, known, "labeler")
+        job, classes = self._classes(job, label_types)
         both = pd.DataFrame({"a": classes.get(labeler_a, {}), "b": classes.get(labeler_b, {})}, dtype=object).dropna()
         both = both[(both != _NONE).any(axis=1)]
         counts = pd.crosstab(both["a"], both["b"])
         names = sorted({*counts.index, *counts.columns}, key=_place_of_class)
         counts = counts.reindex(index=names, columns=names, fill_value=0)
-        return _heat_map(counts, (labeler_a, labeler_b), job, ax, kwargs)
+        return _literal(_heat_map(counts, (labeler_a, labeler_b), job, ax, kwargs), [*names, labeler_a, labeler_b, job])
 
-    def _classes(self, job: str | None) -> tuple[str, dict[str, dict[int, str]]]:
-        """Return the job, and by author and asset the classes chosen for it."""
-        chosen = chosen_labels(self._frame, PER_AUTHOR)
+    def _classes(self, job: str | None, label_types: Collection[str] | None) -> tuple[str, dict[str, dict[int, str]]]:
+        """Return the job, and by labeler and asset the classes chosen for it."""
+        chosen = chosen_labels(self._frame, PER_LABELER, label_types)
         rows = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0))
         rows = rows[rows["kind"].isin(_CHOSEN) & rows["category"].notna() & rows["parentMid"].isna()]
         job = _known(job, rows["job"]) if job is not None else _only(rows["job"])
         rows = rows[rows["job"] == job]
         said = rows["category"].astype(object).groupby(rows.index).agg(lambda names: " + ".join(sorted(set(names))))
         found: dict[str, dict[int, str]] = {}
-        for number, (author, asset) in enumerate(zip(authors(chosen), chosen.index, strict=True)):
-            found.setdefault(author, {})[asset] = said.get(number, _NONE)
+        for number, (labeler, asset) in enumerate(zip(labelers(chosen), chosen.index, strict=True)):
+            found.setdefault(labeler, {})[asset] = said.get(number, _NONE)
         return job, found
 
     def _column(self, name: str) -> pd.Series[Any]:
@@ -273,8 +305,8 @@ class KiliPlot:
             raise _unread(name)
         return self._frame[name]
 
-    def _labels(self, field: str) -> pd.DataFrame:
-        labels = labels_table(self._frame)
+    def _labels(self, field: str, label_types: Collection[str] | None) -> pd.DataFrame:
+        labels = of_types(labels_table(self._frame), label_types)
         if field not in labels:
             raise lacking(field, [str(name) for name in labels.columns])
         return labels
@@ -306,13 +338,13 @@ def _listed(names: list[Any]) -> str:
 
 
 def _place_of_class(name: str) -> tuple[bool, list[str | int]]:
-    """Return by what classes are sorted: the tenth comes after the second, and none last."""
+    """Return the sort key of a class: the tenth comes after the second, and "(none)" last."""
     parts = re.split(r"(\d+)", name)
     return name == _NONE, [int(part) if number % 2 else part for number, part in enumerate(parts)]
 
 
 def _turn(names: Iterable[str]) -> int:
-    """Return by how many degrees names are turned so that they do not run into each other."""
+    """Return by how many degrees names are turned so that they do not overlap."""
     return 0 if sum(map(len, names)) <= _ONE_LINE else 90
 
 
@@ -331,10 +363,10 @@ def _every_day(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _write_days(axes: Axes, days: int) -> None:
-    """Name as many days, or months, as there is room for."""
+    """Write as many days, or months, as there is room for."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - an optional dependency
 
-    # No more than there are days, or hours are named.
+    # With more ticks than days, hours would be written.
     locator = AutoDateLocator(minticks=min(_FEWEST_DATES, days - 1))  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
@@ -365,9 +397,20 @@ def _new_axes(options: dict[str, Any]) -> Axes:
 
 
 def _legend_beside(axes: Axes) -> Axes:
-    """Move the legend to where it hides no lines."""
+    """Move the legend beside the chart, where it hides no lines."""
     if (legend := axes.get_legend()) is not None:
         axes.legend(title=legend.get_title().get_text(), loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    return axes
+
+
+def _literal(axes: Axes, names: Iterable[str]) -> Axes:
+    """Write names as they are: matplotlib takes what stands between dollar signs for mathematics."""
+    from matplotlib.text import Text  # noqa: PLC0415 - an optional dependency
+
+    known = set(names)
+    for text in axes.findobj(Text):
+        if isinstance(text, Text) and text.get_text() in known:
+            text.set_parse_math(False)
     return axes
 
 

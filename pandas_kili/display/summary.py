@@ -1,4 +1,4 @@
-"""What a label says, in words: chips beside the picture, and its account for who does not see it."""
+"""Labels in words: chips beside the picture, and a sentence for screen readers."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _LONGEST_TEXT = 200
 
 
 class Statement(NamedTuple):
-    """Something that a label says: under which job, in which words, and whose color it bears."""
+    """One thing that a label says: its job, the words, and the category that gives the color."""
 
     job: str
     words: str
     category: Category | None
 
 
-def categories_in(said: Iterable[ShownLabel]) -> Iterable[Category]:
+def categories_in(labels: Iterable[ShownLabel]) -> Iterable[Category]:
     """Yield every use of a category that has a color."""
-    for answer in said:
-        for row in answer.rows:
+    for label in labels:
+        for row in label.rows:
             if _has_color(row):
                 yield category_of(row)
 
@@ -41,7 +41,7 @@ def _has_color(row: Row) -> bool:
 
 
 def statements(rows: Sequence[Row]) -> list[Statement]:
-    """Return what the rows of a label say, objects of one category counted together."""
+    """Return the statements of a label; objects of one category are counted together."""
     found: Counter[Statement] = Counter()
     contents = {row["mid"]: row["content"] or category_of(row)[1] for row in rows if row["mid"] is not None}
     for row in rows:
@@ -58,9 +58,9 @@ def statements(rows: Sequence[Row]) -> list[Statement]:
 
 
 def _words(row: Row, contents: dict[str, str]) -> str:
-    answer = _ANSWERS.get(row["kind"])
-    if answer is not None:
-        return answer(row)
+    words = _WORDS.get(row["kind"])
+    if words is not None:
+        return words(row)
     if row["startMids"] is not None:
         ends = (", ".join(contents.get(mid, mid) for mid in row[side] or ()) for side in ("startMids", "endMids"))
         return f"{category_of(row)[1]}: {' → '.join(ends)}"
@@ -80,7 +80,7 @@ def _transcription(row: Row) -> str:
     return f"“{text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + '…'}”"
 
 
-def _verdict(row: Row) -> str:
+def _comparison(row: Row) -> str:
     return f"{row['category'] or '?'}: {row['firstId'] or '?'}, {row['secondId'] or '?'}"
 
 
@@ -88,11 +88,11 @@ def _ranking(row: Row) -> str:
     return f"{row['rank']}: {', '.join(row['elements'] or ())}"
 
 
-_ANSWERS = {CATEGORY: _class, TEXT: _transcription, CHOICE: _verdict, RANK: _ranking}
+_WORDS = {CATEGORY: _class, TEXT: _transcription, CHOICE: _comparison, RANK: _ranking}
 
 
 def chips(said: Sequence[Statement], palette: Palette) -> str:
-    """Return statements as a list of terms: a job, and what is said under it."""
+    """Return statements as a list of terms: each job with its statements."""
     jobs: dict[str, list[Statement]] = {}
     for one in said:
         jobs.setdefault(one.job, []).append(one)
@@ -113,7 +113,7 @@ def account(said: Sequence[Statement]) -> str:
 
 
 def problems(rows: Sequence[Row]) -> str:
-    """Return as HTML what of a label could not be understood."""
+    """Return the parts of a label that could not be understood, as HTML."""
     found = dict.fromkeys(row["problem"] for row in rows if row["problem"])
     unread = any(row["kind"] == UNREADABLE for row in rows)
     kind = "kp-problem" if unread else "kp-note"

@@ -6,7 +6,7 @@ from pandas_kili.tidy.answers.compose import to_json_response
 from pandas_kili.tidy.answers.schema import ANNOTATION, ANNOTATION_SCHEMA, CATEGORY, CHOICE, RANK, TEXT, UNREADABLE
 from pandas_kili.tidy.labels import holds_assets, labels_table, lacking
 from pandas_kili.tidy.metadata import metadata_table
-from pandas_kili.tidy.people import SUBMITTED, author_names
+from pandas_kili.tidy.people import SUBMITTED, author_names, labeler_names, of_types
 
 __all__ = [
     "ANNOTATION",
@@ -22,8 +22,10 @@ __all__ = [
     "author_names",
     "disagreements",
     "holds_assets",
+    "labeler_names",
     "labels_table",
     "lacking",
     "metadata_table",
+    "of_types",
     "to_json_response",
 ]

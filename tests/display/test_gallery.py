@@ -251,6 +251,15 @@ def test_the_latest_submitted_label_is_shown_and_all_of_them_side_by_side(tmp_pa
     assert "ada" not in page_of(frame, annotations=False)
 
 
+def test_a_prediction_is_shown_where_it_is_asked_for():
+    frame = asset("text", {**label(chosen("GUESS"), "api", type_="PREDICTION"), "modelName": "cats-1"})
+    assert "GUESS" not in page_of(frame)
+    assert "no label" in page_of(frame)
+    for options in ({"label_types": ["PREDICTION"]}, {"labels": "all"}):
+        assert "GUESS" in page_of(frame, **options)
+        assert "<b><bdi>cats-1</bdi></b>" in page_of(frame, **options)
+
+
 def test_predictions_are_told_apart_by_their_models():
     labels = [
         {**label(chosen(guess), "api@example.com", day, "PREDICTION"), "modelName": model}
@@ -435,7 +444,11 @@ def test_what_is_asked_for_wrongly_is_an_error():
     with pytest.raises(KiliValidationError, match="number"):
         preview_frame(frame, 2.5)
     with pytest.raises(KiliFieldError, match="jsonResponse"):
-        preview_frame(pd.DataFrame({"labels": [[{"id": "l"}]]}))
+        preview_frame(pd.DataFrame({"labels": [[{"labelType": "DEFAULT"}]]}))
+    with pytest.raises(KiliFieldError, match="labelType"):
+        preview_frame(pd.DataFrame({"labels": [[{"id": "l", "jsonResponse": "{}"}]]}))
+    with pytest.raises(KiliValidationError, match="PREDICTON"):
+        preview_frame(frame, label_types=["PREDICTON"])
     assert preview_frame(frame, np.int64(1)).html == preview_frame(frame, 1).html
 
 

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pyarrow as pa
 import pytest
+from matplotlib.text import Text
 
 from pandas_kili.display.plot import KiliPlot
 from pandas_kili.errors import KiliFieldError, KiliValidationError
@@ -153,9 +154,31 @@ def test_the_tenth_class_comes_after_the_second_and_none_last():
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["7", "B", "CATEGORY_2", "CATEGORY_10", "(none)"]
 
 
-def test_confusion_takes_what_was_submitted_before_a_prediction():
-    frame = assets([label("ada", "CAT"), label("ada", "DOG", "2026-04-01", type_="PREDICTION"), label("bob", "CAT")])
-    assert cells(KiliPlot(frame).confusion("ada", "bob")) == {("CAT", "CAT"): 1}
+def test_predictions_are_not_taken_for_a_person():
+    guess = {**label("ada", "DOG", "2026-04-01", type_="PREDICTION"), "modelName": "cats-1"}
+    people = [{**label(author, "CAT"), "modelName": None} for author in ("ada", "bob")]
+    plot = KiliPlot(pd.DataFrame({"labels": [[people[0], guess, people[1]]]}))
+    assert cells(plot.confusion("ada", "bob")) == {("CAT", "CAT"): 1}
+    assert heights(plot.class_balance()) == {"CAT": 1}
+    assert {line.get_label() for line in plot.labels_over_time().lines} == {"ada", "bob"}
+    assert cells(plot.confusion("ada", "cats-1", label_types=None)) == {("CAT", "DOG"): 1}
+    assert {line.get_label() for line in plot.labels_over_time(label_types=["PREDICTION"]).lines} == {"cats-1"}
+    with pytest.raises(KiliValidationError, match="cats-1"):
+        plot.confusion("ada", "cats-1")
+
+
+@pytest.mark.parametrize("name", ["$\\frac$", "$5 to $9", "$$", "a$b", "\\$x\\$"])
+def test_names_with_dollar_signs_are_written_as_they_are(name):
+    frame = assets([label(name, name), label("bob", "CAT")], [label(name, name, color=name)])
+    plot = KiliPlot(frame)
+    drawn = [plot.class_balance(), plot.labels_over_time(), plot.time_to_label(), plot.confusion(name, "bob", "KIND")]
+    for axes in drawn:
+        axes.figure.canvas.draw()
+        texts = [text for text in axes.findobj(Text) if name in text.get_text()]
+        assert texts
+        assert not any(text.get_parse_math() for text in texts)
+    formula = plot.class_balance(title="$x^2$")
+    assert formula.title.get_parse_math(), "what users write themselves may be mathematics"
 
 
 def test_confusion_says_who_and_which_jobs_there_are():
@@ -190,7 +213,9 @@ def test_what_a_chart_lacks_is_named(frame):
             getattr(KiliPlot(pd.DataFrame({"id": ["a"]})), name)()
     bare = assets([{"author": {"email": "ada"}}])
     with pytest.raises(KiliFieldError, match="secondsToLabel"):
-        KiliPlot(bare.drop(columns="labels").assign(labels=[[{"id": "l"}]])).time_to_label()
+        KiliPlot(bare.drop(columns="labels").assign(labels=[[{"labelType": "DEFAULT"}]])).time_to_label()
+    with pytest.raises(KiliFieldError, match="labelType"):
+        KiliPlot(bare.drop(columns="labels").assign(labels=[[{"id": "l"}]])).class_balance()
 
 
 def test_without_matplotlib_the_extra_is_named(frame, monkeypatch):
