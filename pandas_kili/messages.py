@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from pandas_kili.errors import KiliValidationError
@@ -79,7 +80,9 @@ def nearest(name: str, known: Iterable[str], *, most: int = 3, cutoff: float = 0
 
 
 def shown(value: Any) -> str:
-    """Write a value for a message, cut short where it is long."""
+    """Write a value for a message, cut short where it is long; a frame or an array by its shape."""
+    if isinstance(value, (pd.DataFrame, pd.Series, pd.Index, np.ndarray)) and value.ndim:
+        return f"a {type(value).__name__} of shape {value.shape}"
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - a refused value may be of any class, with any `__repr__`

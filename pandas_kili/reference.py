@@ -15,6 +15,8 @@ TAKES = {
     "text": "a text",
     "texts": "a list of texts",
     "step names": "a list of names",
+    "names": "a list of names",
+    "people": "a list of e-mail addresses or user ids",
     "mark": "a number from 0 to 1",
     "flag": "True or False",
     "date": "a day or an instant",

@@ -27,7 +27,9 @@ class Asked:
 
 @dataclass
 class Reply:
-    """An answer to give; `how`: whole, chunked, unframed, drip, or with a fault: reset, cut, cut chunks."""
+    """A response to give; `how`: whole, chunked, unframed, drip, or with a fault: reset, cut, cut chunks,
+    dripping head.
+    """
 
     body: bytes = b'{"data":{"ok":true}}'
     status: int = 200
@@ -60,6 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
             # The socket goes with its two files; closing it with no linger is what sends the reset.
             self.connection.close()
             return None
+        if reply.how == "dripping head":
+            return self._drip(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Slow: " + b"." * 1000)
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)

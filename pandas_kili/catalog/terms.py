@@ -14,7 +14,9 @@ FLAG = pa.bool_()
 DATE = pa.timestamp("ms", tz="UTC")  # served as 2023-05-11T15:55:01.134Z
 TEXTS = pa.list_(TEXT)
 
-FilterKind = Literal["id", "text", "texts", "mark", "flag", "date", "day", "metadata", "category search", "step names"]
+FilterKind = Literal[
+    "id", "text", "texts", "mark", "flag", "date", "day", "metadata", "category search", "step names", "people", "names"
+]
 
 
 @dataclass(frozen=True, slots=True)

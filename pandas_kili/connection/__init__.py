@@ -1,7 +1,15 @@
 """The one way to the server."""
 
 from pandas_kili.connection.client import Client, client_or_default
-from pandas_kili.connection.lookup import count_matching, counted, current_user, find_project, read_back, where_ids
+from pandas_kili.connection.lookup import (
+    count_matching,
+    counted,
+    current_user,
+    find_project,
+    read_back,
+    resolved,
+    where_ids,
+)
 from pandas_kili.connection.rate_limit import Budget, Clock, limit_of, showing_waits, wait_for_turn
 from pandas_kili.connection.settings import progress_disabled
 from pandas_kili.connection.verdict import promised
@@ -19,6 +27,7 @@ __all__ = [
     "progress_disabled",
     "promised",
     "read_back",
+    "resolved",
     "showing_waits",
     "wait_for_turn",
     "where_ids",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 from pandas_kili.catalog import BATCH_SIZE, COUNT_ASSETS, LIST_ASSETS, LIST_PROJECTS
 from pandas_kili.connection.client import Client
 from pandas_kili.connection.verdict import promised
-from pandas_kili.errors import KiliGraphQLError, KiliNotFoundError
-from pandas_kili.query import Where
+from pandas_kili.errors import KiliFilterError, KiliGraphQLError, KiliNotFoundError
+from pandas_kili.query import Lookup, Query, Where
 
 _MOST_ASSETS = 2**31  # what GraphQL calls an integer
 _CURRENT_USER = "query me { data: %s { %s } }"
@@ -74,3 +75,38 @@ def where_ids(project_id: str | None, ids: Sequence[str]) -> Where:
     """Return the condition that names assets by their ids, within a project where it is known."""
     where: Where = {"idIn": list(ids)}
     return where if project_id is None else {"project": {"id": project_id}, **where}
+
+
+def resolved(client: Client, query: Query) -> Query:
+    """Return a query with ids in the place of the names of workflow steps and the e-mail addresses of people.
+
+    Raises
+    ------
+    KiliFilterError
+        For steps and people that the project does not have.
+    """
+    conditions = dict(query.conditions)
+    for kind in sorted(set(query.lookups.values())):
+        ids = _ids_by_name(client, query.project_id, kind)
+        paths = [path for path, lookup in query.lookups.items() if lookup == kind]
+        # People may be given by their ids as well, which hold no "@"; addresses are the same in any case.
+        names = {name for path in paths for name in conditions[path] if kind == "steps" or "@" in name}
+        known = {name: ids.get(name if kind == "steps" else name.lower()) for name in names}
+        if unknown := sorted(name for name, found in known.items() if found is None):
+            there = f"its {kind} are {', '.join(map(repr, ids))}" if ids else f"it has no {kind}"
+            raise KiliFilterError(
+                f"Project {query.project_id!r} has no {kind} {', '.join(map(repr, unknown))}: {there}.",
+                problems={kind: f"unknown: {', '.join(unknown)}"},
+            )
+        conditions |= {path: [known.get(name) or name for name in conditions[path]] for path in paths}
+    return dataclasses.replace(query, conditions=conditions, lookups={})
+
+
+def _ids_by_name(client: Client, project_id: str, kind: Lookup) -> dict[str, str]:
+    """Return the ids of a project's steps by name, or of its people by e-mail address in lower case."""
+    with promised("projects"):
+        if kind == "steps":
+            steps = find_project(client, project_id, "steps { id name }")["steps"] or []
+            return {str(step["name"]): str(step["id"]) for step in steps}
+        roles = find_project(client, project_id, "roles { user { id email } }")["roles"] or []
+        return {str(role["user"]["email"]).lower(): str(role["user"]["id"]) for role in roles}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from pandas_kili.catalog import ENTITIES, Entity, Field
 from pandas_kili.errors import KiliFieldError
+from pandas_kili.messages import nearest, shown
 
 Fields: TypeAlias = Iterable[str] | Mapping[str, pa.DataType]
 
@@ -74,7 +74,7 @@ def select(fields: Fields, *, also: Iterable[str] = (), root: Entity | None = No
     Parameters
     ----------
     fields : iterable of str, or mapping of str to pyarrow.DataType
-        Dotted paths; a mapping gives the type of paths that the catalogue does not know (None for those that it does).
+        Dotted paths; a mapping gives the type of paths that the catalog does not know (None for those that it does).
     also : iterable of str
         Paths that are asked for, without becoming columns of their own.
     root : Entity, optional
@@ -113,7 +113,7 @@ def leaf_paths(root: Entity, *, depth: int = 3) -> Iterable[str]:
 
 
 def known_fields(path: str, *, root: Entity | None = None) -> list[Field]:
-    """Return the catalogue's fields along a dotted path, as far as it is known."""
+    """Return the catalog's fields along a dotted path, as far as it is known."""
     entity: Entity | None = root or ENTITIES["Asset"]
     found = []
     for name in path.split("."):
@@ -127,7 +127,7 @@ def known_fields(path: str, *, root: Entity | None = None) -> list[Field]:
 
 def _paths(fields: Any) -> list[str]:
     if not isinstance(fields, Iterable) or isinstance(fields, bytes):
-        raise KiliFieldError(f"fields is a list of paths, such as ['id']; got {fields!r}.")
+        raise KiliFieldError(f"fields is a list of paths, such as ['id']; got {shown(fields)}.")
     paths = list(fields)
     for path in paths:
         _check_path(path)
@@ -186,7 +186,7 @@ def _readable(path: str, given: pa.DataType) -> pa.DataType:
     """Check that a type given by the user is one that JSON pages can be read into."""
     if not isinstance(given, pa.DataType):
         raise KiliFieldError(
-            f"the type of {path!r} must be a pyarrow type such as pa.string(); got {given!r}.", field=path
+            f"the type of {path!r} must be a pyarrow type such as pa.string(); got {shown(given)}.", field=path
         )
     if pa.types.is_list(given):
         _readable(path, given.value_type)
@@ -203,11 +203,10 @@ def _readable(path: str, given: pa.DataType) -> pa.DataType:
 
 def _unknown(path: str, root: Entity) -> KiliFieldError:
     paths = list(leaf_paths(root))
-    folded = {known.lower(): known for known in reversed(paths)}
-    near = difflib.get_close_matches(path.lower(), folded, n=3, cutoff=0.6)
+    suggestions = nearest(path, reversed(paths))
     tail = path.rpartition(".")[2].lower()
-    near += [known for known in folded if known.rpartition(".")[2] == tail and known not in near][: 3 - len(near)]
-    suggestions = [folded[name] for name in near]
+    same = [known for known in reversed(paths) if known.lower().rpartition(".")[2] == tail and known not in suggestions]
+    suggestions += same[: 3 - len(suggestions)]
     hint = f" Did you mean {' or '.join(map(repr, suggestions))}?" if suggestions else ""
     return KiliFieldError(
         f"Kili's {root.name} has no field {path!r}.{hint}"

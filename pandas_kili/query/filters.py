@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import itertools
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -18,9 +17,9 @@ import pyarrow as pa
 from pandas_kili import scalars
 from pandas_kili.catalog import FILTERS, IN_LIMIT, Filter
 from pandas_kili.errors import KiliFilterError
+from pandas_kili.messages import nearest, shown
+from pandas_kili.parallel import chunked
 from pandas_kili.query.category_search import CategorySearchError, check_category_search
-
-_SHOWN = 200  # characters of a value in a message
 
 Texts: TypeAlias = Sequence[str] | AbstractSet[str] | pd.Series | pd.Index | np.ndarray | pa.Array | pa.ChunkedArray
 Date: TypeAlias = str | dt.date | dt.datetime | pd.Timestamp | np.datetime64
@@ -83,6 +82,9 @@ class AssetFilters(TypedDict, total=False):
     label_category_search: str
 
 
+Lookup: TypeAlias = Literal["steps", "people"]
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """Which assets are wanted: a conjunction of values, each at its place in ``where``.
@@ -92,31 +94,34 @@ class Query:
     project_id : str
     conditions : dict
         Checked values by their dotted place in ``where``.
-    step_names : dict
-        Names of workflow steps by the place of their ids, which only the server knows.
+    lookups : dict
+        What the values at some places name, where the server takes ids that only it knows: ``"steps"`` by their names,
+        or ``"people"`` by their e-mail addresses.
     """
 
     project_id: str
     conditions: dict[str, Any] = field(default_factory=dict)
-    step_names: dict[str, list[str]] = field(default_factory=dict)
+    lookups: dict[str, Lookup] = field(default_factory=dict)
 
     @property
     def matches_nothing(self) -> bool:
         """Whether an ``_in`` list is empty, so that no asset can match."""
-        return any(values == [] for path, values in [*self.conditions.items(), *self.step_names.items()])
+        return any(value == [] for value in self.conditions.values())
 
     @property
     def long_lists(self) -> set[str]:
         """Places of the ``_in`` lists that are longer than the server takes."""
-        return {path for path, value in self.conditions.items() if _is_any_of(path) and len(value) > IN_LIMIT}
+        return {
+            path
+            for path, value in self.conditions.items()
+            if path.endswith("In") and not path.endswith("NotIn") and len(value) > IN_LIMIT
+        }
 
     def wheres(self) -> Iterator[Where]:
         """Yield the ``where`` of each request: several where a list is longer than the server takes."""
         long = self.long_lists
-        for combination in itertools.product(
-            *([(path, part) for part in _parts(self.conditions[path])] for path in long)
-        ):
-            yield _nest({"project.id": self.project_id, **self.conditions, **dict(combination)})
+        for parts in itertools.product(*(chunked(self.conditions[path], IN_LIMIT) for path in long)):
+            yield _nest({"project.id": self.project_id, **self.conditions, **dict(zip(long, parts, strict=True))})
 
 
 def asset_query(project_id: str, filters: Mapping[str, Any]) -> Query:
@@ -126,7 +131,7 @@ def asset_query(project_id: str, filters: Mapping[str, Any]) -> Query:
     ----------
     project_id : str
     filters : mapping
-        Keywords of `AssetFilters`; a value of None is no filter.
+        Keywords of `AssetFilters`; a value of None is no filter, and so is an empty ``_not_in`` list.
 
     Raises
     ------
@@ -134,52 +139,42 @@ def asset_query(project_id: str, filters: Mapping[str, Any]) -> Query:
         With every problem of the call.
     """
     known = {item.keyword: item for item in FILTERS}
+    found: dict[str, tuple[Filter, Any]] = {}
     problems: dict[str, str] = {}
     if not isinstance(project_id, str) or not project_id.strip():
         problems["project_id"] = f"must be the identifier of a project, a string; got {shown(project_id)}"
-    query = Query(project_id)
-    taken: dict[str, str] = {}
     for keyword, value in filters.items():
-        item = known.get(keyword)
-        if item is None:
+        if keyword not in known:
             problems[keyword] = _unknown(keyword, known)
-        elif value is None:
             continue
-        elif item.path in taken:
-            problems[keyword] = f"says the same as {taken[item.path]}; give one of them"
-        else:
-            taken[item.path] = keyword
-            try:
-                checked = CHECKS[item.kind](value)
-                _check_fits(item, checked)
-            except (TypeError, ValueError, OverflowError) as error:
-                problems[keyword] = str(error)
-            else:
-                if checked == [] and not _is_any_of(item.path):
-                    continue  # to leave out none of them is no condition
-                (query.step_names if item.kind == "step names" else query.conditions)[item.path] = checked
+        item = known[keyword]
+        if value is None:
+            continue
+        if item.path in found:
+            problems[keyword] = f"says the same as {found[item.path][0].keyword}; give one of them"
+            continue
+        found[item.path] = (item, None)
+        try:
+            found[item.path] = (item, _checked(item, value))
+        except (TypeError, ValueError, OverflowError) as error:
+            problems[keyword] = str(error)
     if problems:
         raise KiliFilterError(
             "; ".join(f"{keyword}: {problem}" for keyword, problem in problems.items()) + ".", problems=problems
         )
-    return query
+    wanted = {path: (item, value) for path, (item, value) in found.items() if value or not path.endswith("NotIn")}
+    return Query(
+        project_id,
+        {path: value for path, (_, value) in wanted.items()},
+        {path: lookup for path, (item, value) in wanted.items() if (lookup := _lookup(item, value))},
+    )
 
 
-def shown(value: Any) -> str:
-    """Write a value for a message, as far as it can be written and is short."""
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - a value that is refused may be of any making
-        return f"a {type(value).__name__}"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
-def _is_any_of(path: str) -> bool:
-    return path.endswith("In") and not path.endswith("NotIn")
-
-
-def _parts(values: list[str]) -> Iterator[list[str]]:
-    return (values[start : start + IN_LIMIT] for start in range(0, len(values), IN_LIMIT))
+def _lookup(item: Filter, value: Any) -> Lookup | None:
+    """Return what has to be looked up, where values are names and not ids; no id holds an ``@``."""
+    if item.kind == "step names" and value:
+        return "steps"
+    return "people" if item.kind == "people" and any("@" in each for each in value) else None
 
 
 def _nest(values: Mapping[str, Any]) -> Where:
@@ -193,15 +188,40 @@ def _nest(values: Mapping[str, Any]) -> Where:
     return where
 
 
+# Keywords of the official SDK and of pandas, by what to write here.
+_ELSEWHERE = {
+    "limit": "first=",
+    "nrows": "first=",
+    "as_generator": "chunksize=",
+    "iterator": "chunksize=",
+    "columns": "fields=",
+    "usecols": "fields=",
+    "step_id_in": "step_name_in=",
+    "step_id_not_in": "step_name_not_in=",
+    "label_author_not_in": "label_labeler_not_in=",
+}
+_NEEDLESS = {"format", "label_output_format"}  # of the official SDK
+
+
 def _unknown(keyword: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(keyword, list(known), n=3, cutoff=0.6)
+    if keyword in _ELSEWHERE:
+        return f"no such argument; use {_ELSEWHERE[keyword]}"
+    if keyword in _NEEDLESS:
+        return "no such argument; leave it out: the result is always a frame"
+    near = nearest(keyword, known)
     return "no such filter" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 
+def _checked(item: Filter, value: Any) -> Any:
+    checked = CHECKS[item.kind](value)
+    _check_fits(item, checked)
+    return checked
+
+
 def _check_fits(item: Filter, value: Any) -> None:
-    """Check what the kind of a filter does not say: its choices, and how much the server takes at once."""
+    """Check what depends on the filter and not on its kind: its choices, and how many values the server takes."""
     if item.path.endswith("NotIn") and len(value) > IN_LIMIT:
-        raise ValueError(f"takes at most {IN_LIMIT} entries, got {len(value)}: read, then leave them out of the frame")
+        raise ValueError(f"takes at most {IN_LIMIT} entries, got {len(value)}: read all, then drop them from the frame")
     if not item.choices:
         return
     wrong = [text for text in (value if isinstance(value, list) else [value]) if text not in item.choices]
@@ -230,6 +250,15 @@ def _texts(value: Any) -> list[str]:
     if wrong:
         raise TypeError(f"takes strings; got {', '.join(wrong[:5])}" + (", ..." if wrong[5:] else ""))
     return list(dict.fromkeys(scalars.text(item) for item in items))
+
+
+def _names(value: Any) -> list[str]:
+    names = _texts(value)
+    if any("@" in name for name in names):
+        raise ValueError(
+            "takes first, last or full names; for e-mail addresses use label_labeler_in, label_reviewer_in"
+        )
+    return names
 
 
 def _date(value: Any) -> str:
@@ -282,16 +311,21 @@ def _condition(key: str, wanted: Any) -> Any:
         return bool(wanted)
     if isinstance(wanted, (numbers.Real, np.number)):
         return scalars.number(wanted)
+    refused = f"the condition on {shown(key)} is a value, a list of texts or two numbers; got {shown(wanted)}"
     if isinstance(wanted, Mapping) or not isinstance(wanted, (Iterable, pa.Array, pa.ChunkedArray)):
-        raise TypeError(
-            f"the condition on {shown(key)} is a value, a list of texts or two numbers; got {shown(wanted)}"
-        )
+        raise TypeError(refused)
     items = wanted.to_pylist() if isinstance(wanted, (pa.Array, pa.ChunkedArray)) else list(wanted)
     if items and all(isinstance(item, str) for item in items):
         return [scalars.text(item) for item in items]
-    if len(items) == 2 and not any(isinstance(item, str) for item in items):  # noqa: PLR2004 - a range has two ends
-        return [scalars.number(item) for item in items]
-    raise ValueError(f"the condition on {shown(key)} is a value, a list of texts or two numbers; got {shown(wanted)}")
+    if not items or any(isinstance(item, str) for item in items):
+        raise ValueError(refused)
+    match [scalars.number(item) for item in items]:
+        case [low, high] if low <= high:
+            return [low, high]
+    raise ValueError(
+        f"numbers in the condition on {shown(key)} are a range, from the first to the second; got {shown(wanted)}."
+        " For single numbers, ask once for each"
+    )
 
 
 def _category_search(value: Any) -> str:
@@ -314,4 +348,6 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "metadata": _metadata,
     "category search": _category_search,
     "step names": _texts,
+    "people": _texts,
+    "names": _names,
 }

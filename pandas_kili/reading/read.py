@@ -14,10 +14,11 @@ import pandas as pd
 import pyarrow as pa
 
 from pandas_kili.catalog import DEFAULT_FIELDS
-from pandas_kili.connection import Client, client_or_default, count_matching, find_project, promised
+from pandas_kili.connection import Client, client_or_default, count_matching, resolved
 from pandas_kili.errors import KiliFieldError, KiliFilterError
+from pandas_kili.messages import shown
 from pandas_kili.progress import progress_bar
-from pandas_kili.query import AssetFilters, Fields, Query, Selection, asset_query, select, shown
+from pandas_kili.query import AssetFilters, Fields, Query, Selection, asset_query, select
 from pandas_kili.reading.crawl import Crawl, merged
 from pandas_kili.reading.frame import concatenate, to_pandas
 from pandas_kili.reading.long_answers import BEHIND, INLINE
@@ -197,7 +198,7 @@ def count_assets(project_id: str, *, client: Client | None = None, **filters: Un
     client = client_or_default(client)
     if query.matches_nothing:
         return 0
-    query = _with_step_ids(client, query)
+    query = resolved(client, query)
     if query.long_lists <= _DISJOINT:
         return sum(count_matching(client, project_id, where) for where in query.wheres())
     read = _Read(client, query, ("id",), skip=0, first=None, disable_tqdm=True)
@@ -365,7 +366,7 @@ class _Read:
         """Yield the rows in tables of the wanted columns; who keeps them all has memory for larger steps."""
         if self.query.matches_nothing:
             return
-        query = _with_step_ids(self.client, self.query)
+        query = resolved(self.client, self.query)
         selection = self._selection()
         crawls = [
             Crawl(self.client, query.project_id, where, selection, self.found, keeps_rows=keeps_rows)
@@ -405,21 +406,3 @@ def _rechunk(tables: Iterable[pa.Table], rows: int, schema: pa.Schema) -> Iterat
             waiting, held, given = [whole.slice(rows)], held - rows, True
     if held or not given:
         yield concatenate(waiting, schema)
-
-
-def _with_step_ids(client: Client, query: Query) -> Query:
-    """Put ids in the place of the names of workflow steps."""
-    if not query.step_names:
-        return query
-    with promised("projects"):
-        steps = find_project(client, query.project_id, "steps { id name }")["steps"] or []
-        ids = {str(step["name"]): str(step["id"]) for step in steps}
-    unknown = sorted({name for names in query.step_names.values() for name in names} - set(ids))
-    if unknown:
-        known = f"the steps are {', '.join(map(repr, ids))}" if ids else "it has no workflow steps"
-        raise KiliFilterError(
-            f"Project {query.project_id!r} has no step {', '.join(map(repr, unknown))}: {known}.",
-            problems={"step_name": f"unknown: {', '.join(unknown)}"},
-        )
-    conditions = {path: [ids[name] for name in names] for path, names in query.step_names.items()}
-    return dataclasses.replace(query, conditions={**query.conditions, **conditions}, step_names={})

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pandas_kili.catalog import PROPERTIES
 from pandas_kili.errors import KiliValidationError
-from pandas_kili.query import shown
+from pandas_kili.messages import shown
 from pandas_kili.writing.cells import require_column
 from pandas_kili.writing.delivery import Target, Verdict
 from pandas_kili.writing.identity import resolve

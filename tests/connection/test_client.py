@@ -1,5 +1,6 @@
 """The client against a real server, and its wire form to the letter."""
 
+import copy
 import functools
 import gzip
 import io
@@ -12,15 +13,17 @@ import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
+import pandas as pd
 import pytest
 import requests
 import responses
 from scripted import Asked, Reply, ScriptedServer
 
+import pandas_kili as pk
 from pandas_kili.connection import client as session
 from pandas_kili.connection import server_schema, transport
 from pandas_kili.connection.client import Client, client_or_default
-from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliGraphQLError
+from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliGraphQLError, KiliValidationError
 
 KEY, CLOUD = "key-8b1f-secret", "https://cloud.kili-technology.com/api/label/v2/graphql"
 QUERY = "query assets { a }"
@@ -221,6 +224,22 @@ def test_a_key_given_as_argument_is_not_in_the_pickle(monkeypatch):
     assert pickle.loads(stored)._api_key == "other"
 
 
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_copy_within_the_process_keeps_the_key(scripted_server, duplicate):
+    duplicate(Client(KEY, scripted_server.endpoint, max_workers=3)).execute(QUERY)
+    frame = pd.DataFrame({"a": [1]})
+    frame.attrs["client"] = Client(KEY, scripted_server.endpoint)
+    frame.copy().attrs["client"].execute(QUERY)
+    assert [asked.headers["Authorization"] for asked in scripted_server.asked] == [f"X-API-Key: {KEY}"] * 2
+
+
+@pytest.mark.parametrize("wrong", [KEY, "https://cloud.example/graphql", object(), Client])
+def test_what_is_no_client_is_refused_without_being_shown(wrong):
+    with pytest.raises(KiliValidationError, match="client must be a pandas_kili") as caught:
+        pk.count_assets("p1", client=wrong)
+    assert KEY not in str(caught.value)
+
+
 # Files
 
 
@@ -328,6 +347,13 @@ def test_redirects_of_files_are_followed_and_end(client, bucket):
     bucket.otherwise = Reply(status=302, headers={"Location": "/there"})
     with pytest.raises(KiliConnectionError, match="10 redirects"):
         client.get(f"{bucket.origin}/here")
+
+
+def test_a_redirect_to_what_is_no_url_is_said_clearly(client, bucket):
+    bucket.otherwise = Reply(status=302, headers={"Location": "http://["})
+    with pytest.raises(KiliConnectionError, match="redirected to a place that is no URL"):
+        client.get(f"{bucket.origin}/a")
+    assert len(bucket.asked) == 1
 
 
 def test_what_is_no_url_is_refused_at_once(client):

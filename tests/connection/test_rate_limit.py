@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pandas_kili.connection import rate_limit
-from pandas_kili.connection.rate_limit import Clock, RateLimit, shared_rate_limit
+from pandas_kili.connection.rate_limit import Clock, RateLimit, shared_rate_limit, showing_waits, wait_for_turn
 
 
 class Simulated(Clock):
@@ -102,3 +102,21 @@ def test_endpoint_and_key_share_one_limit_that_is_not_known_by_the_key():
     assert shared_rate_limit("e", "hidden") is shared_rate_limit("e", "hidden")
     assert shared_rate_limit("e", "hidden") is not shared_rate_limit("e", "other")
     assert "hidden" not in repr(rate_limit._LIMITS)
+
+
+def test_a_wait_is_shown_from_the_first_call_to_the_last_and_logged_once(clock, caplog):
+    limit, shown = RateLimit(), []
+    with caplog.at_level("INFO", "pandas_kili"), showing_waits(shown.append):
+        for _ in range(3):
+            limit.acquire(2, clock)
+    assert shown == ["waiting for the rate limit", ""]
+    assert [record.message for record in caplog.records] == ["Calls wait for the rate limit, the first one for 61 s"]
+    limit.acquire(2, clock)
+    assert len(shown) == 2
+
+
+def test_short_waits_are_not_shown(clock, caplog):
+    with caplog.at_level("INFO", "pandas_kili"):
+        wait_for_turn(0.5, clock)
+    assert clock.waits == [0.5]
+    assert not caplog.records

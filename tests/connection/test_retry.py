@@ -99,6 +99,16 @@ def test_an_answer_that_takes_too_long(scripted_server, clock, document, attempt
     assert caught.value.outcome_unknown
 
 
+@pytest.mark.parametrize("call", ["execute", "get"])
+def test_a_head_must_be_complete_within_the_time_of_one_read(scripted_server, clock, call):
+    scripted_server.otherwise = Reply(how="dripping head")
+    client = Client("k", scripted_server.endpoint, timeout=(1, 0.1))
+    client._use_clock(clock)
+    with pytest.raises(KiliConnectionError, match="no response in time"):
+        client.execute("{ a }") if call == "execute" else client.get(scripted_server.origin)
+    assert len(scripted_server.asked) == 2
+
+
 def test_a_body_that_drips_ends_at_the_deadline(scripted_server):
     scripted_server.otherwise = Reply(b'{"data":{"ok":' + b" " * 2000 + b"true}}", how="drip")
     client = Client("k", scripted_server.endpoint)

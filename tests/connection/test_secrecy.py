@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import logging
 import pickle
 import traceback
@@ -57,6 +58,12 @@ FAULTS = {
     "cut": Reply(how="cut"),
     "late": Reply(delay=1),
     "page": Reply(b"<html>", 404),
+    "echoed with escapes": Reply(
+        json.dumps({"errors": [{"message": f"bad {KEY}"}]}).replace("b1f", r"\u00621f").encode()
+    ),
+    "echoed by a page with escapes": Reply(f"<html>{KEY}".replace("-", "&#45;").encode(), 500),
+    "redirect to its namesake": Reply(status=302, headers={"Location": f"https://{KEY.upper()}.invalid/"}),
+    "redirect to nowhere": Reply(status=302, headers={"Location": f"http://[{KEY}"}),
     "redirect": Reply(status=302, headers={"Location": "https://other.example/"}),
 }
 

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from pandas_kili.connection.client import Client
-from pandas_kili.connection.settings import Secret, progress_disabled, read_settings
+from pandas_kili.connection.settings import (
+    CONFIG_FILE,
+    DEFAULT_ENDPOINT,
+    Secret,
+    blotted,
+    progress_disabled,
+    read_settings,
+)
 from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliError, KiliValidationError
 
 HOME, FILE = "https://home.example/graphql", "kili-sdk-config.json"
@@ -189,3 +196,48 @@ def test_a_secret_is_itself_and_does_not_show():
     shown = [repr(secret), str(secret), f"{secret}", f"{secret!r}", "%s" % secret, repr([secret])]  # noqa: UP031
     assert not any("hidden" in text for text in shown)
     assert all(b"hidden" not in pickle.dumps(secret, protocol) for protocol in range(6))
+
+
+def test_a_byte_order_mark_does_no_harm(elsewhere):
+    (elsewhere / CONFIG_FILE).write_text(json.dumps({"api_key": "from-file"}), encoding="utf-8-sig")
+    assert read_settings().api_key == "from-file"
+
+
+@pytest.mark.parametrize("folder", [Path.cwd, Path.home])
+@pytest.mark.parametrize("error", [FileNotFoundError, PermissionError, RuntimeError("no home")])
+def test_key_and_endpoint_suffice_where_folders_cannot_be_read(monkeypatch, folder, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(Path, folder.__name__, fail)
+    assert read_settings("k", "https://kili.example/graphql").api_endpoint == "https://kili.example/graphql"
+    assert progress_disabled() is None
+
+
+def test_a_deleted_working_directory_has_no_file(monkeypatch, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert Client("k").api_endpoint == DEFAULT_ENDPOINT
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "S3CRET/KEY",
+        "s3cret/key",
+        "S3CRET\\/KEY",
+        "\\u0053\\u0033\\u0043\\u0052ET/KEY",
+        "S3CRET\\\\/K\\\\u0045Y",
+        "S3CRET%2FKEY",
+        "S3CRET&#47;K&#x45;Y",
+    ],
+)
+def test_a_secret_is_blotted_out_in_all_its_spellings(echo):
+    assert blotted(f"the key {echo} is wrong", "S3CRET/KEY") == "the key *** is wrong"
+
+
+def test_a_secret_beyond_ascii_is_blotted_out_of_text_and_of_bytes():
+    for body in ("clé-secrète", "clé-secrète".encode().decode("latin-1"), r"cl\u00e9-secr\u00E8te"):
+        assert blotted(body, "clé-secrète") == "***"

@@ -1,5 +1,6 @@
 """Certificates are checked, against one's own authorities too, unless one says otherwise."""
 
+import re
 import shutil
 import ssl
 import subprocess
@@ -73,3 +74,18 @@ def test_without_verification_urllib3_keeps_silent(tls_server, monkeypatch):
     with pytest.warns(UserWarning, match="verify=False"):
         client = Client("k", tls_server.endpoint, verify=False)
     assert client.execute("{ a }") == {"ok": True}
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_bundle_that_cannot_be_read_is_named_at_once(tls_server, monkeypatch, tmp_path, clock, name, content):
+    path = tmp_path / "bundle.pem"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv(name, str(path))
+    client = Client("k", tls_server.endpoint)
+    client._use_clock(clock)
+    for call in (lambda: client.execute("{ a }"), lambda: client.get(tls_server.origin)):
+        with pytest.raises(KiliConnectionError, match=f"{name} names a .*{re.escape(str(path))}"):
+            call()
+    assert tls_server.asked == clock.waits == []

@@ -24,6 +24,8 @@ VALUES = {
     "id": "a1",
     "texts": ["a", "b"],
     "step names": ["Label", "Review"],
+    "people": ["user1", "user2"],
+    "names": ["Ada", "Grace Hopper"],
     "mark": 0.5,
     "flag": False,
     "date": "2024-02-29",
@@ -69,8 +71,7 @@ def test_every_filter_goes_to_its_place(item):
     value = value_of(item)
     query = asset_query("p1", {item.keyword: value})
     if item.kind == "step names":
-        assert query.step_names == {item.path: value}, "only the server knows the ids of steps"
-        return
+        assert query.lookups == {item.path: "steps"}, "only the server knows the ids of steps"
     (asked,) = query.wheres()
     assert asked.pop("project") == {"id": "p1"}
     assert at(asked, item.path) == value
@@ -95,7 +96,7 @@ def test_all_filters_of_one_entity_stand_together():
     }
 
 
-def test_editors_complete_the_keywords_of_the_catalogue():
+def test_editors_complete_the_keywords_of_the_catalog():
     assert list(typing.get_type_hints(AssetFilters)) == [item.keyword for item in FILTERS]
     assert not AssetFilters.__required_keys__
 
@@ -136,7 +137,9 @@ def test_what_is_in_a_list_twice_is_asked_once():
     assert where(external_id_in=["b", "a", "b"])["externalIdIn"] == ["b", "a"]
 
 
-@pytest.mark.parametrize("item", [item for item in FILTERS if item.kind in {"texts", "step names"}], ids=str)
+@pytest.mark.parametrize(
+    "item", [item for item in FILTERS if item.kind in {"texts", "step names", "people", "names"}], ids=str
+)
 def test_a_string_in_the_place_of_a_list_is_refused_with_the_list_to_write(item):
     assert "['abc']" in problems(**{item.keyword: "abc"})[item.keyword]
 
@@ -197,7 +200,7 @@ def test_an_empty_list_of_what_is_left_out_leaves_out_nothing():
             query = asset_query("p1", {item.keyword: []})
             assert not query.matches_nothing
             assert list(query.wheres()) == [{"project": {"id": "p1"}}]
-            assert not query.step_names
+            assert not query.lookups
 
 
 @pytest.mark.parametrize(("count", "parts"), [(1, [1]), (1000, [1000]), (1001, [1000, 1]), (2500, [1000, 1000, 500])])
@@ -596,3 +599,29 @@ def _leaves(value):
     if isinstance(value, dict):
         return [leaf for inner in value.values() for leaf in _leaves(inner)]
     return [value]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "instead"),
+    [("limit", "first="), ("nrows", "first="), ("as_generator", "chunksize="), ("format", "leave it out")],
+)
+def test_arguments_of_other_libraries_are_answered_with_ours(keyword, instead):
+    assert instead in problems(**{keyword: 5})[keyword]
+
+
+def test_a_frame_in_the_place_of_a_project_is_not_printed():
+    frame = pd.DataFrame({"secret": ["cell"] * 1000})
+    assert problems(frame)["project_id"].endswith("got a DataFrame of shape (1000, 1)")
+
+
+@pytest.mark.parametrize("wanted", [[1], [1, 2, 3], [5, 1], [], [1, "a"], np.array([3.0, 1.0])])
+def test_numbers_in_a_metadata_condition_are_a_range(wanted):
+    assert "metadata_where" in problems(metadata_where={"k": wanted})
+    assert where(metadata_where={"k": [1, 5]})["metadata"] == {"k": [1, 5]}
+
+
+def test_a_range_that_is_none_says_what_two_numbers_mean():
+    assert (
+        "a range, from the first to the second; got [1, 2, 3]"
+        in problems(metadata_where={"k": [1, 2, 3]})["metadata_where"]
+    )

@@ -494,7 +494,7 @@ def test_an_unknown_step_is_refused_with_the_steps_that_there_are(workflow):
 
 
 def test_a_project_without_steps_says_so(reading):
-    with pytest.raises(KiliFilterError, match="no workflow steps"):
+    with pytest.raises(KiliFilterError, match="it has no steps"):
         reading(1, step_name_in=["Label"])
     with pytest.raises(pk.KiliNotFoundError):
         read_kili("none", step_name_in=["Label"], client=reading.client)

@@ -1,0 +1,55 @@
+"""Work side by side ends whole, also where no thread can be started."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from pandas_kili.parallel import Workers, as_done, in_order
+
+
+def test_work_goes_on_while_the_interpreter_shuts_down():
+    program = """
+import atexit
+from pandas_kili.parallel import as_done, in_order
+@atexit.register
+def late():
+    print([result for _, result in in_order(str, range(9), workers=3)])
+    print(sorted(result for _, result in as_done(str, range(9), workers=3)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines() == [str([str(number) for number in range(9)])] * 2
+
+
+@pytest.mark.parametrize("side_by_side", [in_order, as_done])
+def test_each_task_is_done_once_where_threads_cannot_be_started(monkeypatch, side_by_side):
+    started, start = [], threading.Thread.start
+
+    def start_two(thread):
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    done = []
+    results = dict(side_by_side(lambda task: done.append(task) or task, range(100), workers=8))
+    assert results == {task: task for task in range(100)}
+    assert sorted(done) == list(range(100))
+
+
+def test_errors_come_out_where_no_thread_can_be_started(monkeypatch):
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(ZeroDivisionError):
+        Workers(2).submit(lambda: 1 / 0).result()
+
+
+def test_a_closed_pool_takes_no_work():
+    workers = Workers(2)
+    workers.shutdown()
+    with pytest.raises(RuntimeError):
+        workers.submit(str)
