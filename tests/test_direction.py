@@ -32,7 +32,9 @@ HOUSE = {
     "display": (
         "escaping palette choice decoder thumbnails decoding media overlay spans summary cards style gallery plot"
     ),
-    "writing": "cells delivery identity mutations work update rename move append_assets append_labels merge_metadata",
+    "writing": (
+        "cells delivery identity mutations work update rename move append_assets append_labels merge_metadata projects"
+    ),
     "accessor": "",
     "dask": "cluster plan read accessor",
     "sandbox": "",

@@ -39,6 +39,8 @@ NAMES = {
     "MutationOptions",
     "asset_schema",
     "count_assets",
+    "create_project",
+    "delete_project",
     "fields",
     "filters",
     "kili",

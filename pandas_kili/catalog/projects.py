@@ -1,6 +1,6 @@
 """Where assets live: projects, their steps, and the issues raised in them."""
 
-from pandas_kili.catalog.terms import DATE, FLAG, REAL, TEXT, WHOLE, Entity, Field
+from pandas_kili.catalog.terms import DATE, FLAG, REAL, TEXT, WHOLE, Entity, Field, Mutation
 
 INPUT_TYPES = (
     "AUDIO",
@@ -65,6 +65,21 @@ PROJECT = Entity(
 LIST_PROJECTS = """query projects($where: ProjectWhere!, $first: PageSize!, $skip: Int!) {
   data: projects(where: $where, first: $first, skip: $skip) { %s }
 }"""
+
+CREATE_PROJECT = (
+    Mutation(
+        "createProject", "mutation createProject($data: CreateProjectData!) { data: createProject(data: $data) { id } }"
+    ),
+)
+DELETE_PROJECT = (
+    Mutation(
+        "deleteProjectAsynchronously",
+        "mutation deleteProject($where: ProjectWhere!) { data: deleteProjectAsynchronously(where: $where) }",
+    ),
+    Mutation(
+        "deleteProject", "mutation deleteProject($where: ProjectWhere!) { data: deleteProject(where: $where) { id } }"
+    ),
+)
 
 STEP = Entity(
     "Step",

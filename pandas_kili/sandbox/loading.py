@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Loader"]
 
+Roles = dict[tuple[str, str], str | None]
+
 _ANSWER_ROUTE = "/api/label/v2/answers"
 _FAR_FUTURE = "2099-01-01T00:00:00.000Z"
 _LINKS = ("content", "jsonContent", "ocrMetadata")
@@ -97,11 +99,22 @@ class Loader:
         for name in ("resolution", "pageResolutions"):
             row[name] = row[name] and json.loads(row[name])
 
+    def issues(self, rows: list[Row], fields: AskedFields) -> list[Row]:
+        """Complete rows of `issues`."""
+        self._attach_authors(rows, fields)
+        notes = {
+            note["issueId"]: note for note in self._of("issue_notes", "issueId", (row["id"] for row in rows), "issueId")
+        }
+        for row in rows:
+            note = notes.get(row["id"], {})
+            comment = {"id": f"{row['id']}-0", "createdAt": row["createdAt"], "text": note.get("text")}
+            comment |= {"authorId": row["authorId"], "author": row.get("author")}
+            row.update(issueNumber=row["rank"], hasBeenSeen=False, objectMid=note.get("objectMid"))
+            row["comments"] = [comment] if note.get("text") else []
+        return rows
+
     def _attach_issues(self, rows: list[Row], fields: AskedFields) -> None:
-        issues = self._of("issues", "assetId", (row["id"] for row in rows))
-        self._attach_authors(issues, fields)
-        for issue in issues:
-            issue.update(comments=[], issueNumber=issue["rank"], hasBeenSeen=False)
+        issues = self.issues(self._of("issues", "assetId", (row["id"] for row in rows)), fields)
         grouped = _grouped(issues, "assetId")
         for row in rows:
             row["issues"] = grouped.get(row["id"], [])
@@ -111,10 +124,12 @@ class Loader:
         assigned = self._store.rows(sql, (one_of(row["id"] for row in rows),))
         users = self.users_by_id(row["userId"] for row in assigned)
         projects = self._projects_by_id(rows, fields)
+        roles = self.roles(projects)
         grouped = _grouped(assigned, "assetId")
         for row in rows:
+            project = projects[row["projectId"]]
             row["toBeLabeledBy"] = [
-                project_user(projects[row["projectId"]], users[one["userId"]]) for one in grouped.get(row["id"], [])
+                project_user(project, users[one["userId"]], roles) for one in grouped.get(row["id"], [])
             ]
 
     def _attach_projects(self, rows: list[Row], fields: AskedFields) -> None:
@@ -215,9 +230,12 @@ class Loader:
 
     def projects(self, rows: list[Row], fields: AskedFields) -> list[Row]:
         """Complete rows of `projects`."""
+        settings = self._of("project_settings", "projectId", (row["id"] for row in rows), "projectId")
+        settings_of = {each["projectId"]: json.loads(each["settings"]) for each in settings}
         for row in rows:
             steps = [dict(step, order=place) for place, step in enumerate(steps_of(row))]
             row.update(_PROJECT_DEFAULTS, steps=steps, dataConnections=json.loads(row["dataConnections"]))
+            row.update(settings_of.get(row["id"], {}))
         if fields.names & {"roles", "author"}:
             self._attach_roles(rows)
         names = fields.names
@@ -229,9 +247,16 @@ class Loader:
 
     def _attach_roles(self, rows: list[Row]) -> None:
         everyone = [user(row) for row in self._store.rows("SELECT * FROM users ORDER BY rank")]
+        roles = self.roles(row["id"] for row in rows)
         for row in rows:
-            row["roles"] = [project_user(row, person) for person in everyone]
+            members = [project_user(row, person, roles) for person in everyone]
+            row["roles"] = [member for member in members if member["role"]]
             row["author"] = everyone[0]
+
+    def roles(self, project_ids: Iterable[str]) -> Roles:
+        """Return the roles that were given or taken, by project and user."""
+        rows = self._of("roles", "projectId", project_ids, "projectId")
+        return {(row["projectId"], row["userId"]): row["role"] for row in rows}
 
     def _count(self, row: Row, names: set[str]) -> None:
         for name, (table, condition) in _PROJECT_COUNTS.items():
@@ -250,6 +275,9 @@ _PROJECT_DEFAULTS: dict[str, Any] = {
     "readPermissionsForAssetsAndLabels": True,
     "organizationId": ORGANIZATION["id"],
     "stepGroups": [],
+    "archivedAt": None,
+    "metadataProperties": None,
+    "geospatialSettings": None,
 }
 _PROJECT_COUNTS = {
     "numberOfAssets": ("assets", "TRUE"),
@@ -279,12 +307,13 @@ def user(row: Row) -> Row:
     }
 
 
-def project_user(project: Row, person: Row) -> Row:
-    """Return a user as a member of a project."""
+def project_user(project: Row, person: Row, roles: Roles) -> Row:
+    """Return a user as a member of a project; the role is None where the user was removed from it."""
+    default = "ADMIN" if person["email"] == ADMIN_EMAIL else "LABELER"
     return {
         "id": f"{project['id']}-{person['id']}",
         "activated": True,
-        "role": "ADMIN" if person["email"] == ADMIN_EMAIL else "LABELER",
+        "role": roles.get((project["id"], person["id"]), default),
         "starred": False,
         "user": person,
         "project": project,

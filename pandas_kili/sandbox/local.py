@@ -17,8 +17,12 @@ from pandas_kili.sandbox.files import Bucket
 from pandas_kili.sandbox.filling import asset_rows, label_rows
 from pandas_kili.sandbox.habits import Habits
 from pandas_kili.sandbox.imports import Imports, import_resolvers
+from pandas_kili.sandbox.issues import Issues, issue_resolvers
 from pandas_kili.sandbox.labeling import Labeling, labeling_resolvers
+from pandas_kili.sandbox.loading import Loader
+from pandas_kili.sandbox.projects import Projects, check_interface, project_resolvers
 from pandas_kili.sandbox.queries import query_resolvers
+from pandas_kili.sandbox.refusals import Refusal
 from pandas_kili.sandbox.routes import GRAPHQL_ROUTE, Routes
 from pandas_kili.sandbox.schema import Generation, schema_of
 from pandas_kili.sandbox.server import Server
@@ -131,7 +135,9 @@ class Sandbox:
         self._store = Store(self._folder / "sandbox.sqlite")
         self._workspace = self._opened()
         self._imports, self._labeling = Imports(self._workspace), Labeling(self._workspace)
-        executor = Executor(schema_of(self._generation), self._resolvers())
+        self._issues = Issues(self._workspace, Loader(self._workspace).issues)
+        self._schema = schema_of(self._generation)
+        executor = Executor(self._schema, self._resolvers())
         routes = Routes(self._workspace, executor, self._imports.settle, self._max_calls_per_minute)
         self._server = Server(self._port, routes, self._store, self._plan)
         self._workspace.bucket.origin = self._server.origin
@@ -152,6 +158,8 @@ class Sandbox:
             **import_resolvers(self._imports),
             **edit_resolvers(Edits(self._workspace, self._imports)),
             **labeling_resolvers(self._labeling),
+            **project_resolvers(Projects(self._workspace)),
+            **issue_resolvers(self._issues),
         }
 
     def stop(self) -> None:
@@ -229,6 +237,14 @@ class Sandbox:
             Ids of the cloud storages that are connected to it; ``dataIntegrationId`` of an asset names one of them.
         """
         interface = json_interface if isinstance(json_interface, str) else json.dumps(json_interface or {"jobs": {}})
+        self._running()
+        input_types = self._schema.type_map["InputType"].values  # type: ignore[attr-defined]
+        if input_type not in input_types:
+            raise ValueError(f"input_type is one of {', '.join(input_types)}; got {input_type!r}")
+        try:
+            check_interface(interface)
+        except Refusal as error:
+            raise ValueError(f"json_interface: {error}") from None
         instant, project_id = now(), new_id()
         project = {
             "id": project_id,
@@ -242,7 +258,6 @@ class Sandbox:
             "createdAt": instant,
             "updatedAt": instant,
         }
-        self._running()
         self._store.insert("projects", [project])
         return project_id
 
@@ -279,13 +294,7 @@ class Sandbox:
     def add_issue(self, asset_id: str, type: str = "ISSUE", status: str = "OPEN") -> str:  # noqa: A002 -- Kili's name
         """Raise an issue or a question on an asset, and return its id."""
         self._running()
-        project_id = self._store.value("SELECT projectId FROM assets WHERE id = ?", (asset_id,))
-        issue = {"id": new_id(), "assetId": asset_id, "projectId": project_id, "authorId": self._workspace.admin_id()}
-        instant = now()
-        self._store.insert(
-            "issues", [{**issue, "type": type, "status": status, "createdAt": instant, "updatedAt": instant}]
-        )
-        return str(issue["id"])
+        return str(self._issues.add([{"assetId": asset_id, "type": type, "status": status}])[0]["id"])
 
     def set_asset(self, asset_id: str, **columns: Any) -> None:
         """Set stored columns of one asset, whatever the API would say: ``status="REVIEWED"``, ``consensusMark=0.5``."""

@@ -195,7 +195,13 @@ def _project_condition(where: Mapping[str, Any]) -> Condition:
         for suffix, sign in (("Gte", ">="), ("Lte", "<=")):
             if where.get(name + suffix) is not None:
                 condition.add(f"{name} {sign} ?", as_instant(where[name + suffix], round_up=suffix == "Gte"))
-    for absent in ("starred", "deleted", "archived"):
+    if where.get("archived") is not None:
+        archived = "id IN (SELECT projectId FROM project_settings WHERE settings ->> 'archivedAt' IS NOT NULL)"
+        condition.add(archived if where["archived"] else f"NOT {archived}")
+    if where.get("tagIds"):
+        tagged = "SELECT projectId FROM project_tags WHERE tagId IN (SELECT value FROM json_each(?))"
+        condition.add(f"id IN ({tagged})", one_of(where["tagIds"]))
+    for absent in ("starred", "deleted"):
         if where.get(absent):
             condition.add("FALSE")
     return condition

@@ -119,3 +119,33 @@ CREATE TABLE IF NOT EXISTS files (
     size INTEGER NOT NULL,
     md5 TEXT NOT NULL
 ) WITHOUT ROWID;
+
+-- Settings of a project beyond the columns of `projects`, as one JSON object; files of earlier versions have none.
+CREATE TABLE IF NOT EXISTS project_settings (projectId TEXT PRIMARY KEY, settings TEXT NOT NULL) WITHOUT ROWID;
+
+-- A user without a row is a labeler of every project; a null role is a member who was removed.
+CREATE TABLE IF NOT EXISTS roles (
+    projectId TEXT NOT NULL,
+    userId TEXT NOT NULL,
+    role TEXT,
+    PRIMARY KEY (projectId, userId)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS tags (
+    rank INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    label TEXT NOT NULL,
+    color TEXT NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS project_tags (
+    projectId TEXT NOT NULL,
+    tagId TEXT NOT NULL,
+    PRIMARY KEY (projectId, tagId)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS issue_notes (
+    issueId TEXT PRIMARY KEY REFERENCES issues (id) ON DELETE CASCADE,
+    objectMid TEXT,
+    text TEXT
+) WITHOUT ROWID;

@@ -7,6 +7,7 @@ from pandas_kili.writing.cells import require_column
 from pandas_kili.writing.merge_metadata import merge_metadata
 from pandas_kili.writing.move import move
 from pandas_kili.writing.mutations import AWAY, TO_QUEUE, TO_REVIEW
+from pandas_kili.writing.projects import create_project, delete_project
 from pandas_kili.writing.rename import change_external_ids
 from pandas_kili.writing.update import update_properties
 from pandas_kili.writing.work import Options, Work, report_of
@@ -24,6 +25,8 @@ __all__ = [
     "append_labels",
     "append_rows",
     "change_external_ids",
+    "create_project",
+    "delete_project",
     "merge_metadata",
     "move",
     "report_of",
