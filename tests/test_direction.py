@@ -30,7 +30,7 @@ HOUSE = {
     "media": "kinds inspection plan upload imports names ledger fetch download",
     "reading": "wire frame validation windows long_answers crawl read",
     "display": (
-        "escaping palette choice decoder thumbnails decoding media overlay spans summary cards style gallery plot"
+        "escaping palette choice decoder thumbnails decoding media overlay maps spans summary cards style gallery plot"
     ),
     "writing": (
         "cells delivery identity mutations work update rename move append_assets append_labels merge_metadata projects"

@@ -9,6 +9,7 @@ from typing import Any
 
 from pandas_kili.display.choice import Row, ShownLabel, in_part
 from pandas_kili.display.escaping import name, plain_name
+from pandas_kili.display.maps import are_on_map, on_sheet
 from pandas_kili.display.media import ShownMedium
 from pandas_kili.display.overlay import overlay
 from pandas_kili.display.palette import Palette
@@ -108,15 +109,35 @@ def _parts(rows: list[Row]) -> str:
 
 def _medium(asset: Asset, rows: list[Row], palette: Palette, words: str, *, first: bool) -> str:
     medium = asset.medium
+    if are_on_map(rows):
+        return _map(rows, palette, words)
     if medium.picture is not None:
         picture = medium.picture
-        drawn = overlay(rows, palette, picture.width, picture.height)
+        turn = next((row["assetRotation"] for row in rows if row["assetRotation"]), 0) % 360
+        image = _turned(_image(asset, first=first), turn, picture)
+        width, height = (picture.height, picture.width) if turn in {90, 270} else (picture.width, picture.height)
         kind = "kp-brief" if _is_small(picture) else ""
-        return _svg(_image(asset, first=first) + drawn, picture.width, picture.height, words, kind)
+        return _svg(image + overlay(rows, palette, width, height), width, height, words, kind)
     if medium.text is not None:
         text = marked_text(medium.text, medium.starts, rows, palette)
         return f'<div class="kp-text" dir="auto" tabindex="0" role="group" aria-label="{name(words)}">{text}</div>'
     return _placeholder(asset, rows, palette, words)
+
+
+def _map(rows: list[Row], palette: Palette, words: str) -> str:
+    """Return the shapes of a map on their own bounds: the gallery does not know where on the picture they are."""
+    placed, width, height = on_sheet(rows)
+    sheet = f'<rect class="kp-sheet" width="{width:g}" height="{height:g}"/>'
+    note = '<p class="kp-reason">longitudes and latitudes, drawn without the map</p>'
+    drawn = _svg(sheet + overlay(placed, palette, width, height), width, height, words)
+    return f'<div class="kp-missing">{drawn}{note}</div>'
+
+
+def _turned(image: str, degrees: int, picture: Picture) -> str:
+    """Turn a picture clockwise: labelers can turn it before they draw, and shapes are shares of what they saw."""
+    width, height = picture.width, picture.height
+    move = {90: f"{height} 0", 180: f"{width} {height}", 270: f"0 {width}"}.get(degrees)
+    return image if move is None else f'<g transform="translate({move}) rotate({degrees})">{image}</g>'
 
 
 def _svg(inner: str, width: float, height: float, words: str, kind: str = "") -> str:

@@ -20,6 +20,7 @@ from pandas_kili.display import gallery, preview_frame
 from pandas_kili.display.palette import COLORS, Palette, contrast, outline
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.sandbox import Sandbox
+from pandas_kili.tidy import ANNOTATION_SCHEMA
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -80,7 +81,7 @@ def pictures(page):
 
 def paths(picture, kind="kp-stroke"):
     """Return for each shape its vertices in pixels of the view box, subpath by subpath."""
-    group = next(each for each in picture if each.get("transform"))
+    group = next(each for each in picture if each.get("transform", "").startswith("scale"))
     across, down = map(float, re.fullmatch(r"scale\((\S+) (\S+)\)", group.get("transform")).groups())
     found = []
     for path in group.iter("path"):
@@ -162,6 +163,54 @@ def test_holes_lines_points_and_poses_are_drawn(tmp_path):
         each.get("class").split()[1] for each in picture.iter("g") if each.get("class")
     }
     assert len(paths(picture, "kp-halo")) == 4
+
+
+def test_shapes_on_maps_are_drawn_on_their_own_bounds_with_north_at_the_top(tmp_path):
+    paris = shape("CITY", [(2.2, 48.8), (2.2, 48.9), (2.5, 48.9), (2.5, 48.8)])
+    spot = {"type": "marker", "categories": [{"name": "TOWER"}], "point": {"x": 2.2945, "y": 48.8584}}
+    page = page_of(asset(png(tmp_path / "a.png"), objects(paris, spot)))
+    (picture,) = pictures(page)
+    assert picture.find("image") is None
+    assert "longitudes and latitudes" in page
+    _, _, width, height = map(float, picture.get("viewBox").split())
+    assert width / height == pytest.approx(0.3 * math.cos(math.radians(48.85)) / 0.1, rel=0.01)
+    (ring,), ((tower,),) = paths(picture)
+    assert [(x < width / 2, y < height / 2) for x, y in ring] == [
+        (True, False),
+        (True, True),
+        (False, True),
+        (False, False),
+    ]
+    (left, bottom), (_, top), (right, _), _ = ring
+    assert left < tower[0] < right
+    assert (tower[1] - bottom) / (top - bottom) == pytest.approx(0.584, abs=0.001)
+
+
+def test_a_single_point_on_a_map_is_drawn(tmp_path):
+    spot = {"type": "marker", "categories": [{"name": "TOWER"}], "point": {"x": 2.2945, "y": -90}}
+    (picture,) = pictures(page_of(asset(png(tmp_path / "a.png"), objects(spot))))
+    assert len(paths(picture)) == 1
+
+
+@pytest.mark.skipif("assetRotation" not in ANNOTATION_SCHEMA.names, reason="not there yet")
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_a_picture_that_was_turned_is_drawn_as_the_labeler_saw_it(tmp_path, turn):
+    """The red quarter at the top left of the stored picture lies under the shape, wherever turning moves it."""
+    Image.new("RGB", (1000, 500), "gray").save(tmp_path / "a.png")
+    corner = {0: (0, 0), 90: (1, 0), 180: (1, 1), 270: (0, 1)}[turn]
+    answer = {**objects(shape("A", [corner, (0.5, 0.5), (0.5, corner[1])])), "ROTATION_JOB": {"rotation": turn}}
+    (picture,) = pictures(page_of(asset(str(tmp_path / "a.png"), answer)))
+    size = (1000, 500) if turn in {0, 180} else (500, 1000)
+    assert picture.get("viewBox") == f"0 0 {size[0]} {size[1]}"
+    place = paths(picture)[0][0][0]
+    assert place == pytest.approx((corner[0] * size[0], corner[1] * size[1]))
+    if not turn:
+        assert picture.find("image") is not None
+        return
+    moves = picture.find("g").get("transform")
+    x, y = map(float, re.search(r"translate\((\S+) (\S+)\)", moves).groups())
+    assert f"rotate({turn})" in moves
+    assert (x, y) == place, "where the top left corner of the stored picture is drawn"
 
 
 @pytest.mark.parametrize("place", ["NaN", "Infinity", "1e300"])
