@@ -15,13 +15,14 @@ from pandas_kili.query import AssetFilters
 from pandas_kili.reading import asset_schema, count_assets, read_kili, scan_batches
 from pandas_kili.reference import fields, filters
 from pandas_kili.tidy import ANNOTATION_SCHEMA, to_json_response
-from pandas_kili.writing import create_project, delete_project
+from pandas_kili.writing import REMOVE, create_project, delete_project
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ANNOTATION_SCHEMA",
     "DEFAULT_FIELDS",
+    "REMOVE",
     "AssetFilters",
     "Client",
     "KiliAccessor",

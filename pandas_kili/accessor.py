@@ -114,7 +114,7 @@ class KiliAccessor:
         external_id: Hashable | None = None,
         id: Hashable | None = None,  # noqa: A002 - Kili's name of the field
         json_content: Hashable | None = None,
-        json_metadata: Hashable | None = None,
+        json_metadata: Hashable | list[str] | None = None,
         is_honeypot: Hashable | None = None,
         status: Hashable | None = None,
         if_exists: Literal["fail", "skip"] = "fail",
@@ -130,7 +130,8 @@ class KiliAccessor:
             Column of each property; by default the one that bears its Kili name (``content``, ``externalId``, ``id``,
             ``jsonContent``, ``jsonMetadata``, ``isHoneypot``, ``status``), where there is one. ``content`` holds
             http(s) URLs, local files, or raw text in TEXT projects; ``json_content`` rich text, or the frames of a
-            video; ``json_metadata`` dicts, lists or JSON text. Null cells take Kili's defaults.
+            video; ``json_metadata`` dicts, lists or JSON text, or it is a list of columns, which become the keys of the
+            metadata. Null cells take Kili's defaults.
         if_exists : {"fail", "skip"}
             What to do with external ids that the project has, or that stand twice in the frame: refuse all, or decline
             those rows.
@@ -170,7 +171,7 @@ class KiliAccessor:
         self,
         *columns: Hashable,
         priority: Hashable | None = None,
-        json_metadata: Hashable | None = None,
+        json_metadata: Hashable | list[str] | None = None,
         consensus_mark: Hashable | None = None,
         honeypot_mark: Hashable | None = None,
         to_be_labeled_by: Hashable | None = None,
@@ -193,7 +194,9 @@ class KiliAccessor:
 is_used_for_consensus, is_honeypot : label, optional
             Column of that property, whatever its name. Priorities are whole numbers of 32 bits, marks lie within 0 and
             1, metadata are dicts, lists or JSON text and replace what was there, assignments are lists of e-mail
-            addresses, an empty one of which removes the assignment. Today's servers compute the status themselves.
+            addresses, an empty one of which removes the assignment. A list of columns for ``json_metadata`` makes their
+            cells the keys of the metadata; a null cell is no key, nor is a null in dicts that all have the same keys,
+            as Parquet gives them. Today's servers compute the status themselves.
         project_id : str, optional
             Project of the assets; needed where rows have no ``id``, and the frame does not know it.
         **options
@@ -284,8 +287,9 @@ is_used_for_consensus, is_honeypot : label, optional
         ----------
         *columns : str
             Columns named after the keys, such as `metadata` gives them. Cells hold what JSON can: text, numbers, flags,
-            lists, dicts; a null cell leaves the key of that asset as it is. Where the key holds a list or an object,
-            JSON text of one is read as such, so that the columns of `metadata` can be given back.
+            lists, dicts; a null cell leaves the key of that asset as it is, `pandas_kili.REMOVE` removes it. Where the
+            key holds a list or an object, JSON text of one is read as such, so that the columns of `metadata` can be
+            given back.
         project_id : str, optional
             Project of the assets; needed where rows have no ``id``, and the frame does not know it.
         **options
@@ -298,7 +302,9 @@ is_used_for_consensus, is_honeypot : label, optional
 
         Notes
         -----
-        Kili takes metadata as a whole: a key that somebody else writes between the reading and the writing is lost.
+        Kili takes metadata as a whole. They are read, merged and written batch by batch, so that a key which somebody
+        else writes is lost only between the reading and the writing of one batch. Whole numbers that missing values
+        made floats are written as whole numbers.
         Where `metadata` warned that the numbers of a key mix with other types, their text is written as text.
 
         Examples

@@ -33,7 +33,8 @@ HOUSE = {
         "escaping palette choice decoder thumbnails decoding media overlay maps spans summary cards style gallery plot"
     ),
     "writing": (
-        "cells delivery identity mutations work update rename move append_assets append_labels merge_metadata projects"
+        "json_text cells delivery identity mutations work update rename move append_assets append_labels merge_metadata"
+        " projects"
     ),
     "accessor": "",
     "dask": "cluster plan read accessor",

@@ -215,7 +215,7 @@ def test_what_is_said_to_be_applied_stands_there_as_it_was_given(sandbox, data):
         for row, asset_id in enumerate(frame["id"]):
             cells = {name: column.iloc[row] for name, column in frame.items() if not is_null(column.iloc[row])}
             assert "priority" not in cells or shown[asset_id]["priority"] == int(cells["priority"])
-            if isinstance(cells.get("jsonMetadata"), str):
+            if isinstance(cells.get("jsonMetadata"), str) and cells["jsonMetadata"].strip():
                 assert shown[asset_id]["jsonMetadata"] == cells["jsonMetadata"]
 
 
@@ -330,7 +330,7 @@ def test_what_nests_too_deeply_is_told(sandbox):
     for _ in range(100_000):
         deep = [deep]
     frame = pd.DataFrame({"id": sandbox.ids[:1], "jsonMetadata": pd.Series([deep], dtype=object)})
-    with pytest.raises(pk.KiliValidationError, match=r"jsonMetadata.*great depth"):
+    with pytest.raises(pk.KiliValidationError, match=r"jsonMetadata.*too deeply"):
         frame.kili.update_properties_in_assets("jsonMetadata", project_id=sandbox.project, client=sandbox.user)
     with pytest.raises(pk.KiliValidationError, match="json_interface"):
         frame.kili.annotations("[" * 100_000)

@@ -20,6 +20,7 @@ from pandas_kili.sandbox import Fault, Sandbox
 NAMES = {
     "ANNOTATION_SCHEMA",
     "DEFAULT_FIELDS",
+    "REMOVE",
     "AssetFilters",
     "Client",
     "KiliAccessor",

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from pandas_kili.writing.append_labels import Kind, append_labels
-from pandas_kili.writing.cells import require_column
+from pandas_kili.writing.cells import REMOVE, require_column
 from pandas_kili.writing.merge_metadata import merge_metadata
 from pandas_kili.writing.move import move
 from pandas_kili.writing.mutations import AWAY, TO_QUEUE, TO_REVIEW
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AWAY",
+    "REMOVE",
     "TO_QUEUE",
     "TO_REVIEW",
     "Kind",

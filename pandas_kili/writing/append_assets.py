@@ -19,7 +19,7 @@ from pandas_kili.errors import KiliError, KiliGraphQLError, KiliValidationError
 from pandas_kili.media import Medium, Stored, check_license, plan_media, store_media, wait_for_import
 from pandas_kili.parallel import in_order
 from pandas_kili.progress import progress_bar
-from pandas_kili.writing.cells import Columns, cells_of, nulls_of, require_column
+from pandas_kili.writing.cells import Columns, require_column, require_property
 from pandas_kili.writing.delivery import Account, Target, Verdict, after_the_work, looks
 from pandas_kili.writing.identity import Identity, existing, find_external_ids, repeated_values
 from pandas_kili.writing.mutations import APPLIED, spelling
@@ -41,7 +41,7 @@ _COLUMNS = {
 
 
 def append_rows(
-    frame: pd.DataFrame, named: Mapping[str, Hashable | None], if_exists: Literal["fail", "skip"], options: Options
+    frame: pd.DataFrame, named: Mapping[str, Any], if_exists: Literal["fail", "skip"], options: Options
 ) -> pd.DataFrame:
     """Make an asset of each row."""
     if if_exists not in {"fail", "skip"}:
@@ -181,7 +181,7 @@ def _data_later(upload_type: str, assets: Sequence[tuple[Target, Stored]]) -> di
 class _Rows:
     """What the columns of a frame say of new assets, by position."""
 
-    def __init__(self, columns: Columns, labels: Mapping[str, Hashable]) -> None:
+    def __init__(self, columns: Columns, labels: Mapping[str, Any]) -> None:
         self.columns, self.labels = columns, labels
         self.ids: list[str | None] = self._read("id")
         self.external_ids: list[str | None] = self._read("externalId")
@@ -235,8 +235,7 @@ class _Rows:
     def _cells(self, name: str) -> list[Any]:
         if name not in self.labels:
             return [None] * len(self.columns.frame)
-        series = self.columns.series(self.labels[name])
-        return [None if null else cell for cell, null in zip(cells_of(series), nulls_of(series), strict=True)]
+        return self.columns.cells(self.labels[name])
 
 
 class _Presence:
@@ -314,13 +313,13 @@ def _taken(client: Client, project_id: str, external_ids: Iterable[str]) -> set[
     return {name for _, found in answers for name in found} & set(names)
 
 
-def _labels(columns: Columns, named: Mapping[str, Hashable | None]) -> dict[str, Hashable]:
+def _labels(columns: Columns, named: Mapping[str, Any]) -> dict[str, Any]:
     """Return the column of each property: the one named, else the one that bears the property's name."""
-    labels: dict[str, Hashable] = {}
+    labels: dict[str, Any] = {}
     for keyword, name in _COLUMNS.items():
         label = named.get(keyword)
         if label is not None:
-            require_column(columns.frame, label)
+            require_property(columns.frame, name, label)
             labels[name] = label
         elif columns.has(name):
             labels[name] = name
@@ -329,9 +328,7 @@ def _labels(columns: Columns, named: Mapping[str, Hashable | None]) -> dict[str,
     return labels
 
 
-def _refuse_foreign_ids(
-    work: Work, named: Mapping[str, Hashable | None], labels: Mapping[str, Hashable], project_id: str
-) -> None:
+def _refuse_foreign_ids(work: Work, named: Mapping[str, Any], labels: Mapping[str, Any], project_id: str) -> None:
     if named.get("id") is None and "id" in labels and work.origin not in {None, project_id}:
         raise KiliValidationError(
             f"The column 'id' holds ids of project {work.origin!r}; assets of project {project_id!r} need ids of their"

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import difflib
+import enum
 import json
-import numbers
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pandas.api.types import is_hashable
 
+from pandas_kili import scalars
+from pandas_kili.arrow import python_cells
 from pandas_kili.catalog import STATUSES
 from pandas_kili.errors import KiliValidationError
+from pandas_kili.messages import FailureCase, label_at, shown, validation_error
+from pandas_kili.writing.json_text import NotJsonError, are_structs, as_written, json_text, parsed
 
 _SHOWN = 3  # reasons, and rows of each, in a message
 _INT32 = 2**31  # the range of GraphQL's Int
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class CellType:
     """What the cells of a property may hold, and how one is read."""
 
     expected: str
     read: Callable[[Any], Any]
+    holds_json: bool = False  # read as JSON text, so that the column as a whole tells what Parquet did to its values
+
+
+class Removal(enum.Enum):
+    """The one value of `REMOVE`; an enumeration, so that it is itself after pickling too."""
+
+    REMOVE = "REMOVE"
+
+    def __repr__(self) -> str:
+        return "pandas_kili.REMOVE"
+
+
+REMOVE = Removal.REMOVE
+"""A cell of `merge_metadata` that removes its key; null leaves the key as it is."""
 
 
 class Columns:
@@ -35,44 +52,61 @@ class Columns:
     Parameters
     ----------
     frame : pandas.DataFrame
-        Any index; it is never used but to name rows in errors.
+        Any index; it is only used to name rows in errors.
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.frame = frame
-        self.values: dict[str, list[Any]] = {}
-        self._labels: dict[str, Hashable] = {}
-        self._fits: dict[str, np.ndarray] = {}
-        self._problems: list[tuple[Sequence[int], Hashable, Sequence[Any], str]] = []
+        self._misfits: dict[str, set[int]] = {}  # by property, of the columns read
+        self._problems: list[FailureCase] = []
 
     def has(self, label: Hashable) -> bool:
-        """Whether the frame has a column of that label."""
+        """Return whether the frame has a column of that label."""
         return label in self.frame.columns
 
-    def read(self, name: str, label: Hashable) -> list[Any]:
-        """Read a column as the property `name`; a null cell is None, one that does not fit is told by `check`."""
-        series = self.series(label)
-        kind = KINDS[name]
-        fits = np.ones(len(series), dtype=bool)
-        values: list[Any] = [None] * len(series)
-        nulls = nulls_of(series)
-        cells = cells_of(series)
-        for row in np.flatnonzero(~nulls).tolist():
+    def read(self, name: str, label: Any) -> list[Any]:
+        """Read a column as the property `name`: a null cell is None; one that does not fit is noted for `check`.
+
+        Metadata may be read from a list of columns, which become its keys.
+        """
+        if isinstance(label, list):
+            return self._read_keys(label)
+        type_ = CELL_TYPES[name]
+        misfits = self._misfits.setdefault(name, set())
+        cells = self.cells(label)
+        values: list[Any] = [None] * len(cells)
+        for row, cell in enumerate(cells):
+            if cell is None:
+                continue
             try:
-                values[row] = kind.read(cells[row])
-            except (TypeError, ValueError, OverflowError, RecursionError):
-                fits[row] = False
-        self.values[name], self._labels[name], self._fits[name] = values, label, fits
-        return values
+                values[row] = type_.read(cell)
+            except NotJsonError as error:
+                misfits.add(row)
+                self.problem([row], label, [cell], f"expected {type_.expected}; {error}")
+            except (TypeError, ValueError, ArithmeticError, RecursionError):
+                misfits.add(row)
+                self.problem([row], label, [cell], f"expected {type_.expected}{_hint(name, cell)}")
+        if not type_.holds_json:
+            return values
+        dtype = self.frame[label].dtype
+        is_arrows = isinstance(dtype, pd.ArrowDtype) and pa.types.is_struct(dtype.pyarrow_dtype)
+        return _restored(values, cells, from_structs=is_arrows or are_structs(cells))
+
+    def cells(self, label: Hashable) -> list[Any]:
+        """Return the cells of the only column of that label as Python has them: None where null."""
+        require_column(self.frame, label)
+        return python_cells(self.frame[label])
 
     def fits(self, name: str, row: int) -> bool:
-        """Whether a cell that was read fits its property, as those of columns that were not read do."""
-        return name not in self._fits or bool(self._fits[name][row])
+        """Return whether a cell fits its property, as far as its column was read."""
+        return row not in self._misfits.get(name, ())
 
     def problem(self, rows: Sequence[int], label: Hashable, cells: Sequence[Any], expected: str) -> None:
-        """Note rows that are wrong for a reason beyond one cell; told by `check`."""
-        if len(rows):
-            self._problems.append((rows, label, cells, expected))
+        """Note rows that are wrong, for `check`."""
+        self._problems += [
+            FailureCase(label_at(self.frame.index, row), row, label, expected, cell)
+            for row, cell in zip(rows, cells, strict=True)
+        ]
 
     def check(self) -> None:
         """Raise every failure noted so far.
@@ -83,68 +117,75 @@ class Columns:
             With ``failure_cases``: ``index`` (label of the row), ``row`` (its position), ``column``, ``check``,
             ``failure_case``.
         """
-        cases = [*self._misfits(), *self._noted()]
-        if not cases:
-            return
-        cases.sort(key=lambda case: case["row"])
-        columns = ["index", "row", "column", "check", "failure_case"]
-        failures = pd.DataFrame({name: pd.Series([case[name] for case in cases], dtype=object) for name in columns})
-        raise KiliValidationError(_headline(cases), failure_cases=failures)
+        if self._problems:
+            cases = sorted(self._problems, key=lambda case: case.row or 0)
+            raise validation_error(_headline(cases), cases)
 
-    def _misfits(self) -> list[dict[str, Any]]:
-        """Let pandera hold each column to its kind; rows are positions there, as labels may repeat.
-
-        It sees which cells fit and not the cells: it writes what it complains of as text, and some cannot be written.
-        """
-        if all(fits.all() for fits in self._fits.values()):
-            return []
-        import pandera.pandas as pandera  # noqa: PLC0415 - costs more to import than the check takes
-        from pandera.errors import SchemaErrors  # noqa: PLC0415
-
-        schema = pandera.DataFrameSchema(
-            {
-                name: pandera.Column(bool, pandera.Check(_itself, error=f"expected {KINDS[name].expected}"))
-                for name in self._fits
-            }
-        )
-        try:
-            schema.validate(pd.DataFrame(self._fits), lazy=True)
-        except SchemaErrors as error:
-            failures = error.failure_cases
-            cells = {name: cells_of(self.series(self._labels[name])) for name in failures["column"].unique()}
-            found = zip(failures["index"], failures["column"], failures["check"], strict=True)
-            return [self._case(int(row), self._labels[name], cells[name][row], check) for row, name, check in found]
-        return []
-
-    def _noted(self) -> list[dict[str, Any]]:
-        return [
-            self._case(row, label, cell, expected)
-            for rows, label, cells, expected in self._problems
-            for row, cell in zip(rows, cells, strict=True)
-        ]
-
-    def _case(self, row: int, label: Hashable, cell: Any, check: str) -> dict[str, Any]:
-        (index,) = self.frame.index[[row]].tolist()  # the plain value, where an index gives numpy's
-        return {"index": index, "row": row, "column": label, "check": check, "failure_case": cell}
-
-    def series(self, label: Hashable) -> pd.Series:
-        """Return the only column of that label, or say why there is none."""
-        require_column(self.frame, label)
-        return self.frame[label]
+    def _read_keys(self, labels: Sequence[Hashable]) -> list[str | None]:
+        """Read columns as the keys of metadata: a row whose cells are all null has none."""
+        keys = {key: self.read("metadataKey", key) for key in metadata_keys(self.frame, labels)}
+        rows: list[str | None] = []
+        for cells in zip(*keys.values(), strict=True):
+            entries = [f"{json_text(key)}: {cell}" for key, cell in zip(keys, cells, strict=True) if cell is not None]
+            rows.append(f"{{{', '.join(entries)}}}" if entries else None)
+        return rows
 
 
-def _headline(cases: Sequence[Mapping[str, Any]]) -> str:
+def metadata_keys(frame: pd.DataFrame, labels: Sequence[Hashable]) -> list[str]:
+    """Return the columns that are named after keys of metadata.
+
+    Raises
+    ------
+    KiliValidationError
+        Where one is not there, or its label is not text.
+    """
+    for label in labels:
+        if isinstance(label, (list, tuple)):
+            raise KiliValidationError(f"Columns are named one by one, such as 'site', 'day'; got {label!r}.")
+        if not isinstance(label, str):
+            raise KiliValidationError(f"A key of metadata is text; the column {label!r} has another label.")
+        require_column(frame, label)
+    return [str(label) for label in labels]
+
+
+def _restored(values: list[Any], cells: Sequence[Any], *, from_structs: bool) -> list[Any]:
+    """Return JSON values with what Parquet did to them undone; what was given as text of JSON stays."""
+    pairs = zip(values, cells, strict=True)
+    given = [value is REMOVE or (isinstance(cell, str) and value == cell) for value, cell in pairs]
+    texts = [None if stays else value for value, stays in zip(values, given, strict=True)]
+    restored = as_written(texts, from_structs=from_structs)
+    return [value if stays else new for value, new, stays in zip(values, restored, given, strict=True)]
+
+
+def _hint(name: str, cell: Any) -> str:
+    if isinstance(cell, (str, Mapping)):
+        return ""
+    what = f"; it is a {type(cell).__name__}"
+    if name in {"id", "externalId", "newExternalId"} and not isinstance(cell, (bytes, list)):
+        return f"{what}: .astype('string') makes the column text"
+    return what
+
+
+def _headline(cases: Sequence[FailureCase]) -> str:
     """Say what is wrong once per reason, with the first rows of each."""
-    reasons: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    reasons: dict[tuple[str, str], list[FailureCase]] = {}
     for case in cases:
-        reasons.setdefault((repr(case["column"]), case["check"]), []).append(case)
-    shown = []
+        reasons.setdefault((repr(case.column), case.check), []).append(case)
+    told = []
     for (column, check), group in list(reasons.items())[:_SHOWN]:
-        rows = ", ".join(f"{case['index']!r}: {_short(case['failure_case'])}" for case in group[:_SHOWN])
+        rows = ", ".join(f"{case.index!r}: {shown(case.failure_case)}" for case in group[:_SHOWN])
         more = f" and {len(group) - _SHOWN:,} more" if len(group) > _SHOWN else ""
-        shown.append(f"column {column}: {check}; row {rows}{more}")
+        told.append(f"column {column}: {check}; row {rows}{more}")
     rest = f"; and {len(reasons) - _SHOWN} more reasons" if len(reasons) > _SHOWN else ""
-    return f"Nothing was sent, {len(cases):,} values do not fit. {'. '.join(shown)}{rest}. All are in .failure_cases."
+    return f"Nothing was sent, {len(cases):,} values do not fit. {'. '.join(told)}{rest}. All are in .failure_cases."
+
+
+def require_property(frame: pd.DataFrame, name: str, label: Any) -> None:
+    """Raise unless the frame has what a property is read from: a column, or for metadata also a list of them."""
+    if name == "jsonMetadata" and isinstance(label, list) and label:
+        metadata_keys(frame, label)
+    else:
+        require_column(frame, label)
 
 
 def require_column(frame: pd.DataFrame, label: Hashable) -> None:
@@ -172,69 +213,8 @@ def _count(frame: pd.DataFrame, label: Hashable) -> int:
         return 0
 
 
-class _Unreadable:
-    """In the place of a cell that Python cannot hold, such as a date of Arrow's before year 1."""
-
-    def __repr__(self) -> str:
-        return "a value that Python cannot hold"
-
-
-def cells_of(series: pd.Series) -> list[Any]:
-    """Return the cells as Python has them."""
-    try:
-        return list(series.tolist())
-    except (ArithmeticError, ValueError, NotImplementedError):
-        return [_cell(series, row) for row in range(len(series))]
-
-
-def _cell(series: pd.Series, row: int) -> Any:
-    try:
-        return series.iloc[row]
-    except (ArithmeticError, ValueError, NotImplementedError):
-        return _Unreadable()
-
-
-def nulls_of(series: pd.Series) -> np.ndarray:
-    """Say which cells are null; one that pandas cannot even look at is not."""
-    try:
-        return np.asarray(series.isna(), dtype=bool)
-    except ArithmeticError:
-        return np.array([_is_null(cell) for cell in series.tolist()], dtype=bool)
-
-
-def _is_null(cell: Any) -> bool:
-    try:
-        return bool(pd.api.types.is_scalar(cell) and pd.isna(cell))
-    except ArithmeticError:  # a signalling NaN
-        return False
-
-
-def json_text(value: Any) -> str:
-    """Write a value as JSON text: numpy and pandas scalars are taken, NaN and infinity refused."""
-    return _ENCODER.encode(value)
-
-
-def _itself(fits: pd.Series) -> pd.Series:
-    return fits
-
-
-def _short(value: Any) -> str:
-    try:
-        text = repr(value)
-    except RecursionError:
-        text = f"a {type(value).__name__} of great depth"
-    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - a line of a terminal
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    value.encode()  # half a surrogate pair is no text
-    return str(value)
-
-
 def _name(value: Any) -> str:
-    if not _text(value).strip():
+    if not scalars.text(value).strip():
         raise ValueError
     return str(value)
 
@@ -246,88 +226,51 @@ def _status(value: Any) -> str:
 
 
 def _whole(value: Any) -> int:
-    number = _number(value)
-    if not number.is_integer() or not -_INT32 <= number < _INT32:
+    number = scalars.number(value)
+    if number != int(number) or not -_INT32 <= number < _INT32:
         raise ValueError
     return int(number)
 
 
-def _mark(value: Any) -> float:
-    if not 0 <= _number(value) <= 1:
+def _seconds(value: Any) -> float:
+    if scalars.number(value) < 0:
         raise ValueError
-    return _number(value)
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.number)):
-        raise TypeError
     return float(value)
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError
-    return bool(value)
 
 
 def _json(value: Any) -> str:
     """Return JSON text of an object or array; text is checked and kept as it is."""
     if isinstance(value, str):
-        if not isinstance(_DECODER.decode(value), (dict, list)):
+        if not isinstance(parsed(value), (dict, list)):
             raise TypeError
-        return _text(value)
-    return _text(json_text(_container(value)))
-
-
-def _answer(value: Any) -> str:
-    text = _json(value)
-    if not isinstance(json.loads(text), dict):
+        return scalars.text(value)
+    text = json_text(value)
+    is_object = text[0] == "{" and (not isinstance(value, Mapping) or all(isinstance(key, str) for key in value))
+    if not (is_object or text[0] == "["):
         raise TypeError
     return text
 
 
-def _seconds(value: Any) -> float:
-    if not 0 <= _number(value) < float("inf"):
-        raise ValueError
-    return _number(value)
+def _metadata(value: Any) -> str | None:
+    """Return metadata as JSON text; empty text, as old assets have it, is none."""
+    return None if isinstance(value, str) and not value.strip() else _json(value)
 
 
-def _container(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        if not all(isinstance(key, str) for key in value):
-            raise TypeError
-        return dict(value)
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, (list, tuple)):
-        return list(value)
-    raise TypeError
+def _rich_text(value: Any) -> str:
+    return scalars.text(value) if isinstance(value, str) else _json(value)
 
 
-def _plain(value: Any) -> Any:
-    """Give `json` what it does not know itself."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, (pd.Timestamp, dt.date, dt.datetime)) and not pd.isna(value):
-        return value.isoformat()
-    if value is pd.NA or value is pd.NaT:
-        return None
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, (set, frozenset)):
-        return sorted(value)
-    raise TypeError(f"{type(value).__name__} is no JSON")
+def _entry(value: Any) -> str | Removal:
+    return REMOVE if value is REMOVE else json_text(value)
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
-
-
-# Made once: `json.dumps` and `json.loads` make one a call.
-_ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, default=_plain)
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
+def _answer(value: Any) -> str:
+    """Return an answer as JSON text; a job that is null was not answered."""
+    text = _json(value)
+    jobs = json.loads(text)
+    if not isinstance(jobs, dict):
+        raise TypeError
+    return json_text({job: said for job, said in jobs.items() if said is not None}) if None in jobs.values() else text
 
 
 def _emails(value: Any) -> list[str]:
@@ -345,28 +288,30 @@ def _email(value: Any) -> str:
     return str(value)
 
 
-_TEXT = Kind("text", _text)
-_JSON = Kind("a dict, a list, or JSON text of one, without NaN or infinity", _json)
-_FLAG = Kind("True or False", _flag)
-_MARK = Kind("a number within 0 and 1", _mark)
+_NAME = "text that is not empty"
+_FLAG = CellType("True or False", scalars.flag)
+_MARK = CellType("a number within 0 and 1", scalars.mark)
+_VALUE = "a value that JSON can hold, without NaN or infinity"
+_OBJECT = "a dict, a list, or JSON text of one, without NaN or infinity"
 
-KINDS: dict[str, Kind] = {
-    "id": Kind("an asset id: text that is not empty", _name),
-    "externalId": Kind("an external id: text that is not empty", _name),
-    "newExternalId": Kind("an external id: text that is not empty", _name),
-    "jsonResponse": Kind("an answer: a dict, or JSON text of an object, without NaN or infinity", _answer),
-    "secondsToLabel": Kind("a number of seconds that is not negative", _seconds),
-    "metadataEntry": Kind("a value that JSON can hold, without NaN or infinity", json_text),
-    "priority": Kind("a whole number of 32 bits", _whole),
-    "jsonMetadata": _JSON,
+CELL_TYPES: dict[str, CellType] = {
+    "id": CellType(f"an asset id: {_NAME}", _name),
+    "externalId": CellType(f"an external id: {_NAME}", _name),
+    "newExternalId": CellType(f"an external id: {_NAME}", _name),
+    "jsonResponse": CellType(
+        "an answer: a dict, or JSON text of an object, without NaN or infinity", _answer, holds_json=True
+    ),
+    "secondsToLabel": CellType("a number of seconds that is not negative", _seconds),
+    "metadataKey": CellType(_VALUE, json_text, holds_json=True),
+    "metadataEntry": CellType(f"{_VALUE}, or pandas_kili.REMOVE", _entry, holds_json=True),
+    "priority": CellType("a whole number of 32 bits", _whole),
+    "jsonMetadata": CellType(_OBJECT, _metadata, holds_json=True),
     "consensusMark": _MARK,
     "honeypotMark": _MARK,
-    "toBeLabeledBy": Kind("a list of e-mail addresses", _emails),
-    "content": _TEXT,
-    "jsonContent": Kind(
-        "text, a dict or a list", lambda value: _text(value) if isinstance(value, str) else _json(value)
-    ),
-    "status": Kind(f"one of {', '.join(STATUSES)}", _status),
+    "toBeLabeledBy": CellType("a list of e-mail addresses", _emails),
+    "content": CellType("text", scalars.text),
+    "jsonContent": CellType("text, a dict or a list", _rich_text),
+    "status": CellType(f"one of {', '.join(STATUSES)}", _status),
     "isUsedForConsensus": _FLAG,
     "isHoneypot": _FLAG,
 }

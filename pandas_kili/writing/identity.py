@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
+from pandas_kili.arrow import python_cells
 from pandas_kili.catalog import BATCH_SIZE, IN_LIMIT
 from pandas_kili.connection import Client, counted, find_project, read_back, where_ids
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.parallel import in_order
 from pandas_kili.reading import read_kili
-from pandas_kili.writing.cells import Columns, cells_of
+from pandas_kili.writing.cells import Columns
 from pandas_kili.writing.delivery import Target, looks
 
 
@@ -53,7 +54,7 @@ def read_identity(columns: Columns) -> Identity:
         external_ids = columns.read("externalId", "externalId")
     else:  # only for the report: what it holds is nobody's error
         series = columns.frame.loc[:, columns.frame.columns == "externalId"].iloc[:, 0]
-        external_ids = [value if isinstance(value, str) else None for value in cells_of(series)]
+        external_ids = [value if isinstance(value, str) else None for value in python_cells(series)]
     label = "id" if columns.has("id") else "externalId"
     nameless = [
         row

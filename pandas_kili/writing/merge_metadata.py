@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping, Sequence
+import threading
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,10 +12,11 @@ import pandas as pd
 from pandas_kili.catalog import BATCH_SIZE
 from pandas_kili.connection import Client, promised, read_back
 from pandas_kili.errors import KiliValidationError
-from pandas_kili.parallel import in_order
-from pandas_kili.writing.cells import json_text, require_column
-from pandas_kili.writing.delivery import Target
+from pandas_kili.parallel import chunked, in_order
+from pandas_kili.writing.cells import REMOVE, Columns, metadata_keys
+from pandas_kili.writing.delivery import Target, Verdict
 from pandas_kili.writing.identity import resolve
+from pandas_kili.writing.json_text import NotJsonError, is_whole, json_text
 from pandas_kili.writing.mutations import APPLIED, Update
 from pandas_kili.writing.work import Options, Work
 
@@ -24,47 +26,118 @@ def merge_metadata(frame: pd.DataFrame, labels: Sequence[Hashable], options: Opt
     if not labels:
         raise KiliValidationError("Name at least one column whose cells go into the metadata, such as 'site'.")
     work = Work(frame, options)
-    for label in labels:
-        if isinstance(label, (list, tuple)):
-            raise KiliValidationError(f"Columns are named one by one, as in merge_metadata('a', 'b'); got {label!r}.")
-        if not isinstance(label, str):
-            raise KiliValidationError(f"A key of metadata is text; the column {label!r} is not named by one.")
-        require_column(frame, label)
+    keys = metadata_keys(frame, labels)
     if not len(frame):
         return work.unchanged()
-    entries = {str(label): work.columns.read("metadataEntry", label) for label in labels}
+    columns = {key: work.columns.read("metadataEntry", key) for key in keys}
     identity = work.identify(repeated=False)
     work.columns.check()
     resolve(work.columns, identity, work.client, work.project_id)
     targets = identity.targets()
     for target in targets:
-        row = target.rows[0]
-        target.payload = {key: json.loads(cells[row]) for key, cells in entries.items() if cells[row] is not None}
-    merged = _merge(work.client, [target for target in targets if target.payload], len(frame))
-    change = Update(work.client, "merge_metadata")
-    return work.deliver(change, identity, targets, {"jsonMetadata": merged}, idle=APPLIED)
+        target.payload = _entries(columns, target.rows[0])
+        target.weight = len(target.payload)
+    change = Merge(work.client, len(frame))
+    change.check([target for target in targets if target.payload], work.columns)
+    return work.deliver(change, identity, targets, {"jsonMetadata": change.merged}, idle=APPLIED)
 
 
-def _merge(client: Client, targets: Sequence[Target], rows: int) -> list[str | None]:
-    """Put entries into the metadata that the server has, and return the outcome by row."""
-    merged: list[str | None] = [None] * rows
-    parts = [targets[start : start + BATCH_SIZE] for start in range(0, len(targets), BATCH_SIZE)]
-    for part, shown in in_order(lambda part: _metadata(client, part), parts, workers=client.max_workers):
-        for target in part:
-            metadata = shown.get(target.asset_id, {})
-            entries = {key: _entry(cell, metadata.get(key)) for key, cell in target.payload.items()}
-            text = json_text({**metadata, **entries})
-            target.payload, target.weight = {"jsonMetadata": text}, len(text)
-            merged[target.rows[0]] = text
-    return merged
+class Merge(Update):
+    """Metadata read, merged and written batch by batch: what others write meanwhile is lost for one call at most."""
+
+    def __init__(self, client: Client, rows: int) -> None:
+        super().__init__(client, "merge_metadata")
+        self.merged: list[str | None] = [None] * rows  # what was written last, by row
+
+    def check(self, targets: Sequence[Target], columns: Columns) -> None:
+        """Refuse assets whose metadata no key can be put into, before anything is sent; weigh the others."""
+        parts = chunked(targets, BATCH_SIZE)
+        for part, stored in in_order(self._stored, parts, workers=self.client.max_workers):
+            for target in part:
+                text = stored.get(target.asset_id)
+                try:
+                    target.weight = len(merged(text, target.payload))
+                except NotJsonError as error:
+                    problem = f"the metadata of asset {target.asset_id!r} cannot be merged with: {error}"
+                    columns.problem(target.rows[:1], "jsonMetadata", [text], problem)
+        columns.check()
+
+    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[str, Verdict]]:
+        """Read the metadata of one batch, and write it merged."""
+        stored = self._stored(targets)
+        batch = []
+        for target in targets:
+            try:
+                text = merged(stored[target.asset_id], target.payload)
+            except KeyError:
+                yield {target.asset_id: Verdict("failed", "the asset is not there any more")}
+            except NotJsonError as error:
+                yield {target.asset_id: Verdict("failed", f"its metadata cannot be merged with: {error}")}
+            else:
+                self.merged[target.rows[0]] = text
+                batch.append(Target(target.asset_id, target.rows, {"jsonMetadata": text}))
+        if batch:
+            yield from super().send(batch, stop)
+
+    def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:
+        """Return the assets whose keys have the values asked for."""
+        stored = self._stored(targets)
+        return {
+            target.asset_id: APPLIED
+            for target in targets
+            if target.asset_id in stored and _holds(stored[target.asset_id], target.payload)
+        }
+
+    def _stored(self, targets: Sequence[Target]) -> dict[str, str | None]:
+        shown = read_back(self.client, [target.asset_id for target in targets], "id jsonMetadata")
+        with promised("assets"):
+            return {asset_id: asset["jsonMetadata"] for asset_id, asset in shown.items()}
+
+
+def merged(text: str | None, entries: Mapping[str, Any]) -> str:
+    """Return metadata with entries put in, as JSON text.
+
+    Raises
+    ------
+    NotJsonError
+        Where the metadata is no object, or holds NaN under a key that stays.
+    """
+    metadata = _object(text)
+    for key, entry in entries.items():
+        if entry is REMOVE:
+            metadata.pop(key, None)
+        else:
+            metadata[key] = _entry(entry, metadata.get(key))
+    return json_text(metadata)
+
+
+def _entries(columns: Mapping[str, Sequence[Any]], row: int) -> dict[str, Any]:
+    return {
+        key: cells[row] if cells[row] is REMOVE else json.loads(cells[row])
+        for key, cells in columns.items()
+        if cells[row] is not None
+    }
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    try:
+        metadata = json.loads(text) if text and text.strip() else {}
+    except (RecursionError, ValueError):
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise NotJsonError("it is no object that has keys")
+    return metadata
 
 
 def _entry(cell: Any, there: Any) -> Any:
-    """Return what a cell says of a key: `metadata_table` gives objects, lists and values of mixed types as JSON text.
+    """Return what a cell says of a key, given the value that the key has.
 
-    Text is read as JSON where the key holds an object or a list, or the very text that it quotes. Numbers are not, as
-    their text may be what is wanted.
+    `metadata_table` gives objects, lists and values of mixed types as JSON text. Text is read as JSON where the key
+    holds an object or a list, or the very text that it quotes. Numbers are not, as their text may be what is wanted.
+    A whole number stays one where the key holds one, though the column made it a float.
     """
+    if is_whole(cell) and type(there) is int:
+        return int(cell)
     if not isinstance(cell, str):
         return cell
     try:
@@ -75,19 +148,12 @@ def _entry(cell: Any, there: Any) -> Any:
     return said if quoted or (isinstance(said, (dict, list)) and isinstance(there, (dict, list))) else cell
 
 
-def _metadata(client: Client, targets: Sequence[Target]) -> Mapping[str, dict[str, Any]]:
-    shown = read_back(client, [target.asset_id for target in targets], "id jsonMetadata")
-    with promised("assets"):
-        return {asset_id: _parsed(asset_id, asset["jsonMetadata"]) for asset_id, asset in shown.items()}
-
-
-def _parsed(asset_id: str, text: str | None) -> dict[str, Any]:
+def _holds(text: str | None, entries: Mapping[str, Any]) -> bool:
     try:
-        metadata = json.loads(text) if text else {}
-    except (RecursionError, ValueError):
-        metadata = None
-    if not isinstance(metadata, dict):
-        raise KiliValidationError(
-            f"Nothing was sent: the metadata of asset {asset_id!r} is no object that has keys, but {text!r:.80}."
-        )
-    return metadata
+        metadata = _object(text)
+    except NotJsonError:
+        return False
+    return all(
+        key not in metadata if entry is REMOVE else key in metadata and metadata[key] == _entry(entry, metadata[key])
+        for key, entry in entries.items()
+    )

@@ -11,7 +11,7 @@ import pandas as pd
 from pandas_kili.catalog import PROPERTIES
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.messages import shown
-from pandas_kili.writing.cells import require_column
+from pandas_kili.writing.cells import require_property
 from pandas_kili.writing.delivery import Target, Verdict
 from pandas_kili.writing.identity import resolve
 from pandas_kili.writing.mutations import APPLIED, Update
@@ -19,13 +19,13 @@ from pandas_kili.writing.work import Options, Work
 
 
 def update_properties(
-    frame: pd.DataFrame, columns: Sequence[Hashable], named: Mapping[str, Hashable | None], options: Options
+    frame: pd.DataFrame, columns: Sequence[Hashable], named: Mapping[str, Any], options: Options
 ) -> pd.DataFrame:
     """Set properties of assets to the cells of columns."""
     asked = _asked_properties(columns, named)
     work = Work(frame, options)
-    for label in asked.values():
-        require_column(frame, label)
+    for name, label in asked.items():
+        require_property(frame, name, label)
     if not len(frame):
         return work.unchanged()
     values = {name: work.columns.read(name, label) for name, label in asked.items()}
@@ -49,9 +49,9 @@ def update_properties(
     return work.deliver(change, identity, targets, changed, idle=idle)
 
 
-def _asked_properties(columns: Sequence[Hashable], named: Mapping[str, Hashable | None]) -> dict[str, Hashable]:
+def _asked_properties(columns: Sequence[Hashable], named: Mapping[str, Any]) -> dict[str, Any]:
     """Return the column of each property, by its name on the wire."""
-    asked: dict[str, Hashable] = {}
+    asked: dict[str, Any] = {}
     names = list(PROPERTIES.values())
     for label in columns:
         if not (isinstance(label, str) and label in names):

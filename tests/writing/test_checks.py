@@ -2,6 +2,10 @@
 
 import decimal
 import math
+import os
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -51,13 +55,13 @@ INF = math.inf
 RECURSIVE = {}
 RECURSIVE["self"] = RECURSIVE
 BAD = {
-    "priority": [True, np.bool_(False), 1.5, "1", 2**31, -(2**31) - 1, 10**400, INF, b"1", [1], decimal.Decimal(1)],
+    "priority": [True, np.bool_(False), 1.5, "1", 2**31, -(2**31) - 1, 10**400, INF, b"1", [1], decimal.Decimal("1.5")],
     "consensusMark": [1.01, -0.01, "0.5", True, INF, -INF, {}, 1j],
     "honeypotMark": [2, -1, np.float32(1.5), "high"],
     "isHoneypot": [1, 0, "true", 1.0, "no"],
     "isUsedForConsensus": [1, "yes", np.int64(1)],
     "jsonMetadata": [
-        "not JSON", '"text"', "3", "null", "", '{"a": NaN}', '{"a": -Infinity}', "[1, Infinity]", 5, 1.5, True,
+        "not JSON", '"text"', "3", "null", '{"a": NaN}', '{"a": -Infinity}', "[1, Infinity]", 5, 1.5, True,
         {"a": math.nan}, {"a": [INF]}, {"a": np.float64("nan")}, {"a": np.array([1.0, np.nan])}, {1: "a"},
         {"a": object()},
         {"a": b"bytes"}, {"a": "\ud800"}, "{'a': 1}", '{"a": 1', RECURSIVE, {"a": {(1, 2): 3}}, b"{}", {"a": 1j},
@@ -68,17 +72,39 @@ BAD = {
     "status": ["DONE", "todo", 1, ["TODO"]],
 }  # fmt: skip
 GOOD = {
-    "priority": [-(2**31), 2**31 - 1, 3.0, np.int8(4), np.float32(2.0), None],
+    "priority": [-(2**31), 2**31 - 1, 3.0, np.int8(4), np.float32(2.0), decimal.Decimal(5), None],
     "consensusMark": [0, 1, 0.5, np.float32(0.25), None],
     "honeypotMark": [0, 1.0, None],
     "isHoneypot": [True, np.bool_(False), None],
     "isUsedForConsensus": [False, None],
-    "jsonMetadata": ["{}", {}, '{"a": null}', None],
+    "jsonMetadata": ["{}", {}, '{"a": null}', None, "", " "],
     "toBeLabeledBy": [[], ["ada@x.org"], ("ada@x.org",), {"ada@x.org"}, None],
     "content": ["https://x.org/y.png", None],
     "jsonContent": ["", {}, [], None],
     "status": ["TODO", "REVIEWED", None],
 }
+
+
+@pytest.mark.parametrize("switch", ["PANDERA_VALIDATION_ENABLED=False", "PANDERA_VALIDATION_DEPTH=SCHEMA_ONLY"])
+def test_checks_of_what_is_written_cannot_be_switched_off(switch):
+    program = """
+import pandas as pd, pandas_kili as pk
+client = pk.Client("key", "http://127.0.0.1:9/graphql")
+frame = pd.DataFrame({"id": ["a", 5], "priority": ["high", 1], "jsonMetadata": ["{}", "{bad"], "content": "https://x"})
+for act in (
+    lambda: frame.kili.update_properties_in_assets("priority", "jsonMetadata", client=client),
+    lambda: frame.kili.delete_many_from_dataset(client=client),
+):
+    try:
+        act()
+    except pk.KiliValidationError as error:
+        print(len(error.failure_cases))
+"""
+    name, _, value = switch.partition("=")
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, name: value}, check=False
+    )
+    assert done.stdout.split() == ["3", "1"], done.stderr
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -360,3 +386,19 @@ def test_a_wrong_key_is_told_before_anything_is_sent(sandbox):
     with pytest.raises(pk.KiliAuthenticationError):
         pd.DataFrame({"id": ids, "priority": 1}).kili.update_properties_in_assets("priority", client=client)
     assert sent(sandbox) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "said"),
+    [
+        ("id", 1001, r"it is a int: \.astype\('string'\) makes the column text"),
+        ("priority", b"1", "it is a bytes"),
+        ("jsonMetadata", {"seen": {"at": pd.Timedelta(1)}}, r"key 'seen\.at' holds a Timedelta"),
+        ("jsonMetadata", '{"a": NaN}', "key 'a' holds NaN"),
+    ],
+)
+def test_a_cell_that_does_not_fit_is_named_by_key_and_type(refuses, name, cell, said):
+    frame = pd.DataFrame({"id": ["a"], "priority": [1], name: pd.Series([cell], dtype=object)})
+    error = refuses(frame, "update_properties_in_assets", "priority" if name == "id" else name)
+    assert re.search(said, str(error))
+    assert re.search(said, error.failure_cases["check"][0])

@@ -1,6 +1,7 @@
 """df.kili.merge_metadata: named keys change, all others stay, whatever the order of the rows."""
 
 import json
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -135,3 +136,52 @@ def test_metadata_without_keys_are_told_before_anything_is_sent(box, project):
     with pytest.raises(pk.KiliValidationError, match="no object that has keys"):
         df.assign(site="x").kili.merge_metadata("site", client=client)
     assert "site" not in stored(box, project)["e0"]
+
+
+def test_a_key_is_removed_by_the_value_that_says_so(box, project):
+    client = client_of(box)
+    df = pk.read_kili(project, client=client, fields=["id"], first=2)
+    df = df.assign(site="x", day="y").kili.merge_metadata("site", "day", client=client)
+    df["site"] = pd.Series([pickle.loads(pickle.dumps(pk.REMOVE)), None], dtype=object)
+    out = df.kili.merge_metadata("site", client=client)
+    assert out.kili.report["outcome"].tolist() == ["applied", "applied"]
+    there = stored(box, project)
+    assert ("site" in there["e0"], there["e0"]["day"], there["e1"]["site"]) == (False, "y", "x")
+    with pytest.raises(pk.KiliValidationError, match="holds a Removal"):
+        df.assign(meta=[{"site": pk.REMOVE}, None]).kili.update_properties_in_assets(
+            json_metadata="meta", client=client
+        )
+
+
+def test_stored_nan_is_told_by_asset_and_key_and_may_be_replaced(box, project):
+    client = client_of(box)
+    df = pk.read_kili(project, client=client, fields=["id"], first=2)
+    box.set_asset(df["id"][1], jsonMetadata='{"good": 1, "mark": NaN}')
+    with pytest.raises(pk.KiliValidationError, match=rf"{df['id'][1]}.*key 'mark' holds NaN") as caught:
+        df.assign(site="x").kili.merge_metadata("site", client=client)
+    assert caught.value.failure_cases["row"].tolist() == [1]
+    assert "site" not in stored(box, project)["e0"]
+    df.assign(mark=0.5).kili.merge_metadata("mark", client=client)
+    assert stored(box, project)["e1"] == {"good": 1, "mark": 0.5}
+
+
+def test_a_whole_number_stays_one_where_the_key_holds_one(box, project):
+    client = client_of(box)
+    df = pk.read_kili(project, client=client, fields=["id"], first=2)
+    box.set_asset(df["id"][0], jsonMetadata='{"n": 1}')
+    box.set_asset(df["id"][1], jsonMetadata='{"n": 1.5}')
+    df.assign(n=[3.0, 4.0]).kili.merge_metadata("n", client=client)
+    texts = {row["externalId"]: row["jsonMetadata"] for row in box.assets(project)}
+    assert texts["e0"] == '{"n": 3}'
+    assert texts["e1"] == '{"n": 4.0}'
+
+
+def test_each_batch_is_read_just_before_it_is_written(box):
+    project = box.create_project("Many", "IMAGE")
+    ids = box.add_assets(project, [{"content": f"https://x.org/{n}.png"} for n in range(250)])
+    df = pd.DataFrame({"id": ids, "site": "x"})
+    client = client_of(box, max_workers=1)
+    box.clear_requests()
+    df.kili.merge_metadata("site", client=client)
+    last = [request.operation for request in box.requests][-6:]
+    assert last == ["assets", "updatePropertiesInAssets"] * 3
