@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pandas_kili.sandbox.imports import Imports, json_text
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pandas_kili.sandbox.store import Row
     from pandas_kili.sandbox.workspace import Workspace
 
-    Verb = Callable[[list[Row]], list[Row]]
+    Change = Callable[[list[Row]], list[Row]]
 
 __all__ = ["Edits", "edit_resolvers"]
 
@@ -32,12 +33,41 @@ _LINKED = ("content", "jsonContent")
 _STRUCTURED = ("resolution", "pageResolutions")
 
 
+@dataclass(frozen=True)
+class Verb:
+    """A change of assets, and the events that tell of it.
+
+    Attributes
+    ----------
+    change
+        Changes what can be changed of the rows given, and returns those.
+    subject
+        The event of one asset.
+    bulk
+        The name of the bulk action, whose event names no assets.
+    payload
+        What the events say beside the assets.
+    """
+
+    change: Change
+    subject: str
+    bulk: str
+    payload: Row = field(default_factory=dict)
+
+
 def edit_resolvers(edits: Edits) -> dict[str, Resolver]:
     """Return a resolver for each mutation of assets that are there."""
-    verbs: dict[str, tuple[str, Verb]] = {
-        "deleteAssets": ("deleteManyFromDataset", edits.delete),
-        "addAssetsToReview": ("addAllLabeledAssetsToReview", edits.review),
-        "sendAssetsBackToQueue": ("sendBackAssetsToQueue", edits.queue),
+    restatus = "asset.workflow.currentStep.statusChanged"
+    verbs = {
+        "deleteAssets": ("deleteManyFromDataset", Verb(edits.delete, "asset.deleted", "delete")),
+        "addAssetsToReview": (
+            "addAllLabeledAssetsToReview",
+            Verb(edits.review, restatus, "setToNextStep", {"status": "TO_REVIEW"}),
+        ),
+        "sendAssetsBackToQueue": (
+            "sendBackAssetsToQueue",
+            Verb(edits.queue, restatus, "sendBackToQueue", {"status": "ONGOING"}),
+        ),
     }
     resolvers: dict[str, Resolver] = {
         "updatePropertiesInAssets": edits.update_many,
@@ -91,7 +121,7 @@ class Edits:
 
     def _outcomes(self, where: Mapping[str, Any], verb: Verb) -> Row:
         found = self._matching(where)
-        changed = {row["id"] for row in verb(found)}
+        changed = {row["id"] for row in self._changed(found, where, verb)}
         known = {row["id"] for row in found}
         unknown = [given for given in dict.fromkeys(_ids_of(where)) if given not in known]
         return {
@@ -100,12 +130,22 @@ class Edits:
             "failed": [{"assetId": given, "externalId": None, "details": "not found"} for given in unknown],
         }
 
+    def _changed(self, found: list[Row], where: Mapping[str, Any], verb: Verb) -> list[Row]:
+        changed = verb.change(found)
+        log, user = self._workspace.events, self._workspace.admin_id()
+        if changed and not _ids_of(where):  # a bulk action, which does not say what it touched
+            subject = f"project.workflow.bulkAction.{verb.bulk}.started"
+            log.record(subject, changed[0]["projectId"], user, [{"where": where, **verb.payload}])
+        else:
+            log.about_assets(verb.subject, changed, user, **verb.payload)
+        return changed
+
     def with_project(self, verb: Verb) -> Resolver:
         """Let `verb` answer with the project, or with null where nothing changed."""
 
         def resolve(arguments: Arguments, _: AskedFields | None) -> Row | None:
             with self._store.transaction():
-                changed = verb(self._matching(arguments["where"]))
+                changed = self._changed(self._matching(arguments["where"]), arguments["where"], verb)
             return self._workspace.project(changed[0]["projectId"]) if changed else None
 
         return resolve
@@ -149,11 +189,15 @@ class Edits:
         asset = found[0]
         columns = self._columns(asset, {name: value for name, value in change.items() if value is not None})
         self._set(asset["id"], columns)
+        self._tell("asset.updated", asset, fields=[name for name in change if name != "shouldResetToBeLabeledBy"])
         if change.get("shouldResetToBeLabeledBy"):
             self._assign(asset["id"], [])
         elif change.get("toBeLabeledBy") is not None:
             self._assign(asset["id"], self._workspace.user_ids(change["toBeLabeledBy"]).values())
         return {**asset, **columns}
+
+    def _tell(self, subject: str, asset: Row, **payload: Any) -> None:
+        self._workspace.events.about_assets(subject, [asset], self._workspace.admin_id(), **payload)
 
     def _columns(self, asset: Row, change: Mapping[str, Any]) -> Row:
         columns = {name: change[name] for name in _PLAIN if name in change}
@@ -190,7 +234,7 @@ class Edits:
                 self._set(row["id"], {})
             return rows
 
-        return assign
+        return Verb(assign, "asset.workflow.assigned", "assign", {"userIds": users})
 
     def assign_with_outcomes(self, arguments: Arguments, fields: AskedFields | None) -> Row:
         """Assign assets to users, and answer for each asset."""
@@ -200,7 +244,8 @@ class Edits:
     def assign_with_assets(self, arguments: Arguments, _: AskedFields | None) -> list[Row]:
         """Assign assets to users, and answer with the assets."""
         with self._store.transaction():
-            return self._assigning(arguments["userIds"])(self._matching(arguments["where"]))
+            found = self._matching(arguments["where"])
+            return self._changed(found, arguments["where"], self._assigning(arguments["userIds"]))
 
     def prioritize(self, arguments: Arguments, fields: AskedFields | None) -> Row:
         """Give assets a priority."""
@@ -210,7 +255,9 @@ class Edits:
                 self._set(row["id"], {"priority": arguments["priority"]})
             return rows
 
-        outcomes: Row = self.with_outcomes(set_priority)(arguments, fields)
+        payload = {"fields": ["priority"], "priority": arguments["priority"]}
+        verb = Verb(set_priority, "asset.updated", "prioritize", payload)
+        outcomes: Row = self.with_outcomes(verb)(arguments, fields)
         return outcomes
 
     def set_consensus(self, arguments: Arguments, _: AskedFields | None) -> bool:
@@ -218,21 +265,30 @@ class Edits:
         where: Row = {"project": {"id": arguments["projectId"]}, "id": arguments.get("assetId")}
         if arguments.get("externalId") is not None:
             where["externalIdStrictlyIn"] = [arguments["externalId"]]
-        self._set(self._only(where)["id"], {"isUsedForConsensus": arguments["isConsensus"]})
-        return bool(arguments["isConsensus"])
+        is_consensus = bool(arguments["isConsensus"])
+        with self._store.transaction():
+            asset = self._only(where)
+            self._set(asset["id"], {"isUsedForConsensus": is_consensus})
+            state = "activated" if is_consensus else "deactivated"
+            self._tell(f"asset.workflow.step.consensus.{state}", asset, stepId=asset["stepId"])
+        return is_consensus
 
     def skip(self, arguments: Arguments, _: AskedFields | None) -> Row:
         """Take an asset out of the queue for a reason."""
         asset = self._only(arguments["where"])
         if asset["isUsedForConsensus"]:
             raise Refusal("An asset used for consensus cannot be skipped")
-        self._set(asset["id"], {"skipped": True})
+        with self._store.transaction():
+            self._set(asset["id"], {"skipped": True})
+            self._tell("asset.skipped", asset, skipped=True, status=asset["status"])
         return asset
 
     def unskip(self, arguments: Arguments, _: AskedFields | None) -> bool:
         """Put a skipped asset back."""
         asset = self._only({"project": {"id": arguments["projectId"]}, "id": arguments["assetId"]})
-        self._set(asset["id"], {"skipped": False})
+        with self._store.transaction():
+            self._set(asset["id"], {"skipped": False})
+            self._tell("asset.unskipped", asset)
         return True
 
     def _only(self, where: Mapping[str, Any]) -> Row:

@@ -97,6 +97,7 @@ class Imports:
         with self._store.transaction() as store:
             self._refuse_taken(project["id"], rows)
             store.insert("assets", rows)
+            self._workspace.events.about_assets("asset.created", rows, self._workspace.admin_id())
         return rows
 
     def _refuse_taken(self, project_id: str, rows: list[Row]) -> None:

@@ -24,6 +24,8 @@ __all__ = ["Issues", "issue_resolvers"]
 
 Arguments = dict[str, Any]
 
+_EVENT_OF_STATUS = {"SOLVED": "resolved", "CANCELLED": "cancelled"}
+
 
 def issue_resolvers(issues: Issues) -> dict[str, Resolver]:
     """Return a resolver for each query and mutation of issues."""
@@ -81,7 +83,15 @@ class Issues:
         with self._store.transaction():
             self._store.insert("issues", rows)
             self._store.insert("issue_notes", notes)
+            for row, note in zip(rows, notes, strict=True):
+                self._tell("created", row, objectMid=note["objectMid"])
         return rows
+
+    def _tell(self, what: str, issue: Row, **payload: Any) -> None:
+        kind = issue["type"].lower()
+        told = {"assetId": issue["assetId"], f"{kind}Id": issue["id"], **payload}
+        log, user = self._workspace.events, self._workspace.admin_id()
+        log.record(f"asset.{kind}.{what}", issue["projectId"], user, [told])
 
     def create(self, arguments: Arguments, _: AskedFields | None) -> list[Row]:
         """Raise issues or questions about assets of one project."""
@@ -103,7 +113,10 @@ class Issues:
         if not found:
             raise Refusal(f"[unexpectedRetrieving] No issue with id {arguments['where'].get('id')}")
         status = arguments["data"].get("status") or found[0]["status"]
-        self._store.change("UPDATE issues SET status = ?, updatedAt = ? WHERE id = ?", (status, now(), found[0]["id"]))
+        with self._store.transaction() as store:
+            store.change("UPDATE issues SET status = ?, updatedAt = ? WHERE id = ?", (status, now(), found[0]["id"]))
+            if status in _EVENT_OF_STATUS and status != found[0]["status"]:
+                self._tell(_EVENT_OF_STATUS[status], found[0])
         return {**found[0], "status": status}
 
     def count(self, where: Mapping[str, Any]) -> int:

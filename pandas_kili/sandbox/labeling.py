@@ -78,7 +78,19 @@ class Labeling:
             for label_type in dict.fromkeys(label["labelType"] for label in labels):
                 moved = {label["assetId"] for label in labels if label["labelType"] == label_type}
                 apply_labels(store, moved, label_type)
+            self._tell_created(labels)
         return labels
+
+    def _tell_created(self, labels: list[Row]) -> None:
+        """Record the events of new labels, kind by kind; a save in between counts as an edit."""
+        groups: dict[tuple[str, str, str], list[Row]] = {}
+        for label in labels:
+            kind = "honeypot" if label["isHoneypot"] else label["labelType"].lower()
+            subject = "label.workflow.edited" if kind == "autosave" else f"label.workflow.created.{kind}"
+            payload = {"assetId": label["assetId"], "labelId": label["id"]}
+            groups.setdefault((subject, label["projectId"], label["authorId"]), []).append(payload)
+        for (subject, project_id, author_id), payloads in groups.items():
+            self._workspace.events.record(subject, project_id, author_id, payloads)
 
     def _projects_of(self, asset_ids: set[str]) -> dict[str, str]:
         sql = "SELECT id, projectId FROM assets WHERE id IN (SELECT value FROM json_each(?))"
@@ -96,7 +108,8 @@ class Labeling:
             raise Refusal(f"One mutation takes {BATCH_LIMIT} labels at most, not {len(given)}")
         with self._store.transaction():
             if data.get("overwrite"):
-                self._forget(data["labelType"], [one["assetID"] for one in given])
+                replaced = "labelType = ? AND assetId IN (SELECT value FROM json_each(?))"
+                self._deleted(replaced, data["labelType"], one_of(one["assetID"] for one in given))
             return self.add([self._label(one, one["assetID"], data["labelType"]) for one in given])
 
     def _label(self, given: Mapping[str, Any], asset_id: str, label_type: str) -> Row:
@@ -109,12 +122,6 @@ class Labeling:
         if self._store.value("SELECT id FROM users WHERE id = ?", (user_id,)) is None:
             raise Refusal(f"No such user: {user_id}")
         return user_id
-
-    def _forget(self, label_type: str, asset_ids: list[str]) -> None:
-        self._store.change(
-            "DELETE FROM labels WHERE labelType = ? AND assetId IN (SELECT value FROM json_each(?))",
-            (label_type, one_of(asset_ids)),
-        )
 
     def append_one(self, arguments: Arguments, _: AskedFields | None) -> Row:
         """Append one label."""
@@ -146,18 +153,31 @@ class Labeling:
             raise Refusal(f"[unexpectedRetrieving] {len(found)} labels match")
         change = {name: value for name, value in arguments["data"].items() if value is not None}
         label = {**found[0], **change}
-        self._store.change(
-            "UPDATE labels SET jsonResponse = ?, modelName = ?, secondsToLabel = ? WHERE id = ?",
-            (json_text(label["jsonResponse"]), label["modelName"], label["secondsToLabel"], label["id"]),
-        )
+        with self._store.transaction() as store:
+            store.change(
+                "UPDATE labels SET jsonResponse = ?, modelName = ?, secondsToLabel = ?, version = version + 1"
+                " WHERE id = ?",
+                (json_text(label["jsonResponse"]), label["modelName"], label["secondsToLabel"], label["id"]),
+            )
+            payload = {"assetId": label["assetId"], "labelId": label["id"]}
+            user = self._workspace.admin_id()
+            self._workspace.events.record("label.workflow.edited", label["projectId"], user, [payload])
         return label
 
     def delete(self, arguments: Arguments, _: AskedFields | None) -> list[str]:
         """Delete labels, and answer with the ids of those that were there."""
-        parameter = (one_of(arguments["ids"]),)
-        with self._store.transaction() as store:
-            found = store.rows("SELECT id FROM labels WHERE id IN (SELECT value FROM json_each(?))", parameter)
-            store.change("DELETE FROM labels WHERE id IN (SELECT value FROM json_each(?))", parameter)
+        with self._store.transaction():
+            return self._deleted("id IN (SELECT value FROM json_each(?))", one_of(arguments["ids"]))
+
+    def _deleted(self, condition: str, *parameters: Any) -> list[str]:
+        found = self._store.rows(f"SELECT * FROM labels WHERE {condition}", parameters)  # noqa: S608 -- places only
+        self._store.change(f"DELETE FROM labels WHERE {condition}", parameters)  # noqa: S608 -- places only
+        # Kili's list of subjects has none for a deleted label; here the asset counts as updated.
+        for project_id in {row["projectId"] for row in found}:
+            payloads = [
+                {"assetId": row["assetId"], "fields": ["labels"]} for row in found if row["projectId"] == project_id
+            ]
+            self._workspace.events.record("asset.updated", project_id, self._workspace.admin_id(), payloads)
         return [row["id"] for row in found]
 
 

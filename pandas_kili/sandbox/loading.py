@@ -193,7 +193,7 @@ class Loader:
         answer = str(row.setdefault("storedAnswer", row["jsonResponse"]))  # a row of two relations comes here twice
         for name in _LABEL_FLAGS:
             row[name] = bool(row[name])
-        row.update(isCorrected=False, version=0, search={})
+        row.update(isCorrected=False, search={})
         row["totalSecondsToLabel"] = int(row["secondsToLabel"] or 0)
         if "numberOfAnnotations" in names:
             row["numberOfAnnotations"] = sum(category_counts(answer).values())

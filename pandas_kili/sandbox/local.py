@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 
 from pandas_kili.messages import warn
 from pandas_kili.sandbox.edits import Edits, edit_resolvers
+from pandas_kili.sandbox.event_log import EventHabit, EventLog, event_resolvers
 from pandas_kili.sandbox.execution import Executor
 from pandas_kili.sandbox.faults import Fault, FaultPlan
 from pandas_kili.sandbox.files import Bucket
@@ -27,7 +28,7 @@ from pandas_kili.sandbox.routes import GRAPHQL_ROUTE, Routes
 from pandas_kili.sandbox.schema import Generation, schema_of
 from pandas_kili.sandbox.server import Server
 from pandas_kili.sandbox.stamps import new_id, now
-from pandas_kili.sandbox.store import Store
+from pandas_kili.sandbox.store import Store, one_of
 from pandas_kili.sandbox.workspace import ADMIN_EMAIL, Workspace
 
 if TYPE_CHECKING:
@@ -75,8 +76,15 @@ class Sandbox:
         Whether the license allows files of one's own.
     habits : Habits, optional
         Ways to serve pages that differ from Kili's documented ones: caps, ties in any order, a `skip` that is ignored.
+    events : {"kept", "late", "short", "none"}
+        How the log of events is served: as it is; late, out of order and some events twice; without older events; or
+        not at all, as on older servers.
+    longest_event_delay : float
+        For ``events="late"``: seconds after which an event shows at the latest.
+    kept_events : int
+        For ``events="short"``: how many events are kept.
     seed : int
-        The seed of the chances of faults.
+        The seed of the chances of faults and of the delays of events.
 
     Examples
     --------
@@ -99,6 +107,9 @@ class Sandbox:
         import_delay: float = 0.05,
         upload_local_data: bool = True,
         habits: Habits | None = None,
+        events: EventHabit = "kept",
+        longest_event_delay: float = 0.2,
+        kept_events: int = 100,
         seed: int = 0,
     ) -> None:
         self._path = None if path is None else Path(path).expanduser()
@@ -113,6 +124,14 @@ class Sandbox:
             "import_delay": import_delay,
             "upload_local_data": upload_local_data,
             "habits": habits or Habits(),
+        }
+        if events not in get_args(EventHabit):
+            raise ValueError(f"Unknown events={events!r}: one of {', '.join(get_args(EventHabit))}")
+        self._events: EventHabit = events
+        self._event_rules: dict[str, Any] = {
+            "longest_delay": longest_event_delay,
+            "kept_events": kept_events,
+            "seed": seed,
         }
         self._plan = FaultPlan(faults, seed)
         self._server: Server | None = None
@@ -136,7 +155,7 @@ class Sandbox:
         self._workspace = self._opened()
         self._imports, self._labeling = Imports(self._workspace), Labeling(self._workspace)
         self._issues = Issues(self._workspace, Loader(self._workspace).issues)
-        self._schema = schema_of(self._generation)
+        self._schema = schema_of(self._generation, events=self._events != "none")
         executor = Executor(self._schema, self._resolvers())
         routes = Routes(self._workspace, executor, self._imports.settle, self._max_calls_per_minute)
         self._server = Server(self._port, routes, self._store, self._plan)
@@ -149,6 +168,7 @@ class Sandbox:
         self._store.replicas.longest_lag = self._plan.longest_lag()
         bucket = Bucket(self._store, self._folder / "files", self._signed_url_ttl)
         workspace = Workspace(self._store, bucket, key, self._generation, **self._rules)
+        workspace.events = EventLog(self._store, self._events, **self._event_rules)
         workspace.admin_id()  # the administrator is the first user
         return workspace
 
@@ -160,6 +180,7 @@ class Sandbox:
             **labeling_resolvers(self._labeling),
             **project_resolvers(Projects(self._workspace)),
             **issue_resolvers(self._issues),
+            **event_resolvers(self._workspace.events),
         }
 
     def stop(self) -> None:
@@ -297,7 +318,10 @@ class Sandbox:
         return str(self._issues.add([{"assetId": asset_id, "type": type, "status": status}])[0]["id"])
 
     def set_asset(self, asset_id: str, **columns: Any) -> None:
-        """Set stored columns of one asset, whatever the API would say: ``status="REVIEWED"``, ``consensusMark=0.5``."""
+        """Set stored columns of one asset, whatever the API would say: ``status="REVIEWED"``, ``consensusMark=0.5``.
+
+        No event tells of it, and `updatedAt` stays as it is.
+        """
         self._running()
         assignments = ", ".join(f'"{name}" = ?' for name in columns)
         self._store.change(f"UPDATE assets SET {assignments} WHERE id = ?", (*columns.values(), asset_id))  # noqa: S608
@@ -305,7 +329,12 @@ class Sandbox:
     def delete_assets(self, asset_ids: Iterable[str]) -> None:
         """Delete assets without the wire."""
         self._running()
-        Edits(self._workspace, self._imports).delete([{"id": asset_id} for asset_id in asset_ids])
+        with self._store.transaction() as store:
+            found = store.rows(
+                "SELECT * FROM assets WHERE id IN (SELECT value FROM json_each(?))", (one_of(asset_ids),)
+            )
+            store.change("DELETE FROM assets WHERE id IN (SELECT value FROM json_each(?))", (one_of(asset_ids),))
+            self._workspace.events.about_assets("asset.deleted", found, self._workspace.admin_id())
 
     def user_id(self, email: str = ADMIN_EMAIL) -> str:
         """Return the id of a user, made where there is none."""

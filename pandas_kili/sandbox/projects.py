@@ -128,7 +128,18 @@ class Projects:
             sql = f"UPDATE projects SET {assignments} WHERE id = ?"  # noqa: S608 -- names of our own columns
             self._store.change(sql, (*columns.values(), project_id))
             self._set(project_id, settings)
+            self._tell_changes(project_id, given)
         return self._loaded(project_id, fields)
+
+    def _tell_changes(self, project_id: str, given: Row) -> None:
+        subjects = {
+            "project.interface.updated": "jsonInterface" in given,
+            "project.archived": bool(given.get("archived")),
+            "project.settings.updated": bool(given.keys() - {"jsonInterface", "archived"}),
+        }
+        for subject, happened in subjects.items():
+            if happened:
+                self._workspace.events.record(subject, project_id, self._workspace.admin_id(), [{}])
 
     def _set(self, project_id: str, settings: Row) -> None:
         """Put settings beside those that the project has."""
@@ -193,6 +204,7 @@ class Projects:
             for asset in assets
         ]
         self._store.insert("assets", rows)
+        self._workspace.events.about_assets("asset.created", rows, self._workspace.admin_id())
 
     def matching_members(self, where: Mapping[str, Any]) -> list[Row]:
         """Return the members of a project that match."""

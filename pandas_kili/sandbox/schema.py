@@ -15,10 +15,10 @@ __all__ = ["Generation", "schema_of"]
 Generation = Literal["both", "legacy", "current"]
 
 
-def schema_of(generation: Generation) -> GraphQLSchema:
-    """Return the schema without what `generation` does not know, and without the marks."""
+def schema_of(generation: Generation, *, events: bool = True) -> GraphQLSchema:
+    """Return the schema without what `generation` does not know, and without the log where there is none."""
     text = resources.files("pandas_kili.sandbox").joinpath("schema.graphql").read_text(encoding="utf-8")
-    document: DocumentNode = visit(parse(text, no_location=True), _Pruning(generation))
+    document: DocumentNode = visit(parse(text, no_location=True), _Pruning(generation, events=events))
     schema = build_ast_schema(document)
     # Of the directives that newer versions of graphql-core add, older clients know neither names nor locations.
     schema.directives = tuple(one for one in schema.directives if one.name in {"include", "skip"})
@@ -26,22 +26,15 @@ def schema_of(generation: Generation) -> GraphQLSchema:
 
 
 class _Pruning(Visitor):
-    def __init__(self, generation: Generation) -> None:
+    def __init__(self, generation: Generation, *, events: bool) -> None:
         super().__init__()
         self.generation = generation
+        self.without = {"generation", "Generation"} if events else {"generation", "Generation", "events"}
 
     def enter(self, node: Any, *_: Any) -> Any:
-        if node.kind in {"directive_definition", "enum_type_definition"} and node.name.value in {
-            "generation",
-            "Generation",
-        }:
+        kinds = {"directive_definition", "enum_type_definition", "field_definition", "directive"}
+        if node.kind in kinds and node.name.value in self.without:
             return REMOVE
-        if node.kind == "directive" and node.name.value == "generation":
-            return REMOVE
-        return REMOVE if self._is_foreign(node) else None
-
-    def _is_foreign(self, node: Any) -> bool:
         marks = [mark for mark in getattr(node, "directives", None) or () if mark.name.value == "generation"]
-        return self.generation != "both" and any(
-            mark.arguments[0].value.value != self.generation.upper() for mark in marks
-        )
+        known = {mark.arguments[0].value.value for mark in marks} or {self.generation.upper()}
+        return None if self.generation == "both" or self.generation.upper() in known else REMOVE

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import threading
-from contextlib import contextmanager
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,9 @@ class Store:
         self._lock = threading.RLock()
         self._view = threading.local()
         self._connection = self._connect()
-        self._connection.executescript(resources.files("pandas_kili.sandbox").joinpath("tables.sql").read_text())
+        tables = resources.files("pandas_kili.sandbox").joinpath("tables.sql").read_text()
+        self._connection.executescript(tables)
+        self._add_columns_since(tables)
         self.replicas = Replicas(self._connect)
 
     def _connect(self) -> sqlite3.Connection:
@@ -50,6 +52,18 @@ class Store:
         connection.execute("PRAGMA synchronous = NORMAL")  # what is committed outlives the process, if not the machine
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
+
+    def _add_columns_since(self, tables: str) -> None:
+        """Give a file of an earlier version the columns that came later."""
+        with contextlib.closing(sqlite3.connect(":memory:")) as fresh:
+            fresh.executescript(tables)
+            of_ours = "SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'sqlite_sequence'"
+            for (table,) in fresh.execute(of_ours).fetchall():
+                known = {row[1] for row in self._connection.execute(f"PRAGMA table_info({table})")}
+                for _, name, kind, is_required, default, _ in fresh.execute(f"PRAGMA table_info({table})").fetchall():
+                    if name not in known:
+                        rule = f"NOT NULL DEFAULT {default}" if is_required else ""
+                        self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind} {rule}")
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Return the rows of a query as dicts."""
@@ -68,7 +82,7 @@ class Store:
         rows = self.rows(sql, parameters)
         return next(iter(rows[0].values())) if rows else None
 
-    @contextmanager
+    @contextlib.contextmanager
     def transaction(self) -> Iterator[Store]:
         """Do all of it or nothing; a transaction within another is part of it."""
         with self._lock:
@@ -104,7 +118,7 @@ class Store:
         self.change("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, default))
         return str(self.value("SELECT value FROM settings WHERE name = ?", (name,)))
 
-    @contextmanager
+    @contextlib.contextmanager
     def lagging(self, seconds: float) -> Iterator[None]:
         """Let this thread read the state of `seconds` ago."""
         with self._lock:

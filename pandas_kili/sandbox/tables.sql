@@ -79,6 +79,7 @@ CREATE TABLE IF NOT EXISTS labels (
     isHoneypot INTEGER NOT NULL DEFAULT 0,
     skipped INTEGER NOT NULL DEFAULT 0,
     clientVersion INTEGER NOT NULL DEFAULT 0,
+    version INTEGER NOT NULL DEFAULT 0,
     referencedLabelId TEXT
 );
 CREATE INDEX IF NOT EXISTS labels_of_asset ON labels (assetId, createdAt, rank);
@@ -96,6 +97,19 @@ CREATE TABLE IF NOT EXISTS issues (
     updatedAt TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS issues_of_asset ON issues (assetId);
+
+CREATE TABLE IF NOT EXISTS events (
+    rank INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL,
+    createdAt TEXT NOT NULL,
+    event TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    projectId TEXT NOT NULL,
+    userId TEXT,
+    shownAt REAL NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS events_in_order ON events (projectId, createdAt, rank);
+CREATE INDEX IF NOT EXISTS events_by_id ON events (id);
 
 CREATE TABLE IF NOT EXISTS notifications (
     rank INTEGER PRIMARY KEY,

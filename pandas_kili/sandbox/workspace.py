@@ -15,6 +15,7 @@ from pandas_kili.sandbox.store import one_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pandas_kili.sandbox.event_log import EventLog
     from pandas_kili.sandbox.files import Bucket
     from pandas_kili.sandbox.schema import Generation
     from pandas_kili.sandbox.store import Row, Store
@@ -47,6 +48,7 @@ class Workspace:
     import_delay: float = 0.05
     upload_local_data: bool = True
     habits: Habits = field(default_factory=Habits)
+    events: EventLog = field(init=False)
     between_looks: list[Callable[[], None]] = field(default_factory=list)
     _next_import: float = field(default_factory=time.time)
 

@@ -120,6 +120,29 @@ def test_answers_of_conversations_are_put_together_from_annotations(run, sandbox
     assert run(script, project=project) == answer
 
 
+def test_events_are_listed(run, sandbox):
+    project = sandbox.create_project("P", "TEXT")
+    ids = sandbox.add_assets(project, [{"externalId": f"a{row}"} for row in range(130)])
+    sandbox.add_labels(pd.DataFrame({"assetId": ids[:2], "jsonResponse": ["{}"] * 2}))
+    script = """
+        every = kili.events.list(given["project"])
+        middle = every[50]["id"]
+        result = {
+            "every": every,
+            "backwards": kili.events.list(given["project"], order="desc"),
+            "labels": kili.events.list(given["project"], event="label.workflow.created.default"),
+            "later": kili.events.list(given["project"], from_event_id=middle, skip=2),
+        }
+    """
+    result = run(script, project=project)
+    every = result["every"]
+    assert [event["payload"]["assetId"] for event in every] == ids + ids[:2]
+    assert set(every[0]) == {"createdAt", "event", "id", "organizationId", "payload", "projectId", "userId"}
+    assert result["backwards"] == every[::-1]
+    assert result["labels"] == every[-2:]
+    assert result["later"] == every[52:]
+
+
 def filters(sandbox, project):
     """Return a table of filters; the values are of the project that `filled` makes."""
     ids = [row["id"] for row in sandbox.assets(project)]

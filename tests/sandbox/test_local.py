@@ -1,7 +1,9 @@
 """The sandbox keeps Kili's rules: pages, batches, statuses, outcomes, both generations."""
 
+import contextlib
 import gzip
 import json
+import sqlite3
 import time
 from email.message import Message
 
@@ -617,3 +619,14 @@ def test_the_log_of_requests_is_bounded():
 def test_a_document_nested_without_end_is_refused(sandbox):
     answer = post(sandbox, "{ me " * 3_000)
     assert answer.status_code == 400
+
+
+def test_a_file_of_an_earlier_version_gets_the_columns_that_came_later(tmp_path):
+    with Sandbox(tmp_path) as sandbox:
+        project = sandbox.create_project("P", "TEXT")
+        ids = sandbox.add_assets(project, [{"externalId": "a"}])
+        sandbox.add_labels(pd.DataFrame({"assetId": ids, "jsonResponse": ["{}"]}))
+    with contextlib.closing(sqlite3.connect(tmp_path / "sandbox.sqlite")) as file:
+        file.execute("ALTER TABLE labels DROP COLUMN version")
+    with Sandbox(tmp_path) as sandbox:
+        assert [label["version"] for label in sandbox.labels(project)] == [0]
