@@ -1,6 +1,7 @@
 """Every test starts without configuration, caches and clients of others."""
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -34,6 +35,14 @@ _beside("moving")
 _beside("fuzzing")
 official_sdk = _beside("official_sdk")
 sdk, home, run = official_sdk.sdk, official_sdk.home, official_sdk.run
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers(config):
+    """A few files are over before workers have started; the whole suite goes to the cores that this process may use."""
+    whole = all(Path(str(each).partition("::")[0]).is_dir() for each in config.args)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, 8) if whole else 0
 
 
 class FakeClock(rate_limit.Clock):

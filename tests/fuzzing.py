@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import pandas_kili as pk
 
-EFFORT = int(os.environ.get("FUZZ", "1"))  # FUZZ=50 searches for an hour
+EFFORT = int(os.environ.get("FUZZ", "1"))  # times the examples of an ordinary run
 
 TEXTS = st.one_of(
     st.text(),
@@ -144,7 +144,7 @@ def only_our_errors(passing=(pk.KiliError,)):
 
 
 @contextlib.contextmanager
-def no_hang(seconds=300):
+def no_hang(seconds=900):
     """End the process, and say where each thread stands, should something not come to its end."""
     faulthandler.dump_traceback_later(seconds * EFFORT, exit=True)
     try:

@@ -28,6 +28,8 @@ from pandas_kili.query.fields import select
 from pandas_kili.query.filters import AssetFilters, asset_query
 from pandas_kili.sandbox import Sandbox
 
+pytestmark = pytest.mark.fuzz
+
 
 @pytest.fixture(scope="module", autouse=True)
 def swift():

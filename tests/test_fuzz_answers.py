@@ -24,6 +24,8 @@ from pandas_kili.reading import wire
 from pandas_kili.reading.wire import read_pages
 from pandas_kili.sandbox import Sandbox
 
+pytestmark = pytest.mark.fuzz
+
 FIELDS = ["id", "externalId", "createdAt", "priority", "consensusMark", "isHoneypot", "jsonMetadata", "status"]
 FIELDS += ["labels.id", "labels.jsonResponse", "labels.author.email", "currentStep.name"]
 SELECTION = select(FIELDS, also=["id", "createdAt"])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _PIECE = 2**18  # bytes; at most that much is read again after a connection breaks
 _ATTEMPTS = 5
+_PAUSE = 0.05  # seconds; four times as long after each attempt that brought nothing new
 # Servers compress text. A larger file was compressed to fill the disk.
 _MOST_UNPACKED = 2**32
 
@@ -102,7 +103,7 @@ class Fetch:
             self._pause(barren)
 
     def _pause(self, attempt: int) -> None:
-        if self.stop.wait(0.05 * 4**attempt):
+        if self.stop.wait(_PAUSE * 4**attempt):
             raise CancelledError
 
     def _refuse_pages(self, response: requests.Response) -> None:

@@ -21,6 +21,7 @@ from scripted import Reply, ScriptedServer
 from pandas_kili.errors import KiliDownloadError, KiliFieldError, KiliNotFoundError
 from pandas_kili.media import Medium, Stored, download_media, plan_media, store_media, wait_for_import
 from pandas_kili.media import download as media_download
+from pandas_kili.media import fetch as media_fetch
 from pandas_kili.media.fetch import Fetch
 from pandas_kili.media.ledger import LEDGER_NAME, AssetFile, Ledger
 from pandas_kili.reading.read import read_kili
@@ -283,7 +284,8 @@ def test_a_file_may_break_often_as_long_as_it_comes_nearer(sandbox, folder, tmp_
     assert starts == sorted(set(starts))
 
 
-def test_a_file_that_comes_no_nearer_is_given_up(sandbox, bucket, folder):
+def test_a_file_that_comes_no_nearer_is_given_up(sandbox, bucket, folder, monkeypatch):
+    monkeypatch.setattr(media_fetch, "_PAUSE", 0.0001)
     bucket.otherwise = Reply(b"half", how="cut")
     with pytest.raises(KiliDownloadError, match="broke"):
         fetch(sandbox, hosted(sandbox, bucket), folder)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from fuzzing import EFFORT
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from writing import MUTATIONS, client_of, hurry
@@ -17,8 +18,14 @@ import pandas_kili as pk
 from pandas_kili.sandbox import Fault, Sandbox
 from pandas_kili.writing.delivery import Target, batches
 
+pytestmark = pytest.mark.fuzz
+
 LAWS = settings(
-    derandomize=True, deadline=None, database=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=30 * EFFORT,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 SIZES = st.sampled_from([0, 1, 2, 5, 30, 99, 100, 101, 150, 199, 200, 201, 230, 250, 299, 300, 301, 350])
 KINDS = st.sampled_from(
