@@ -1,7 +1,7 @@
-"""One page of a PDF, or one frame of a video: a program of its own, which `decoding` starts.
+"""Draw one page of a PDF, or one frame of a video: a program that `decoding` starts.
 
-Documents and videos are of strangers, and what reads them is not Python. Whatever it does, be it to crash, to hang or
-to fill the memory, it does in a process that holds no key and can be ended.
+Documents and videos come from strangers, and C libraries read them. They may crash, hang or fill the memory, so they
+run in a process that has no API key and can be ended.
 
 The one argument is JSON: ``kind`` ("page" or "frame"), ``number`` (of pages from 1, of frames from 0; null for the
 first), ``rate`` (frames a second by which frames are numbered; null for the video's own), ``side`` (pixels of the
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 
 _SECONDS = 60  # of work; who started this ends it sooner, unless that is gone
 _PIXELS = 2**26
-# None of these opens files that a video names, as playlists do.
+# Containers that cannot name other files, as playlists do.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
-_STEADY = 0.001  # by which the two rates of a video may differ while its frames come evenly
-_HALF = 0.5  # of a frame: containers round the times of frames
+_STEADY = 0.001  # relative difference of the two rates of a video with evenly spaced frames
+_HALF = 0.5  # frames; containers round times
 _NOTHING = 1e-6  # seconds
 _CHANNELS = 3
 _QUARTER, _TURN = 90, 360
 
 
 class _NoPictureError(Exception):
-    """There is none; its text says why."""
+    """There is no picture; the text says why."""
 
 
 def main() -> None:
-    """Do what the argument says."""
+    """Draw what the argument says."""
     order = json.loads(sys.argv[1])
     _limit(order["memory"])
     draw = {"page": _page, "frame": _frame}[order["kind"]]
@@ -80,7 +80,7 @@ def _page(file: BinaryIO, order: dict[str, Any]) -> tuple[str, bytes]:
         count = len(document)
         if not 1 <= number <= count:
             raise _NoPictureError(f"the document has {_counted(count, 'page')}, and none of that number")
-        document.init_forms()  # what was filled in is a part of the page
+        document.init_forms()  # form fields that were filled in are drawn too
         page = document[number - 1]
     except pypdfium2.PdfiumError as error:
         protected = "password" in str(error).lower()
@@ -113,7 +113,7 @@ def _frame(file: BinaryIO, order: dict[str, Any]) -> tuple[str, bytes]:
 def _numbered(
     container: InputContainer, stream: VideoStream, number: int, rate: float | None
 ) -> tuple[VideoFrame, str]:
-    """Return the frame of a number, and a note of what it is."""
+    """Return the frame with a number, and a note that says which it is."""
     own = stream.average_rate or stream.base_rate or Fraction(25)
     start = (stream.start_time or 0) * float(stream.time_base or 1)
     tolerance = _HALF / float(own)
@@ -138,7 +138,7 @@ def _is_steady(stream: VideoStream) -> bool:
 
 
 def _time_of(container: InputContainer, stream: VideoStream, number: int) -> float:
-    """Return when a frame is shown that is known by how many are shown before it."""
+    """Return the time of a frame by counting the frames before it."""
     base = stream.time_base or Fraction(1)
     times = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None and not packet.is_discard)
     if number >= len(times):
@@ -147,9 +147,9 @@ def _time_of(container: InputContainer, stream: VideoStream, number: int) -> flo
 
 
 def _shown_at(container: InputContainer, stream: VideoStream, moment: float) -> VideoFrame | None:
-    """Return the frame that is shown at a time; None after the end."""
+    """Return the frame at a time; None after the end."""
     place = int(moment / (stream.time_base or 1))
-    for begin in (place, stream.start_time or 0):  # where it is not known where key frames are, from the start
+    for begin in (place, stream.start_time or 0):  # from the start if the container does not list its key frames
         container.seek(begin, stream=stream)
         shown = _last_until(container, stream, moment)
         if shown is not None:
@@ -176,7 +176,7 @@ def _timed(container: InputContainer, stream: VideoStream) -> Iterator[Any]:
 
 
 def _upright(frame: VideoFrame, ratio: Fraction | None, side: int) -> bytes:
-    """Return a frame as players show it: its pixels square, and turned as its camera was."""
+    """Return a frame as players show it: with square pixels, and upright."""
     width, height = frame.width * float(ratio or 1), float(frame.height)
     scale = min(1.0, side / max(width, height))
     small = frame.reformat(max(1, round(width * scale)), max(1, round(height * scale)), format="rgb24")
@@ -187,7 +187,7 @@ def _upright(frame: VideoFrame, ratio: Fraction | None, side: int) -> bytes:
 
 
 def _turned(rows: list[bytes]) -> list[bytes]:
-    """Turn a picture by a quarter against the clock."""
+    """Turn a picture counterclockwise by 90 degrees."""
     columns = range(len(rows[0]) - _CHANNELS, -1, -_CHANNELS)
     return [b"".join(row[place : place + _CHANNELS] for row in rows) for place in columns]
 

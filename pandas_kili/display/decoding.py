@@ -1,4 +1,4 @@
-"""PDFs and videos as pictures: each is decoded by a process of its own, whose time and memory are bounded."""
+"""PDFs and videos as pictures: each is decoded in its own process, with limits of time and memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pandas_kili.display.thumbnails import LARGEST_SIDE, NotShownError, Picture,
 StillKind = Literal["page", "frame"]
 
 _PROGRAM = Path(__file__).with_name("decoder.py")
-_SECONDS = 20.0  # that one medium may take
+_SECONDS = 20.0  # for one medium
 _MEMORY = 2**30  # bytes that one medium may take
 _GLANCE = 0.05
 _AT_ONCE = threading.BoundedSemaphore(min(4, os.cpu_count() or 1))
@@ -32,13 +32,13 @@ _EXTRA = "pip install 'pandas-kili[preview]'"
 
 @dataclass(frozen=True)
 class Still:
-    """What is shown of a document or a video.
+    """The page of a document, or the frame of a video, that is shown.
 
     Attributes
     ----------
     kind : {"page", "frame"}
     number : int, optional
-        Of pages from 1, of frames from 0; by default the first.
+        Pages count from 1, frames from 0; by default the first.
     rate : float, optional
         Frames a second by which frames are numbered; by default the video's own.
     """
@@ -48,13 +48,13 @@ class Still:
     rate: float | None = None
 
     def check(self) -> None:
-        """Raise where what decodes it is not installed."""
+        """Raise if its decoder is not installed."""
         if any(importlib.util.find_spec(name) is None for name in (_NEEDED[self.kind], "PIL")):
             raise NotShownError(f"{_NAMES[self.kind]}, which {_EXTRA} draws")
 
 
 def still_kind(data: bytes) -> StillKind | None:
-    """Return what is shown of a file that begins so; None where it is neither a PDF nor a video."""
+    """Return whether a file shows as a page or a frame, by its first bytes; None if it is neither PDF nor video."""
     if b"%PDF-" in data[:1024]:
         return "page"
     is_video = data[4:8] in {b"ftyp", b"moov", b"mdat"} or data[:4] == b"\x1aE\xdf\xa3"
@@ -62,24 +62,24 @@ def still_kind(data: bytes) -> StillKind | None:
 
 
 def decoded(source: bytes | Path, still: Still, budget: int, stop: threading.Event) -> tuple[Picture, str]:
-    """Return a page or a frame as a picture of about so many bytes, and which it is.
+    """Return a page or frame as a picture of about `budget` bytes, and a note that says which it is.
 
     Raises
     ------
     NotShownError
-        Where it cannot be shown.
+        If it cannot be shown.
     """
     still.check()
     with _AT_ONCE:
         told, _, pixmap = _output(source, still, stop).partition(b"\n")
-    answer = json.loads(told or b"{}")
-    if "note" not in answer:
-        raise NotShownError(answer.get("reason", f"{_NAMES[still.kind]} that is damaged, or takes too much memory"))
-    return picture(pixmap, budget), answer["note"]
+    head = json.loads(told or b"{}")
+    if "note" not in head:
+        raise NotShownError(head.get("reason", f"{_NAMES[still.kind]} that is damaged, or takes too much memory"))
+    return picture(pixmap, budget), head["note"]
 
 
 def _output(source: bytes | Path, still: Still, stop: threading.Event) -> bytes:
-    """Return what the program writes; it is ended where that takes too long."""
+    """Return the output of the program, which is ended if it takes too long."""
     order = {
         "kind": still.kind,
         "number": still.number,

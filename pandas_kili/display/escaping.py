@@ -1,11 +1,11 @@
-"""Text of others, made harmless: it can neither become markup nor change how its surroundings read."""
+"""Escape foreign text: it cannot become markup, or change how the text around it reads."""
 
 from __future__ import annotations
 
 import re
 from html import escape
 
-# Overrides and isolates of the direction of text let a name read as another; the other controls say nothing.
+# Controls of text direction let a name read as another one; the others are invisible.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u206f\ufeff]"
 )
@@ -15,7 +15,7 @@ _LONGEST_NAME = 120
 
 
 def name(value: object) -> str:
-    r"""Return a name for markup and attributes: escaped, short, what cannot be seen in it spelled out.
+    r"""Return a name for markup and attributes: escaped, cut short, invisible characters spelled out.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def name(value: object) -> str:
 
 
 def plain_name(value: object) -> str:
-    """Return a name as `name` does, before it is escaped."""
+    """Return a name like `name`, but not escaped."""
     text = _whole(str(value))
     if len(text) > _LONGEST_NAME:
         text = text[: _LONGEST_NAME - 1] + "…"
@@ -34,7 +34,7 @@ def plain_name(value: object) -> str:
 
 
 def prose(value: str) -> str:
-    """Return text that is read as such: escaped, with the marks of direction that its script may need."""
+    """Return running text: escaped, with the direction marks that its script may need."""
     return escape(_CONTROLS.sub("\ufffd", _whole(value)))
 
 
@@ -43,4 +43,4 @@ def _spelled(match: re.Match[str]) -> str:
 
 
 def _whole(text: str) -> str:
-    return _SURROGATES.sub("\ufffd", text)  # half a character cannot be written to a file
+    return _SURROGATES.sub("\ufffd", text)  # half of a surrogate pair cannot be written to a file

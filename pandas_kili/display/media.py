@@ -1,4 +1,4 @@
-"""The medium of an asset, from wherever it is: as a picture or text to show, else with the reason why not."""
+"""The medium of an asset, local or hosted: a picture or text to show, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pandas_kili.display.decoding import Still, StillKind, decoded, still_kind
 from pandas_kili.display.thumbnails import NotShownError, Picture, is_displayable, picture
 from pandas_kili.media import EXTENSIONS, is_url, local_path
 
-_LARGEST = 2**26  # bytes of a file that is fetched, or read, to make a thumbnail of
+_LARGEST = 2**26  # bytes; larger files are not read for a thumbnail
 _HEAD = 1024
 _LONGEST_PATH = 4096
 _TEXTS = frozenset({".txt", ".csv", ".json", ".md", ".html"})
@@ -25,7 +25,7 @@ _FAMILIES: Mapping[str, StillKind] = {"application/pdf": "page", "video/": "fram
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked of an asset: its columns, what its annotations are about, and the rate that numbers frames."""
+    """The medium that is wanted: columns of the asset, the frame or page, and the rate that numbers frames."""
 
     content: str | None = None
     json_content: str | None = None
@@ -40,16 +40,16 @@ class Wanted:
 
 @dataclass(frozen=True)
 class ShownMedium:
-    """What there is to show.
+    """A picture or text to show.
 
     Attributes
     ----------
     picture : Picture, optional
     text : str, optional
     starts : dict of str to int
-        Where in the text the blocks of rich text begin, by their ids.
+        Offsets in the text at which blocks of rich text begin, by their ids.
     note : str
-        Which part it is, or why there is neither picture nor text.
+        The frame or page, or the reason why there is neither picture nor text.
     """
 
     picture: Picture | None = None
@@ -59,23 +59,23 @@ class ShownMedium:
 
 
 class MediaReader:
-    """Reads media; what goes wrong with one becomes its note.
+    """Reads media; an error with one becomes its note.
 
     Parameters
     ----------
     client : Client, optional
-        Connection for hosted media; by default the shared one, once there is something to fetch.
+        Connection for hosted media; by default the shared one, if there is something to fetch.
     budget : int
         Bytes that a picture may take.
     stop : threading.Event
-        Once set, nothing more is waited for.
+        Once set, waiting ends.
     """
 
     def __init__(self, client: Client | None, budget: int, stop: threading.Event) -> None:
         self._client, self._budget, self._stop = client, budget, stop
 
     def read(self, wanted: Wanted) -> ShownMedium:
-        """Return the medium of an asset; whatever happens, there is one."""
+        """Return the medium of an asset; an error becomes its note."""
         try:
             return self._read(wanted)
         except NotShownError as error:
@@ -93,7 +93,7 @@ class MediaReader:
             raise NotShownError("a recording, which has no picture")
         kind = _kind_named(wanted.content)
         if kind is not None:
-            wanted.still(kind).check()  # before anything is fetched in vain
+            wanted.still(kind).check()  # before anything is fetched
         return self._shown(wanted.content, wanted)
 
     def _shown(self, content: str, wanted: Wanted) -> ShownMedium:
@@ -130,7 +130,7 @@ class MediaReader:
         return ShownMedium(picture=shown, note=note)
 
     def _described(self, value: str, frame: int) -> ShownMedium:
-        """Return what `jsonContent` describes: rich text, or one frame of a video."""
+        """Return the medium that `jsonContent` describes: rich text, or one frame of a video."""
         described = self._json(value)
         if isinstance(described, Mapping) and all(str(key).isdecimal() for key in described):
             described = [described[key] for key in sorted(described, key=int)]
@@ -157,7 +157,7 @@ def _where(wanted: Wanted) -> str:
 
 
 def rate_of(json_metadata: str | None) -> float | None:
-    """Return the frames a second at which Kili plays a video; None where it is the video's own rate, or not known."""
+    """Return the frames per second at which Kili plays a video; None if unknown, or the video's own rate."""
     try:
         parameters = json.loads(json_metadata or "{}")["processingParameters"]
         if parameters.get("shouldKeepNativeFrameRate") is True:
@@ -174,15 +174,15 @@ def _kind_named(content: str) -> StillKind | None:
 
 
 def _type_named(content: str) -> str:
-    """Return the type of file that a URL or path names; empty where none."""
+    """Return the type of file that the extension of a URL or path names; empty if none."""
     path = unquote(urlsplit(content).path) if is_url(content) else content[-64:]
     return EXTENSIONS.get(PurePosixPath(path).suffix.lower(), "")
 
 
 def _file_named(content: str) -> Path | None:
-    """Return the file that a cell names; None where it is raw text.
+    """Return the file that a cell names; None if it is raw text.
 
-    A server decides what a cell holds. So only what looks like a medium is opened, and no other file of this machine.
+    A server decides what a cell holds, so only files that look like media are opened.
     """
     if len(content) > _LONGEST_PATH or "\n" in content or "\0" in content:
         return None
@@ -209,7 +209,7 @@ def _is_text(data: bytes) -> bool:
 
 
 def _rich_text(blocks: list[Any]) -> ShownMedium:
-    """Return the text of nested blocks, a line each, and where those with an id begin."""
+    """Return the text of nested blocks, one line each, and the offsets of those with an id."""
     lines: list[str] = []
     starts: dict[str, int] = {}
     length = 0

@@ -1,4 +1,4 @@
-"""Annotations as vectors over a picture, in the shares of width and height that Kili gives."""
+"""Annotations as vector graphics over a picture. Kili gives coordinates as shares of width and height."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pandas_kili.display.palette import Category, Palette
 
 Vertex = Mapping[str, Any]
 
-_MOST_TAGS = 12  # more of them would hide the picture
+_MOST_TAGS = 12  # more would hide the picture
 _LONGEST_TAG = 24
 _TAG_SHARE = 27  # of the longer side, for the height of a tag
-_FAR = 1e6  # browsers draw nothing where a path leaves their numbers
+_FAR = 1e6  # browsers do not draw paths with larger numbers
 
 
 def category_of(row: Row) -> Category:
-    """Return what decides the color of a row."""
+    """Return the job and class that decide the color of a row."""
     job = row["job"] or ""
     return job, row["category"] or job
 
@@ -27,7 +27,7 @@ def category_of(row: Row) -> Category:
 def overlay(rows: Iterable[Row], palette: Palette, width: float, height: float) -> str:
     """Return the shapes of annotations as SVG, on a view box of the size of the picture."""
     shapes = [(row, path) for row in rows if is_drawn(row) and (path := _path(row))]
-    shapes.sort(key=lambda shape: -_area(shape[0]))  # what is small lies on top
+    shapes.sort(key=lambda shape: -_area(shape[0]))  # small shapes are on top
     drawn = "".join(_shape(row, path, palette) for row, path in shapes)
     if not drawn:
         return ""
@@ -45,7 +45,7 @@ def _shape(row: Row, path: str, palette: Palette) -> str:
 
 
 def described(row: Row) -> str:
-    """Return in words what a shape is."""
+    """Return a description of a shape."""
     parts = [category_of(row)[1]]
     if row["tool"]:
         parts.append(row["tool"])
@@ -55,7 +55,7 @@ def described(row: Row) -> str:
 
 
 def _path(row: Row) -> str:
-    """Return the outline of a shape; empty where it has no place."""
+    """Return the outline of a shape as an SVG path; empty if a vertex has no place."""
     if row["rings"] is not None:
         return "".join(_line(ring, closed=True) for ring in row["rings"])
     if row["polyline"] is not None:
@@ -85,7 +85,7 @@ def _place(vertex: Vertex) -> str:
 
 
 def _number(value: float) -> str:
-    # The millionth of a side: less than a hundredth of a pixel of the largest pictures.
+    # Six digits: less than a hundredth of a pixel of the largest pictures.
     return f"{value:.6f}".rstrip("0").rstrip(".") or "0"
 
 
@@ -97,7 +97,7 @@ def _area(row: Row) -> float:
 
 
 def _tag(row: Row, width: float, height: float) -> str:
-    """Return the name of a category, at the top left of its shape."""
+    """Return the name of the category as SVG text, at the top left of its shape."""
     corner = _corner(row)
     if corner is None:
         return ""

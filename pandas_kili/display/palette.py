@@ -1,4 +1,4 @@
-"""One color a category, told apart by those who see fewer of them too."""
+"""One color per category; people with color blindness can tell them apart too."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442", "#999999")
-"""The palette of Okabe and Ito (https://jfly.uni-koeln.de/color/), gray in the place of black."""
+"""The palette of Okabe and Ito (https://jfly.uni-koeln.de/color/), with gray instead of black."""
 
 LIGHT, DARK = "#ffffff", "#101418"
 DASHES = ("", "6 3", "2 3")
-"""Lines of categories beyond the palette: the same colors again, dashed, then dotted."""
+"""Line styles: beyond the palette, colors repeat with dashed, then dotted lines."""
 
 Category = tuple[str, str]
-"""A job, and a class of it; the job's own name stands for the class where there is none."""
+"""A job and one of its classes; without a class, the job's name stands for it."""
 
 
 class Tone(NamedTuple):
-    """How a category is drawn: which color, and which dashes."""
+    """How a category is drawn: the positions of its color and dashes."""
 
     color: int
     dash: int
 
     @property
     def classes(self) -> str:
-        """Return the names by which the style sheet knows it."""
+        """Return the names of its classes in the style sheet."""
         return f"kp-c{self.color} kp-d{self.dash}"
 
 
@@ -35,7 +35,7 @@ class Palette:
     Parameters
     ----------
     categories : iterable of tuple
-        Every use of a category; within a job, those used most get the colors that differ most.
+        Every use of a category; within a job, the most used ones get the first colors, which differ most.
     """
 
     def __init__(self, categories: Iterable[Category]) -> None:
@@ -52,7 +52,7 @@ def _tone(number: int) -> Tone:
 
 
 def outline(color: str) -> str:
-    """Return what stands out against a color: light or dark, whichever contrasts more."""
+    """Return light or dark, whichever contrasts more with a color."""
     return max((LIGHT, DARK), key=lambda other: contrast(color, other))
 
 

@@ -1,4 +1,4 @@
-"""Text with the spans that were marked in it."""
+"""Text with its annotated spans marked."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pandas_kili.display.escaping import name, prose
 from pandas_kili.display.overlay import category_of, described
 from pandas_kili.display.palette import Palette
 
-_LONGEST = 4000  # characters that are shown of a text
+_LONGEST = 4000  # characters of a text that are shown
 
 
 class Span(NamedTuple):
-    """Where a span begins and ends in the text, and the annotation that it is."""
+    """A span of text, and the row of its annotation."""
 
     begin: int
     end: int
@@ -23,7 +23,7 @@ class Span(NamedTuple):
 
 
 def marked_text(text: str, starts: Mapping[str, int], rows: Iterable[Row], palette: Palette) -> str:
-    """Return text as HTML, its spans marked; where they overlap, marks lie within marks."""
+    """Return text as HTML with its spans marked; overlapping spans become nested marks."""
     shown = text[:_LONGEST]
     spans = [span for row in rows if (span := _span(text, starts, row)) and span.begin < len(shown)]
     borders = sorted({0, len(shown), *(min(place, len(shown)) for span in spans for place in span[:2])})
@@ -60,7 +60,7 @@ def _span(text: str, starts: Mapping[str, int], row: Row) -> Span | None:
 
 
 def _by_code_units(text: str, begin: int, end: int, content: str) -> tuple[int, int]:
-    """Take offsets as JavaScript counts, to which an emoji is two, where the span then reads as it says."""
+    """Read offsets as UTF-16 units, in which an emoji counts twice, if the span then has the right content."""
     units = text.encode("utf-16-le", "surrogatepass")
     before = units[: 2 * begin].decode("utf-16-le", "replace")
     inside = units[2 * begin : 2 * end].decode("utf-16-le", "replace")

@@ -1,4 +1,4 @@
-"""How a gallery looks: light or dark as its surroundings are, without scripts and fonts of others."""
+"""The style sheet of galleries: light or dark like the page around, without scripts or external fonts."""
 
 from __future__ import annotations
 
@@ -111,12 +111,12 @@ _STEPS = 4
 
 
 def fragment_style() -> str:
-    """Return the style sheet of a gallery, wherever it stands."""
+    """Return the style sheet of a gallery, in a notebook or in a page."""
     tones = "".join(f".kp-c{number}{{--tone:{color};--halo:{outline(color)}}}\n" for number, color in enumerate(COLORS))
     dashes = "".join(f".kp-d{number}{{--dash:{dash or 'none'}}}\n" for number, dash in enumerate(DASHES))
     steps = "".join(f'[data-step="{step}"]{{--done:{step / _STEPS:.0%}}}\n' for step in range(_STEPS + 1))
     light, dark = _variables(_LIGHT), _variables(_DARK)
-    # Notebooks have themes of their own, whatever the system prefers.
+    # Notebooks have their own themes, which go before those of the system.
     themes = (
         f".kili-preview{{color-scheme:light;{light}}}\n"
         f"@media (prefers-color-scheme: dark){{.kili-preview{{color-scheme:dark;{dark}}}}}\n"
@@ -127,12 +127,12 @@ def fragment_style() -> str:
 
 
 def page_style() -> str:
-    """Return what a page that holds nothing else needs besides."""
+    """Return the additional styles of a page that holds only a gallery."""
     return "body { margin: 0; }" + _within(_PAGE)
 
 
 def _within(rules: str) -> str:
-    """Return rules for a gallery alone, that go before those of the notebook in which it may stand."""
+    """Return rules that apply to galleries only, and go before those of a notebook."""
     return f".kili-preview.kili-preview.kili-preview {{{rules}}}\n"
 
 

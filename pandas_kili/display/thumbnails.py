@@ -1,4 +1,4 @@
-"""Pictures small enough to sit in a page: thumbnails where Pillow is installed, small originals else."""
+"""Pictures small enough for a page: thumbnails with Pillow, small originals without it."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# What browsers show, by how such files begin.
+# The first bytes of files that browsers show.
 _MARKS = ((b"\x89PNG\r\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
-_LARGEST_ORIGINAL = 200_000  # bytes; without Pillow nothing can be made smaller
+_LARGEST_ORIGINAL = 200_000  # bytes; without Pillow, pictures cannot be made smaller
 _STEPS = ((960, 82), (800, 78), (640, 75), (512, 72), (416, 68), (320, 62), (256, 55), (192, 45), (128, 35))
 LARGEST_SIDE = _STEPS[0][0]
-"""Pixels of the longer side beyond which nothing is shown."""
+"""Pixels of the longer side of the largest thumbnails."""
 
 _ORIENTATION = 0x0112
 _DEEP_MODES = ("I", "F")
-_PIXELS_A_BYTE = 12  # of photographs; to try more takes time and seldom fits
+_PIXELS_A_BYTE = 12  # of photographs; larger sizes take time and rarely fit
 
 
 class NotShownError(Exception):
-    """A medium that cannot be shown; its text says why."""
+    """A medium cannot be shown; the text says why."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture in a page.
+    """A picture for a page.
 
     Attributes
     ----------
     uri : str
-        Its bytes, as a ``data:`` URI.
+        The bytes, as a ``data:`` URI.
     width, height : int
-        Of the original, in pixels, the way up that it is shown.
+        Size of the original in pixels, in the orientation that is shown.
     """
 
     uri: str
@@ -50,12 +50,12 @@ class Picture:
 
 
 def picture(data: bytes, budget: int) -> Picture:
-    """Return a picture of at most about so many bytes.
+    """Return a picture of at most about `budget` bytes.
 
     Raises
     ------
     NotShownError
-        Where it cannot be shown.
+        If it cannot be shown.
     """
     if importlib.util.find_spec("PIL") is not None:
         return _thumbnail(data, budget)
@@ -78,18 +78,18 @@ def _thumbnail(data: bytes, budget: int) -> Picture:
         try:
             opened = Image.open(io.BytesIO(data))
         except UnidentifiedImageError:
-            raise NotShownError("it is no picture that can be read") from None
+            raise NotShownError("it is not a picture that can be read") from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise NotShownError("it has too many pixels") from None
     with opened:
         size, orientation, type_ = opened.size, opened.getexif().get(_ORIENTATION, 1), _type_of(data)
         upright = size if orientation < 5 else size[::-1]  # noqa: PLR2004 - from 5 on, turned by a quarter
         if type_ and orientation == 1 and len(data) <= budget:
-            opened.load()  # a damaged file is told now
+            opened.load()  # raises now if the file is damaged
             return Picture(_uri(data, type_), *upright)
         steps = [step for step in _STEPS if step[0] ** 2 <= _PIXELS_A_BYTE * budget] or _STEPS[-1:]
         longest = steps[0][0]
-        opened.draft(None, (2 * longest, 2 * longest))  # half of the work for large JPEG files
+        opened.draft(None, (2 * longest, 2 * longest))  # halves the work for large JPEG files
         shrunk = ImageOps.exif_transpose(_displayable(opened, longest))
         return Picture(_encoded(shrunk, budget, steps), *upright)
 
@@ -105,7 +105,7 @@ def _displayable(image: Image, side: int) -> Image:
 
 
 def _in_eight_bits(image: Image) -> Image:
-    """Spread the values of scans and measurements over what a screen shows."""
+    """Stretch the values of scans and measurements to 0 to 255."""
     from PIL import Image as images  # noqa: N813, PLC0415 - the module beside its class
 
     values = np.nan_to_num(np.asarray(image, np.float64), posinf=0.0, neginf=0.0)
@@ -116,7 +116,7 @@ def _in_eight_bits(image: Image) -> Image:
 
 
 def _encoded(image: Image, budget: int, steps: Sequence[tuple[int, int]]) -> str:
-    """Return the largest of some sizes that fits, else the smallest."""
+    """Return the largest of some sizes that fits the budget, else the smallest."""
     for side, quality in steps:
         image.thumbnail((side, side))
         file = io.BytesIO()
@@ -133,7 +133,7 @@ def _type_of(data: bytes) -> str | None:
 
 
 def is_displayable(data: bytes) -> bool:
-    """Tell whether bytes begin as a picture does that every browser shows."""
+    """Return whether bytes begin like a picture that every browser shows."""
     return _type_of(data) is not None
 
 

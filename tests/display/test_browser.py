@@ -58,7 +58,9 @@ def gallery(folder, size, ring):
     vertices = [{"x": x, "y": y} for x, y in ring]
     shape = {"type": "polygon", "categories": [{"name": "A"}], "boundingPoly": [{"normalizedVertices": vertices}]}
     answer = json.dumps({"J": {"annotations": [shape]}})
-    frame = pd.DataFrame({"content": [str(folder / "a.bmp")], "labels": [[{"id": "l", "jsonResponse": answer}]]})
+    frame = pd.DataFrame(
+        {"content": [str(folder / "a.bmp")], "labels": [[{"id": "l", "labelType": "DEFAULT", "jsonResponse": answer}]]}
+    )
     return preview_frame(frame).save(folder / "page.html")
 
 
@@ -143,7 +145,7 @@ def drawn(place):
 )
 def test_an_outline_lies_in_its_place_on_a_page_and_on_a_frame(tmp_path, screenshot, name, write, place, shape):
     write(tmp_path / name)
-    labels = [[{"id": "l", "jsonResponse": json.dumps(drawn(place))}]]
+    labels = [[{"id": "l", "labelType": "DEFAULT", "jsonResponse": json.dumps(drawn(place))}]]
     frame = pd.DataFrame({"content": [str(tmp_path / name)], "labels": labels})
     inside = picture_in(screenshot(preview_frame(frame).save(tmp_path / "page.html")))
     assert abs(inside.shape[1] / inside.shape[0] - shape) < 0.02
@@ -175,7 +177,10 @@ def test_a_notebook_with_styles_of_its_own_changes_nothing(tmp_path, screenshot)
             "content": [str(tmp_path / "a.png"), "Ada was in Paris."],
             "status": ["LABELED", "TODO"],
             "consensusMark": [0.5, None],
-            "labels": [[{"jsonResponse": '{"A_LONG_NAME_OF_A_JOB": {"categories": [{"name": "A"}]}}'}], []],
+            "labels": [
+                [{"labelType": "DEFAULT", "jsonResponse": '{"A_LONG_NAME_OF_A_JOB": {"categories": [{"name": "A"}]}}'}],
+                [],
+            ],
         }
     )
     Image.new("RGB", (64, 64), BACKGROUND).save(tmp_path / "a.png")

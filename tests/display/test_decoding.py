@@ -66,7 +66,7 @@ def box():
 
 
 def page_of(content, answer, **columns):
-    labels = [[{"id": "l", "jsonResponse": json.dumps(answer)}]]
+    labels = [[{"id": "l", "labelType": "DEFAULT", "jsonResponse": json.dumps(answer)}]]
     return preview_frame(pd.DataFrame({"content": [str(content)], "labels": labels, **columns})).html
 
 
