@@ -80,6 +80,7 @@ def _coerced(value: Any, kind: Any, where: str) -> Any:
 def _coerced_object(value: Any, kind: GraphQLInputObjectType, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _misfit(where, f'Expected type "{kind}" to be an object.')
+    value = {name: item for name, item in value.items() if item is not Undefined}  # of variables that were not given
     for name in value:
         if name not in kind.fields:
             raise _misfit(where, f'Field "{name}" is not defined by type "{kind}".')

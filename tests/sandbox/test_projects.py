@@ -52,6 +52,14 @@ def test_properties_change_and_null_leaves_them(execute, project_id):
     assert project["metadataProperties"] == {"site": {"type": "string"}}
 
 
+def test_a_variable_that_is_not_given_leaves_its_property(execute, project_id):
+    document = """mutation($id: ID!, $title: String, $canSkipAsset: Boolean) {
+      data: updatePropertiesInProject(where: {id: $id}, data: {title: $title, canSkipAsset: $canSkipAsset}) {
+        title canSkipAsset }
+    }"""
+    assert execute(document, id=project_id, canSkipAsset=False) == {"title": "Cats", "canSkipAsset": False}
+
+
 def test_archived_projects_are_told_apart(execute, project_id):
     execute(UPDATE, where={"id": project_id}, data={"archived": True})
     assert project_id in [each["id"] for each in execute(PROJECTS, where={"archived": True})]
