@@ -24,8 +24,8 @@ HOUSE = {
     ),
     "progress": "",
     "tidy": (
-        "answers answers.schema answers.json_values answers.geometry answers.columns answers.rows answers.shapes"
-        " answers.parse answers.parse_bulk labels people annotations answers.compose metadata assignment agreement"
+        "answers answers.schema answers.json_values answers.geometry answers.walk answers.columns answers.read"
+        " labels people annotations answers.compose metadata assignment agreement"
     ),
     "media": "kinds inspection plan upload imports names ledger fetch download",
     "reading": "wire frame validation windows long_answers crawl read",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,14 +14,21 @@ import pyarrow.compute as pc
 
 from pandas_kili.arrow import arrow_array
 from pandas_kili.errors import KiliFieldError, KiliValidationError
-from pandas_kili.tidy.answers.geometry import box, rotation
-from pandas_kili.tidy.answers.parse import AnswerReader
-from pandas_kili.tidy.answers.parse_bulk import PlainRows, read_plain
+from pandas_kili.tidy.answers.geometry import box, rotation, turned_back
+from pandas_kili.tidy.answers.read import read_answers
 from pandas_kili.tidy.answers.schema import ANNOTATION_SCHEMA
 from pandas_kili.tidy.labels import LabelRows, asset_column, identities, label_rows, lacking, to_frame
 from pandas_kili.tidy.people import author_names
 
 _ANSWER = "jsonResponse"
+_LABEL_COLUMNS = {
+    "labelId": "id",
+    "labelType": "labelType",
+    "modelName": "modelName",
+    "createdAt": "createdAt",
+    "stepName": "stepName",
+}
+_FARTHEST = 1.0  # how far beyond the picture shares reach at most: farther out, coordinates are longitude and latitude
 
 Whole = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -55,8 +60,12 @@ def annotations_table(frame: pd.DataFrame, json_interface: Mapping[str, Any] | s
         labelId           string                  the label's ``id``
         labelType         string                  DEFAULT, REVIEW, PREDICTION, …
         author            string                  email of the label's author, else id
+        modelName         string                  the model that a prediction is of
+        createdAt         timestamp[ms, UTC]      when the label was made
+        stepName          string                  the step of the workflow in which it was made
         row               int64                   number of the row within its label, from 0
         parentRow         int64                   ``row`` of what this is a child of
+        parentPoint       int64                   position, from 0, of the pose's point that this is a child of
         kind              string                  what the row is, see below
         mid               string                  Kili's name of the object; shared by its parts and its frames
         parentMid         string                  ``mid`` of the annotation above
@@ -88,7 +97,10 @@ def annotations_table(frame: pd.DataFrame, json_interface: Mapping[str, Any] | s
         xmax, ymax        double
         rotation          double                  degrees by which a rectangle is turned in pixels, -45 to 45; 0 where
                                                   it is upright, null where it is not and the resolution is unknown
-        pixelXmin, …      double                  the box in pixels, where the resolution of asset or page is known
+        assetRotation     int64                   degrees, clockwise, by which the picture was turned when people drew
+                                                  on it: shares are those of the turned picture; null for none
+        pixelXmin, …      double                  the box in pixels of the picture as it is stored (not turned), where
+                                                  the resolution of asset or page is known
         x, y              double                  point of a marker
         rings             list<list<struct>>      vertices ``{x, y}``: the outline, then its holes
         polyline          list<struct>            vertices of a polyline or vector
@@ -135,7 +147,7 @@ def annotations_table(frame: pd.DataFrame, json_interface: Mapping[str, Any] | s
     columns, label_of = _read(_answers(labels), tasks)
     parents = pc.take(labels.parents, pa.array(label_of))
     columns.update(_identity(frame, labels, label_of, parents))
-    columns.update(_boxes(frame, columns, parents.to_numpy(zero_copy_only=False)))
+    columns.update(_boxes(frame, columns, parents.to_numpy(zero_copy_only=False), label_of))
     length = len(label_of)
     table = {
         field.name: _fitted(columns[field.name], field) if field.name in columns else pa.nulls(length, field.type)
@@ -156,7 +168,7 @@ def _answers(labels: LabelRows) -> pa.Array:
 def _read(answers: pa.Array, tasks: Mapping[str, str] | None) -> tuple[dict[str, pa.Array], Whole]:
     """Read answers; return the columns, and for each row the position of its label."""
     encoded = answers.dictionary_encode(null_encoding="encode")  # equal answers are read once
-    columns, counts = _read_distinct(encoded.dictionary, tasks)
+    columns, counts = read_answers(encoded.dictionary, tasks)
     codes = encoded.indices.to_numpy(zero_copy_only=False)
     per_label = counts[codes]
     label_of = np.repeat(np.arange(len(codes)), per_label)
@@ -168,47 +180,10 @@ def _read(answers: pa.Array, tasks: Mapping[str, str] | None) -> tuple[dict[str,
     return columns, label_of
 
 
-def _read_distinct(texts: pa.Array, tasks: Mapping[str, str] | None) -> tuple[dict[str, pa.Array], Whole]:
-    """Return the columns of all answers, in their order, and the number of rows of each."""
-    parts = read_plain(texts, tasks)
-    counts = np.zeros(len(texts), np.int64)
-    for part in parts:
-        counts += np.bincount(part.answers, minlength=len(texts))
-    others = np.flatnonzero(counts == 0)
-    reader = AnswerReader(tasks)
-    with _without_collector():
-        for text in texts.take(pa.array(others)).to_pylist():
-            reader.read(text)
-        counts[others] = reader.counts
-        parts.append(PlainRows(reader.arrays(), np.repeat(others, reader.counts)))
-    parts = [part for part in parts if len(part.answers)] or parts[-1:]
-    order = np.argsort(np.concatenate([part.answers for part in parts]), kind="stable")
-    in_order = bool(np.all(order[1:] > order[:-1]))
-    columns = {}
-    for field in ANNOTATION_SCHEMA:
-        if any(field.name in part.columns for part in parts):
-            pieces = [part.columns.get(field.name, pa.nulls(len(part.answers), field.type)) for part in parts]
-            column = pieces[0] if len(pieces) == 1 else pa.concat_arrays([piece.cast(field.type) for piece in pieces])
-            columns[field.name] = column if in_order else column.take(pa.array(order))
-    return columns, counts
-
-
-@contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    # Walking the dicts of all answers again and again takes the cyclic collector longer than reading them.
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
 def _identity(frame: pd.DataFrame, labels: LabelRows, label_of: Whole, parents: pa.Array) -> dict[str, pa.Array]:
     columns = {name: asset_column(frame, column, parents) for name, column in identities(frame).items()}
     position = pa.array(label_of)
-    for name, field in (("labelId", "id"), ("labelType", "labelType")):
+    for name, field in _LABEL_COLUMNS.items():
         if field in labels.fields:
             columns[name] = pc.take(labels.fields[field], position)
     authors = author_names(labels.fields)
@@ -217,14 +192,34 @@ def _identity(frame: pd.DataFrame, labels: LabelRows, label_of: Whole, parents: 
     return columns
 
 
-def _boxes(frame: pd.DataFrame, columns: Mapping[str, pa.Array], parents: Whole) -> dict[str, pa.Array]:
+def _boxes(
+    frame: pd.DataFrame, columns: Mapping[str, pa.Array], parents: Whole, label_of: Whole
+) -> dict[str, pa.Array]:
     """Return what follows from the vertices: boxes, in pixels too, and the turn of rectangles."""
     width, height = _resolution(frame, columns.get("page"), parents)
-    spans = box(columns["rings"])
-    tool = columns.get("tool", pa.nulls(len(parents), pa.string()))
+    length = len(parents)
+    rings = columns.get("rings", pa.nulls(length, ANNOTATION_SCHEMA.field("rings").type))
+    spans = box(rings)
+    on_maps = _on_maps(columns, spans, label_of)
+    width[on_maps] = height[on_maps] = np.nan
+    turns = columns.get("assetRotation", pa.nulls(length, pa.int64()))
     scale = {"x": pa.array(width, from_pandas=True), "y": pa.array(height, from_pandas=True)}
-    pixels = {f"pixel{name[0].upper()}{name[1:]}": pc.multiply(span, scale[name[0]]) for name, span in spans.items()}
-    return {**spans, **pixels, "rotation": rotation(columns["rings"], tool, width, height)}
+    upright = turned_back(spans, turns)
+    pixels = {f"pixel{name[0].upper()}{name[1:]}": pc.multiply(upright[name], scale[name[0]]) for name in upright}
+    aside = pc.fill_null(pc.is_in(turns, pa.array([90, 270])), fill_value=False).to_numpy(zero_copy_only=False)
+    seen = np.where(aside, height, width), np.where(aside, width, height)
+    tool = columns.get("tool", pa.nulls(length, pa.string()))
+    return {**spans, **pixels, "rotation": rotation(rings, tool, *seen)}
+
+
+def _on_maps(columns: Mapping[str, pa.Array], spans: Mapping[str, pa.Array], label_of: Whole) -> npt.NDArray[np.bool_]:
+    """Return which rows are of labels with coordinates that are no shares of a picture: longitudes and latitudes."""
+    edges = [*spans.values(), *(columns[name] for name in ("x", "y") if name in columns)]
+    far = np.zeros(len(label_of), bool)
+    for edge in edges:
+        numbers = edge.to_numpy(zero_copy_only=False)
+        far |= (numbers < -_FARTHEST) | (numbers > 1 + _FARTHEST)
+    return np.isin(label_of, label_of[far])
 
 
 def _resolution(frame: pd.DataFrame, pages: pa.Array | None, parents: Whole) -> tuple[Floats, Floats]:

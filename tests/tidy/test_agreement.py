@@ -189,6 +189,11 @@ class TestWhatHasNoMeasure:
         assert row[["percent", "kappa", "iou", "f1"]].isna().all()
         assert disagreements(frame).empty
 
+    def test_semantic_shapes_are_compared_by_the_boxes_around_them(self):
+        shape = {"boundingPoly": [[{"normalizedVertices": [{"x": 0, "y": 0}, {"x": 1, "y": 0}, {"x": 1, "y": 1}]}]]}
+        answer = {"J": {"annotations": [{"type": "semantic", "categories": [{"name": "A"}], **shape}]}}
+        assert agreement(assets([label("ada", answer), label("bob", answer)]))["iou"].tolist() == [1]
+
 
 class TestSpans:
     def test_f1_counts_equal_spans_of_equal_category(self):

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 
 from pandas_kili.arrow import arrow_array
 from pandas_kili.errors import KiliFieldError, KiliValidationError
+from pandas_kili.tidy.answers.columns import POINT_KEYS
+from pandas_kili.tidy.answers.geometry import is_number
 from pandas_kili.tidy.answers.json_values import encode
-from pandas_kili.tidy.answers.parse import EMPTY_FRAMES
 from pandas_kili.tidy.answers.schema import (
     ANNOTATION,
     ANNOTATION_SCHEMA,
@@ -25,7 +26,7 @@ from pandas_kili.tidy.answers.schema import (
     TEXT,
     UNREADABLE,
 )
-from pandas_kili.tidy.answers.shapes import POINT_KEYS
+from pandas_kili.tidy.answers.walk import EMPTY_FRAMES
 
 _BOX = ("xmin", "ymin", "xmax", "ymax")
 _PLAIN = {
@@ -40,6 +41,7 @@ _PLAIN = {
     "polyline": "polyline",
 }
 _SHOWN = 5
+_SHOWN_IN_PART = {"type", "categories", "beginOffset", "endOffset"}
 
 Row = dict[str, Any]
 
@@ -166,12 +168,15 @@ class _Answer:
 
     def _add(self, kind: str, row: Row, extra: Any) -> None:
         jobs = self._jobs(row)
-        if type(extra) is not dict:
+        if type(extra) is not dict and kind == JOB:
             jobs[row["job"]] = extra
             return
         job = jobs.setdefault(row["job"], {})
+        if type(extra) is str:  # a class that stands in its list as a bare text
+            job.setdefault("categories", []).append(row.get("category", extra))
+            return
         node = _WRITERS[kind](job, row)
-        node.update(_reconciled(node, extra))
+        _merge(node, extra, row)
         if "hasChildren" in row:
             node["children"] = {}
         if kind not in {ANNOTATION, JOB} and "isKeyFrame" in row:
@@ -182,8 +187,10 @@ class _Answer:
     def _jobs(self, row: Row) -> dict[str, Any]:
         """Return the object that holds the row's job."""
         if "parentRow" in row:
-            children: dict[str, Any] = self._nodes[row["parentRow"]].setdefault("children", {})
-            return children
+            parent = self._nodes[row["parentRow"]]
+            if "parentPoint" in row:
+                parent = parent["points"][row["parentPoint"]]
+            return parent.setdefault("children", {})  # type: ignore[no-any-return]
         if "frame" in row:
             return self.root.setdefault(str(row["frame"]), {})  # type: ignore[no-any-return]
         return self.root.setdefault(row["level"], {}) if "level" in row else self.root
@@ -201,12 +208,19 @@ def _kind_of(row: Row) -> str:
     return CATEGORY if "category" in row and not drawn & row.keys() else ANNOTATION
 
 
-def _reconciled(node: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
-    """Take up a changed category in the list of categories that `extra` keeps."""
-    listed, own = extra.get("categories"), node.get("categories")
-    if own and type(listed) is list and listed and type(listed[0]) is dict and "name" in listed[0]:
-        return {**extra, "categories": [{**listed[0], **own[0]}, *listed[1:]]}
-    return extra
+def _merge(node: dict[str, Any], extra: dict[str, Any], row: Row) -> None:
+    """Take up what `extra` keeps, but for what was changed in the columns that show it."""
+    listed, own, tool = extra.get("categories"), node.get("categories"), extra.get("type")
+    if type(tool) is str and tool.lower() == node.get("type", tool).lower():
+        node["type"] = tool
+    if own and type(listed) is list and listed and "name" in own[0]:
+        first = own[0]["name"] if type(listed[0]) is str else listed[0]
+        node["categories"] = [{**first, **own[0]} if type(first) is dict and "name" in first else first, *listed[1:]]
+    for key, column in (("beginOffset", "rangeStart"), ("endOffset", "rangeEnd")):  # seconds of speech
+        if column in row and is_number(extra.get(key)):
+            node[key] = row[column]
+            node.pop("range", None)
+    node.update({key: value for key, value in extra.items() if key not in node or key not in _SHOWN_IN_PART})
 
 
 def _write_annotation(job: dict[str, Any], row: Row) -> dict[str, Any]:

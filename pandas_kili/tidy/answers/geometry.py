@@ -38,15 +38,25 @@ def vertices(value: Any) -> Coordinates | None:
     return xs, ys
 
 
-def rings(value: Any) -> tuple[list[Coordinates] | None, bool]:
+def rings(value: Any, *, reading_order: bool = False) -> tuple[list[Coordinates] | None, bool]:
     """Return the rings of a ``boundingPoly``, and whether they say all of it.
 
-    An item holds one ring, or several of them in a list, as those of text over several lines do.
+    An item holds one ring, or several of them in a list, as those of text over several lines do. Items may stand in
+    lists themselves, as the parts of semantic shapes do that importers of maps write.
+
+    Parameters
+    ----------
+    value : object
+        What stands under ``boundingPoly`` or ``polys``.
+    reading_order : bool
+        Whether boxes around words may name their corners line by line: such ones are put in the order of an outline.
     """
-    found, whole = [], True
     if type(value) is not list:
         return None, False
-    for item in value:
+    items = [each for part in value for each in (part if type(part) is list else [part])]
+    whole = len(items) == len(value) and all(item is each for item, each in zip(items, value, strict=True))
+    found: list[Coordinates] = []
+    for item in items:
         if type(item) is not dict or type(item.get("normalizedVertices")) is not list:
             return None, False
         lines = item["normalizedVertices"]
@@ -54,10 +64,24 @@ def rings(value: Any) -> tuple[list[Coordinates] | None, bool]:
             whole, several = False, [vertices(line) for line in lines]
         else:
             whole, several = whole and len(item) == 1, [vertices(lines)]
-        if None in several:
-            return None, False
-        found += [line for line in several if line is not None]
+        for line in several:
+            if line is None:
+                return None, False
+            found.append(line)
+    if reading_order:
+        outlines = [_outline(line) for line in found]
+        return outlines, whole and outlines == found
     return found, whole
+
+
+def _outline(line: Coordinates) -> Coordinates:
+    """Return a box that names top left, bottom left, top right and bottom right with its last corners exchanged."""
+    xs, ys = line
+    if len(xs) != _CORNERS or xs[0] == xs[2] or ys[0] == ys[1]:
+        return line
+    if (xs[0], xs[2], ys[0], ys[1]) != (xs[1], xs[3], ys[2], ys[3]):
+        return line
+    return [*xs[:2], xs[3], xs[2]], [*ys[:2], ys[3], ys[2]]
 
 
 def box(shape: pa.Array) -> dict[str, pa.Array]:
@@ -74,13 +98,34 @@ def box(shape: pa.Array) -> dict[str, pa.Array]:
     return {name: _spread(values, there, len(counts)) for name, values in reduced.items()}
 
 
+def turned_back(spans: dict[str, pa.Array], turns: pa.Array) -> dict[str, pa.Array]:
+    """Return boxes on the picture as it is stored, of boxes on a picture that was turned when people drew on it.
+
+    Parameters
+    ----------
+    spans : dict of str to pyarrow.Array
+        Edges as shares of the turned picture.
+    turns : pyarrow.Array of int64
+        By how many degrees the picture was turned, clockwise; null for none.
+    """
+    xmin, ymin, xmax, ymax = (spans[name] for name in ("xmin", "ymin", "xmax", "ymax"))
+    left, top, right, bottom = (pc.subtract(1.0, each) for each in (xmax, ymax, xmin, ymin))
+    ways = {90: (ymin, left, ymax, right), 180: (left, top, right, bottom), 270: (top, xmin, bottom, xmax)}
+    found = [xmin, ymin, xmax, ymax]
+    for turn, edges in ways.items():
+        is_turned = pc.fill_null(pc.equal(turns, turn), fill_value=False)
+        found = [pc.if_else(is_turned, edge, before) for edge, before in zip(edges, found, strict=True)]
+    return dict(zip(("xmin", "ymin", "xmax", "ymax"), found, strict=True))
+
+
 def rotation(shape: pa.Array, tool: pa.Array, width: Floats, height: Floats) -> pa.Array:
     """Return by how many degrees rectangles are turned, from -45 to 45; null where pixels are needed and not known."""
     counts, xs, ys = _flat(shape)
     is_box = pc.fill_null(pc.equal(tool, "rectangle"), fill_value=False).to_numpy(zero_copy_only=False)
     there = np.flatnonzero(is_box & (counts == _CORNERS))
     corners = (np.cumsum(counts) - counts)[there][:, None] + np.arange(_CORNERS)
-    dx, dy = (np.diff(values[corners], axis=1, append=values[corners][:, :1]) for values in (xs, ys))
+    with np.errstate(over="ignore"):  # of numbers that are no shares of any picture
+        dx, dy = (np.diff(values[corners], axis=1, append=values[corners][:, :1]) for values in (xs, ys))
     upright = np.all((dx == 0) | (dy == 0), axis=1)
     angle = np.degrees(np.arctan2(dy[:, 0] * height[there], dx[:, 0] * width[there]))
     turned = np.where(upright, 0.0, (angle + 45.0) % 90.0 - 45.0)

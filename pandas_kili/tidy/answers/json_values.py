@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
+import msgspec
+
 _MOST = 2**63
 _MOST_DIGITS = 18
 _KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
@@ -20,14 +22,22 @@ def decode(text: str | None) -> dict[str, Any]:
     """
     if text is None:
         raise ValueError("there is none")
-    answer = _DECODER.decode(text)
+    try:
+        answer = _QUICK.decode(text)
+    except (ValueError, RecursionError):
+        answer = _strictly(text)
     if type(answer) is not dict:
         raise ValueError(f"it holds {kind_of(answer)} where an object of jobs is expected")
-    if "\\ud" in text or "\\uD" in text:
-        try:
-            encode(answer).encode()
-        except UnicodeEncodeError:
-            raise ValueError("it holds half a surrogate pair, which no Unicode text can") from None
+    return answer
+
+
+def _strictly(text: str) -> Any:
+    """Decode what the quick decoder refuses: to say what is wrong with it, and where."""
+    answer = _DECODER.decode(text)
+    try:
+        encode(answer).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half a surrogate pair, which no Unicode text can") from None
     return answer
 
 
@@ -36,6 +46,7 @@ def _refuse(constant: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
+_QUICK = msgspec.json.Decoder()  # reads what Python's own decoder reads, but for some errors, in half the time
 
 
 def encode(value: Any) -> str:

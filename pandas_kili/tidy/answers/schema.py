@@ -24,8 +24,12 @@ ANNOTATION_SCHEMA = pa.schema(
         ("labelId", pa.string()),
         ("labelType", pa.string()),
         ("author", pa.string()),
+        ("modelName", pa.string()),
+        ("createdAt", pa.timestamp("ms", "UTC")),
+        ("stepName", pa.string()),
         ("row", pa.int64()),
         ("parentRow", pa.int64()),
+        ("parentPoint", pa.int64()),
         ("kind", pa.string()),
         ("mid", pa.string()),
         ("parentMid", pa.string()),
@@ -58,6 +62,7 @@ ANNOTATION_SCHEMA = pa.schema(
         ("xmax", pa.float64()),
         ("ymax", pa.float64()),
         ("rotation", pa.float64()),
+        ("assetRotation", pa.int64()),
         ("pixelXmin", pa.float64()),
         ("pixelYmin", pa.float64()),
         ("pixelXmax", pa.float64()),
@@ -74,6 +79,8 @@ ANNOTATION_SCHEMA = pa.schema(
         ("problem", pa.string()),
     ]
 )
+
+TOOLS = ("rectangle", "polygon", "polyline", "marker", "vector", "semantic", "pose", "range")
 
 # Kinds of row. The first five are what people answered; the last three keep what is not an answer of its own.
 ANNOTATION, CATEGORY, TEXT, CHOICE, RANK = "annotation", "category", "text", "choice", "rank"

@@ -1,0 +1,78 @@
+"""Answers, read: from the JSON texts of labels to columns."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pandas_kili.tidy.answers.columns import columns_of
+from pandas_kili.tidy.answers.schema import ANNOTATION_SCHEMA
+from pandas_kili.tidy.answers.walk import Walk
+
+_BATCH = 8 << 20  # bytes of JSON that are held as Python objects at a time: some 100 MB
+
+
+def read_answers(
+    texts: pa.Array, tasks: Mapping[str, Any] | None = None
+) -> tuple[dict[str, pa.Array], npt.NDArray[np.int64]]:
+    """Return the columns of answers that have values, and the number of rows of each answer.
+
+    Parameters
+    ----------
+    texts : pyarrow.Array of string
+        Answers; null for none.
+    tasks : mapping of str to str, optional
+        ML task by job, where the interface of the project is known.
+    """
+    parts: list[dict[str, pa.Array]] = []
+    counts: list[int] = []
+    with _without_collector():
+        for batch in _batches(texts):
+            walk = Walk(tasks)
+            for text in batch.to_pylist():
+                walk.read(text)
+            columns = columns_of(walk, tasks)
+            if any(walk.turns):
+                columns["assetRotation"] = pa.array(np.repeat(np.array(walk.turns, object), walk.counts), pa.int64())
+            parts.append(columns)
+            counts += walk.counts
+    lengths = [len(part["kind"]) for part in parts]
+    joined = {
+        field.name: pa.concat_arrays(
+            [
+                part[field.name].cast(field.type) if field.name in part else pa.nulls(length, field.type)
+                for part, length in zip(parts, lengths, strict=True)
+            ]
+        )
+        for field in ANNOTATION_SCHEMA
+        if any(field.name in part for part in parts)
+    }
+    return joined, np.array(counts, np.int64)
+
+
+def _batches(texts: pa.Array) -> Iterator[pa.Array]:
+    lengths = pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
+    number = np.cumsum(lengths, dtype=np.int64) // _BATCH
+    starts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(texts)]
+    for start, end in itertools.pairwise(starts):
+        yield texts.slice(start, end - start)
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    # Walking the dicts of all answers again and again takes the cyclic collector longer than reading them.
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
