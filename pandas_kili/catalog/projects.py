@@ -89,6 +89,12 @@ STEP = Entity(
         Field("type", TEXT),
         Field("order", WHOLE, "place among the steps"),
         Field("stepGroupId", TEXT, "projects of workflow V3"),
+        Field("assignees", to="User", many=True),
+        Field("consensusCoverage", WHOLE, "percent"),
+        Field("numberOfExpectedLabelsForConsensus", WHOLE),
+        Field("stepCoverage", WHOLE, "percent"),
+        Field("sendBackStepId", TEXT),
+        Field("useHoneypot", FLAG),
     ),
 )
 

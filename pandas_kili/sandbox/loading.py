@@ -236,6 +236,8 @@ class Loader:
             steps = [dict(step, order=place) for place, step in enumerate(steps_of(row))]
             row.update(_PROJECT_DEFAULTS, steps=steps, dataConnections=json.loads(row["dataConnections"]))
             row.update(settings_of.get(row["id"], {}))
+        if "steps" in fields.names:
+            self._attach_step_assignees(rows)
         if fields.names & {"roles", "author"}:
             self._attach_roles(rows)
         names = fields.names
@@ -244,6 +246,14 @@ class Loader:
         for row in rows:
             self._count(row, names)
         return rows
+
+    def _attach_step_assignees(self, rows: list[Row]) -> None:
+        """Put users in the place of their ids; a step that names none is for everyone."""
+        everyone = {row["id"]: user(row) for row in self._store.rows("SELECT * FROM users ORDER BY rank")}
+        for row in rows:
+            for step in row["steps"]:
+                named = step.get("assignees")
+                step["assignees"] = [everyone[one] for one in (everyone if named is None else named) if one in everyone]
 
     def _attach_roles(self, rows: list[Row]) -> None:
         everyone = [user(row) for row in self._store.rows("SELECT * FROM users ORDER BY rank")]

@@ -28,6 +28,7 @@ from pandas_kili.sandbox.routes import GRAPHQL_ROUTE, Routes
 from pandas_kili.sandbox.schema import Generation, schema_of
 from pandas_kili.sandbox.server import Server
 from pandas_kili.sandbox.stamps import new_id, now
+from pandas_kili.sandbox.steps import Steps, step_resolvers
 from pandas_kili.sandbox.store import Store, one_of
 from pandas_kili.sandbox.workspace import ADMIN_EMAIL, Workspace
 
@@ -178,7 +179,8 @@ class Sandbox:
             **import_resolvers(self._imports),
             **edit_resolvers(Edits(self._workspace, self._imports)),
             **labeling_resolvers(self._labeling),
-            **project_resolvers(Projects(self._workspace)),
+            **project_resolvers(projects := Projects(self._workspace)),
+            **step_resolvers(Steps(self._workspace, projects.loaded)),
             **issue_resolvers(self._issues),
             **event_resolvers(self._workspace.events),
         }

@@ -129,7 +129,7 @@ class Projects:
             self._store.change(sql, (*columns.values(), project_id))
             self._set(project_id, settings)
             self._tell_changes(project_id, given)
-        return self._loaded(project_id, fields)
+        return self.loaded(project_id, fields)
 
     def _tell_changes(self, project_id: str, given: Row) -> None:
         subjects = {
@@ -150,7 +150,8 @@ class Projects:
         )
         self._store.change(sql, (project_id, text))
 
-    def _loaded(self, project_id: str, fields: AskedFields | None) -> Row:
+    def loaded(self, project_id: str, fields: AskedFields | None) -> Row:
+        """Return a project as a document asks for it."""
         project = self._workspace.project(project_id)
         return Loader(self._workspace).projects([project], fields)[0] if fields else project
 
@@ -233,7 +234,7 @@ class Projects:
         email = data.get("userEmail") or data.get("email")
         user_id = data.get("userID") or self._workspace.user_ids([email])[email]
         self._set_role(project_id, user_id, data.get("role") or "LABELER")
-        return self._loaded(project_id, fields)
+        return self.loaded(project_id, fields)
 
     def change_role(self, arguments: Arguments, _: AskedFields | None) -> Row:
         """Change the role of a member."""
@@ -248,7 +249,7 @@ class Projects:
         """End the membership of a user."""
         project_id, user_id = self._member(arguments["where"].get("id"), {})
         self._set_role(project_id, user_id, None)
-        return self._loaded(project_id, fields)
+        return self.loaded(project_id, fields)
 
     def _member(self, member_id: str | None, data: Mapping[str, Any]) -> tuple[str, str]:
         """Return project and user of a member, by the member's id or by theirs."""

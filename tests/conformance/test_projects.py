@@ -54,3 +54,21 @@ def test_a_project_from_its_creation_to_its_end(run):
         "archived": True,
         "left": 0,
     }
+
+
+def test_labels_go_to_a_named_step(run, sandbox):
+    steps = [{"name": "Label"}, {"name": "Review", "type": "REVIEW"}]
+    project_id = sandbox.create_project("Cats", "TEXT", workflow_version="V2", steps=steps)
+    asset_id = sandbox.add_assets(project_id, [{"externalId": "a", "content": "Meow."}])[0]
+    shown = run(
+        """
+        label = {"KIND": {"categories": [{"name": "CAT"}]}}
+        kili.append_labels(project_id=given["project_id"], asset_id_array=[given["asset_id"]],
+                           json_response_array=[label], step_name="Label")
+        names = [step["name"] for step in kili.get_steps(given["project_id"])]
+        result = [names, kili.assets(given["project_id"], fields=["currentStep.name"])]
+        """,
+        project_id=project_id,
+        asset_id=asset_id,
+    )
+    assert shown == [["Label", "Review"], [{"currentStep": {"name": "Review"}}]]

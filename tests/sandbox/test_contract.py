@@ -41,6 +41,8 @@ VALUES = {
     "day": "2024-02-29",
     "metadata": {"text": "a", "any": ["a", "b"], "range": [1, 2.5], "flag": True},
     "category search": "JOB.CAT.count > 0",
+    "people": ["u1"],
+    "names": ["Ada"],
 }
 
 

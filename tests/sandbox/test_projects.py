@@ -129,3 +129,31 @@ def test_issues_are_raised_listed_and_solved(sandbox, execute, project_id):
     assert execute(count, where={"project": {"id": project_id}, "status": "OPEN"}) == 0
     with pytest.raises(KiliGraphQLError, match="No assets"):
         execute(create, issues=[{**issue, "assetId": "none"}], where={"project": {"id": project_id}})
+
+
+def test_steps_are_added_renamed_changed_and_deleted(sandbox, execute):
+    steps = [{"name": "Label"}, {"name": "Review", "type": "REVIEW"}]
+    project_id = sandbox.create_project("Cats", "TEXT", workflow_version="V2", steps=steps)
+    eve = sandbox.user_id("eve@example.com")
+    listed = """query($where: ProjectWhere!) { data: projects(where: $where, first: 1, skip: 0) {
+      steps { id name type order stepCoverage assignees { email } } } }"""
+
+    def steps_now():
+        return execute(listed, where={"id": project_id})[0]["steps"]
+
+    add = "mutation($input: AddReviewStepInput!) { data: addReviewStep(input: $input) { steps { id name } } }"
+    execute(add, input={"projectId": project_id, "name": "Second look", "assignees": [eve], "stepCoverage": 50})
+    last = steps_now()[-1]
+    assert (last["name"], last["type"], last["order"], last["stepCoverage"]) == ("Second look", "REVIEW", 2, 50)
+    assert last["assignees"] == [{"email": "eve@example.com"}]
+    assert {"email": "admin@sandbox.local"} in steps_now()[0]["assignees"], "a step that names no one is for everyone"
+
+    rename = "mutation($input: RenameStepInput!) { data: renameStep(input: $input) { id } }"
+    execute(rename, input={"projectId": project_id, "stepId": last["id"], "newName": "Third look"})
+    edit = """mutation($input: EditProjectWorkflowSettingsInput!) {
+      data: editProjectWorkflowSettings(input: $input) { id } }"""
+    changes = {"deletes": [steps_now()[1]["id"]], "creates": [{"name": "Final", "type": "REVIEW"}]}
+    execute(edit, input={"projectId": project_id, "steps": changes})
+    assert [step["name"] for step in steps_now()] == ["Label", "Third look", "Final"]
+    with pytest.raises(KiliGraphQLError, match="names of their own"):
+        execute(add, input={"projectId": project_id, "name": "Final"})
