@@ -45,6 +45,20 @@ def pytest_xdist_auto_num_workers(config):
     return min(cores, 8) if whole else 0
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable():
+    """Workers send their reports as UTF-8, in which half of a surrogate pair has no place."""
+    return _sendable((yield))
+
+
+def _sendable(value):
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_sendable(key): _sendable(each) for key, each in value.items()}
+    return type(value)(map(_sendable, value)) if isinstance(value, list | tuple) else value
+
+
 class FakeClock(rate_limit.Clock):
     """Time that passes only by waiting."""
 
