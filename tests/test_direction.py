@@ -16,6 +16,7 @@ HOUSE = {
     "scalars": "",
     "parallel": "",
     "arrow": "",
+    "json_text": "",
     "catalog": "terms users projects labels assets",
     "reference": "",
     "query": "fields category_search filters",
@@ -33,8 +34,7 @@ HOUSE = {
         "escaping palette choice decoder thumbnails decoding media overlay maps spans summary cards style gallery plot"
     ),
     "writing": (
-        "json_text cells delivery identity mutations work update rename move append_assets append_labels merge_metadata"
-        " projects"
+        "cells delivery identity mutations work update rename move append_assets append_labels merge_metadata projects"
     ),
     "accessor": "",
     "dask": "cluster plan read accessor",

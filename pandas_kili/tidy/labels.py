@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 
 from pandas_kili.arrow import arrow_array, cells_to_array
 from pandas_kili.errors import KiliFieldError
+from pandas_kili.json_text import json_text
 from pandas_kili.messages import nearest
 
 _LISTS = ("labels", "latestLabels")
@@ -140,11 +140,7 @@ def _plain_labels(cell: Any) -> list[Any] | str | None:
 
 
 def _plain_label(label: dict[str, Any]) -> dict[str, Any]:
-    texts = {
-        name: json.dumps(label[name], ensure_ascii=False)
-        for name in _TEXTS
-        if isinstance(label.get(name), (dict, list))
-    }
+    texts = {name: json_text(label[name]) for name in _TEXTS if isinstance(label.get(name), (dict, list))}
     return {**label, **texts}
 
 

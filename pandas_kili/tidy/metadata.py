@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pandas_kili.arrow import python_cells
 from pandas_kili.errors import KiliFieldError, KiliValidationError
+from pandas_kili.json_text import json_text
+from pandas_kili.messages import FailureCase, label_at, listed, shown, validation_error, warn
 
 _COLUMN = "jsonMetadata"
-_SHOWN = 5
 _EXACT = 2**53  # beyond, a double does not hold every whole number
 _MOST = 2**63
 _NAMES = {bool: "bool", int: "int", float: "float", str: "string", dict: "object", list: "list"}
@@ -90,35 +91,34 @@ def _objects(frame: pd.DataFrame) -> tuple[list[dict[str, Any]], np.ndarray[Any,
     objects: list[dict[str, Any]] = []
     seen: dict[Any, int] = {}
     position_of = np.empty(len(frame), np.int64)
-    cases: list[dict[str, Any]] = []
+    cases: list[FailureCase] = []
     if list(frame.columns).count(_COLUMN) > 1:
         raise KiliFieldError(f"the frame has several columns {_COLUMN!r}.", field=_COLUMN)
-    for row, cell in enumerate(frame[_COLUMN].array):
+    for row, cell in enumerate(python_cells(frame[_COLUMN])):
         text = cell if isinstance(cell, str) else None
         if text is None or text not in seen:
             seen[text] = len(objects)
-            objects.append(_object(cell, row, frame, cases))
+            try:
+                objects.append(_object(cell))
+            except (TypeError, ValueError, RecursionError) as error:
+                objects.append({})
+                cases.append(FailureCase(label_at(frame.index, row), row, _COLUMN, str(error), cell))
         position_of[row] = seen[text]
     _refuse(cases, "metadata is a JSON object per asset")
     return objects, position_of
 
 
-def _object(cell: Any, row: int, frame: pd.DataFrame, cases: list[dict[str, Any]]) -> dict[str, Any]:
-    if isinstance(cell, dict):
-        return cell
-    if isinstance(cell, str) and cell.strip():
-        try:
-            value = json.loads(cell)
-        except (ValueError, RecursionError) as error:
-            cases.append(_case(frame, row, _COLUMN, cell, str(error)))
-            return {}
-        if isinstance(value, dict):
-            return value
-        if value is not None:
-            cases.append(_case(frame, row, _COLUMN, cell, "is not an object"))
-    elif not isinstance(cell, str) and not (pd.api.types.is_scalar(cell) and pd.isna(cell)):
-        cases.append(_case(frame, row, _COLUMN, cell, "is not an object"))
-    return {}
+def _object(cell: Any) -> dict[str, Any]:
+    """Return the metadata of a cell; null and empty text are metadata without keys."""
+    if cell is None or (isinstance(cell, str) and not cell.strip()):
+        return {}
+    if isinstance(cell, str):
+        value = json.loads(cell)
+    else:
+        value = json.loads(json_text(cell)) if isinstance(cell, Mapping) else cell
+    if not isinstance(value, dict | None):
+        raise TypeError("is not an object")
+    return value or {}
 
 
 def _by_key(objects: list[dict[str, Any]], first: Iterable[str]) -> dict[str, list[Any]]:
@@ -132,20 +132,32 @@ def _by_key(objects: list[dict[str, Any]], first: Iterable[str]) -> dict[str, li
 
 
 def _inferred(key: str, values: list[Any], conflicts: dict[str, list[str]]) -> pa.Array:
+    """Return the values of a key as the only type of a column that holds them all; else as JSON text."""
     types = {type(value) for value in values if value is not None}
-    if types <= {bool} and types:
-        return pa.array(values, pa.bool_())
-    if types == {int} and all(value is None or -_MOST <= value < _MOST for value in values):
-        return pa.array(values, pa.int64())
-    if types and types <= {int, float} and all(_is_double(value) for value in values):
-        return pa.array(values, pa.float64())
-    if types == {str} or not types:
-        return _texts(values)
+    for type_, holds in _RULES:
+        if holds(types, values):
+            return _texts(values) if type_ == pa.string() else pa.array(values, type_)
     if types <= {int, float}:
         conflicts[key] = ["numbers that no column holds exactly"]
     elif not types <= {dict, list}:
         conflicts[key] = sorted(_NAMES.get(type_, type_.__name__) for type_ in types)
     return _texts([None if value is None else _json(value) for value in values])
+
+
+# Which type holds the values of a key, by their Python types and by the values; no two rules hold at once.
+_RULES: tuple[tuple[pa.DataType, Callable[[set[type], list[Any]], bool]], ...] = (
+    (pa.bool_(), lambda types, _: types == {bool}),
+    (pa.string(), lambda types, _: types <= {str}),  # a key without values too
+    (pa.int64(), lambda types, values: types == {int} and all(_is_long(value) for value in values)),
+    (
+        pa.float64(),
+        lambda types, values: {float} <= types <= {int, float} and all(_is_double(value) for value in values),
+    ),
+)
+
+
+def _is_long(value: Any) -> bool:
+    return value is None or -_MOST <= value < _MOST
 
 
 def _is_double(value: Any) -> bool:
@@ -168,11 +180,7 @@ def _json(value: Any) -> str:
 def _warn_of(conflicts: Mapping[str, list[str]]) -> None:
     if conflicts:
         named = "; ".join(f"{key!r} ({', '.join(types)})" for key, types in conflicts.items())
-        warnings.warn(
-            f"metadata of several types is given as JSON text: {named}. A schema gives its type.",
-            UserWarning,
-            stacklevel=4,  # where `df.kili.metadata()` is called
-        )
+        warn(f"metadata of several types is given as JSON text: {named}. A schema gives its type.")
 
 
 def _typed(
@@ -184,7 +192,7 @@ def _typed(
         return _cast(values, type_)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         cases = [
-            _case(frame, row, key, values[position], f"is no {type_}")
+            FailureCase(label_at(frame.index, row), row, key, f"is no {type_}", values[position])
             for row, position in enumerate(position_of)
             if not _fits(values[position], type_)
         ]
@@ -210,14 +218,7 @@ def _fits(value: Any, type_: pa.DataType) -> bool:
     return True
 
 
-def _case(frame: pd.DataFrame, row: int, column: str, value: Any, check: str) -> dict[str, Any]:
-    (label,) = frame.index[[row]].tolist()  # the plain value, where an index gives numpy's
-    return {"index": label, "column": column, "check": check, "failure_case": value}
-
-
-def _refuse(cases: list[dict[str, Any]], rule: str) -> None:
-    if not cases:
-        return
-    shown = [f"row {case['index']!r}: {str(case['failure_case'])[:80]!r} ({case['check']})" for case in cases[:_SHOWN]]
-    more = f" (and {len(cases) - _SHOWN} more in .failure_cases)" if len(cases) > _SHOWN else ""
-    raise KiliValidationError(f"{rule}; {'; '.join(shown)}{more}.", failure_cases=pd.DataFrame(cases))
+def _refuse(cases: Sequence[FailureCase], rule: str) -> None:
+    if cases:
+        told = [f"row {case.index!r}: {shown(case.failure_case)} ({case.check})" for case in cases]
+        raise validation_error(f"{rule}; {listed(told, where=' in .failure_cases')}.", cases)

@@ -17,8 +17,8 @@ from pandas_kili import scalars
 from pandas_kili.arrow import python_cells
 from pandas_kili.catalog import STATUSES
 from pandas_kili.errors import KiliValidationError
+from pandas_kili.json_text import NotJsonError, are_structs, as_written, json_text, parsed
 from pandas_kili.messages import FailureCase, label_at, shown, validation_error
-from pandas_kili.writing.json_text import NotJsonError, are_structs, as_written, json_text, parsed
 
 _SHOWN = 3  # reasons, and rows of each, in a message
 _INT32 = 2**31  # the range of GraphQL's Int

@@ -12,11 +12,11 @@ import pandas as pd
 from pandas_kili.catalog import BATCH_SIZE
 from pandas_kili.connection import Client, promised, read_back
 from pandas_kili.errors import KiliValidationError
+from pandas_kili.json_text import NotJsonError, is_whole, json_text
 from pandas_kili.parallel import chunked, in_order
 from pandas_kili.writing.cells import REMOVE, Columns, metadata_keys
 from pandas_kili.writing.delivery import Target, Verdict
 from pandas_kili.writing.identity import resolve
-from pandas_kili.writing.json_text import NotJsonError, is_whole, json_text
 from pandas_kili.writing.mutations import APPLIED, Update
 from pandas_kili.writing.work import Options, Work
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pandas_kili.json_text import NotJsonError, json_text, parsed
 from pandas_kili.writing.cells import Columns
-from pandas_kili.writing.json_text import NotJsonError, json_text, parsed
 
 DAY, INSTANT = np.datetime64("2024-01-02"), pd.Timestamp("2024-01-02T03:04:05.000000006")
 UUID = uuid.UUID(int=7)
