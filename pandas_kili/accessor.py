@@ -117,6 +117,7 @@ class KiliAccessor:
         json_metadata: Hashable | list[str] | None = None,
         is_honeypot: Hashable | None = None,
         status: Hashable | None = None,
+        content_is: Literal["text", "url", "path"] | None = None,
         if_exists: Literal["fail", "skip"] = "fail",
         **options: Unpack[MutationOptions],
     ) -> KiliFrame:
@@ -132,6 +133,9 @@ class KiliAccessor:
             http(s) URLs, local files, or raw text in TEXT projects; ``json_content`` rich text, or the frames of a
             video; ``json_metadata`` dicts, lists or JSON text, or it is a list of columns, which become the keys of the
             metadata. Null cells take Kili's defaults.
+        content_is : {"text", "url", "path"}, optional
+            What all of ``content`` is, for text that begins as a URL or equals the name of a file. By default each cell
+            tells: a URL has no white space, ``.txt`` and ``.csv`` files of TEXT projects are named with their folder.
         if_exists : {"fail", "skip"}
             What to do with external ids that the project has, or that stand twice in the frame: refuse all, or decline
             those rows.
@@ -165,7 +169,10 @@ class KiliAccessor:
         }
         from pandas_kili.writing import append_rows  # noqa: PLC0415 - what handles files costs a tenth of the import
 
-        return cast("KiliFrame", append_rows(self._frame, named, if_exists, Options(project_id, **options)))
+        return cast(
+            "KiliFrame",
+            append_rows(self._frame, named, if_exists, Options(project_id, **options), content_is=content_is),
+        )
 
     def update_properties_in_assets(  # noqa: PLR0913 - Kili's properties
         self,

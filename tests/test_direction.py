@@ -28,7 +28,7 @@ HOUSE = {
         "answers answers.schema answers.json_values answers.geometry answers.walk answers.columns answers.read"
         " labels people annotations answers.compose metadata assignment agreement"
     ),
-    "media": "kinds inspection plan upload imports names ledger fetch download",
+    "media": "kinds inspection texts plan upload imports names ledger fetch download",
     "reading": "wire frame validation windows long_answers crawl read",
     "display": (
         "escaping palette choice decoder thumbnails decoding media overlay maps spans summary cards style gallery plot"

@@ -1,9 +1,12 @@
 """Whatever users give, what goes out is a result or an error of our tree."""
 
 import contextlib
+import datetime as dt
 import json
+import re
 import warnings
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -11,14 +14,17 @@ from fuzzing import (
     ANYTHING,
     EFFORT,
     HASHABLE,
+    LISTS,
     SCALARS,
     TEXTS,
     columns,
     no_hang,
     only_our_errors,
+    quietly,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy
 from writing import client_of, filled, hurry
 
 import pandas_kili as pk
@@ -356,3 +362,63 @@ def test_a_resolution_that_is_no_number_is_told():
     frame = pd.DataFrame({"id": ["a"], "labels": labels, "resolution.width": ["wide"]})
     with pytest.raises(pk.KiliValidationError, match=r"resolution\.width"):
         frame.kili.annotations()
+
+
+# --- scalars inside metadata -----------------------------------------------------------------------------------------
+
+NUMPY = st.one_of(
+    numpy.from_dtype(dtype)
+    for dtype in [
+        *map(np.dtype, "?bhilqBHILQefdgFDG"),
+        *map(np.dtype, ["S3", "U3", "M8[D]", "M8[ns]", "m8[s]", "i4,f4"]),
+    ]
+)
+ARRAYS = st.one_of(
+    numpy.arrays(dtype, numpy.array_shapes(max_dims=2, max_side=2))
+    for dtype in ["?", "i1", "u8", "f2", "f8", "c8", "S2", "U2", "M8[D]", "M8[ns]", "m8[ns]"]
+)
+ARROW_TYPES = [
+    pa.null(), pa.bool_(), pa.int8(), pa.uint64(), pa.float16(), pa.float64(), pa.string(), pa.large_string(),
+    pa.string_view(), pa.binary(), pa.binary_view(), pa.binary(2), pa.date32(), pa.date64(), pa.time32("s"),
+    pa.time64("ns"), pa.timestamp("ns"), pa.timestamp("s", "UTC"), pa.duration("us"), pa.decimal128(20, 3),
+    pa.month_day_nano_interval(), pa.list_(pa.int8()), pa.list_view(pa.string()), pa.struct([("a", pa.float64())]),
+    pa.map_(pa.string(), pa.int8()), pa.dictionary(pa.int8(), pa.string()), pa.json_(),
+]  # fmt: skip
+ARROW_SCALARS = st.tuples(SCALARS | LISTS | st.dictionaries(TEXTS, st.integers()), st.sampled_from(ARROW_TYPES)).map(
+    quietly(lambda pair: pa.scalar(*pair))
+)
+PANDAS_SCALARS = st.one_of(
+    st.datetimes().map(pd.Timestamp),
+    st.timedeltas().map(quietly(pd.Timedelta)),
+    st.sampled_from(
+        [pd.NA, pd.NaT, pd.Period("2024-01", "M"), pd.Interval(0, 1), pd.Timestamp("2024", tz="Asia/Tokyo")]
+    ),
+    st.sampled_from([pd.Series([1, 2]), pd.Index(["a"]), pd.array([1, None], "Int8"), pd.Categorical(["a"])]),
+)
+SPANS = (dt.timedelta, np.timedelta64, pa.DurationScalar)
+
+
+@settings(max_examples=150 * EFFORT)
+@given(value=NUMPY | ARRAYS | ARROW_SCALARS | PANDAS_SCALARS | SCALARS, depth=st.integers(0, 2))
+def test_a_scalar_inside_metadata_is_held_as_itself_or_refused_by_its_key(sandbox, value, depth):
+    nested = [[value], {"deep": value}, value][depth]
+    frame = pd.DataFrame({"id": sandbox.ids[:1], "meta": pd.Series([{"kept": 1, "key": nested}], dtype=object)})
+    try:
+        frame.kili.update_properties_in_assets(json_metadata="meta", project_id=sandbox.project, client=sandbox.user)
+    except pk.KiliValidationError as error:
+        refused = str(error)
+    else:
+        refused = ""
+    assert not refused or re.search(r"key 'key(\.[^']*)?' holds |a key is a", refused)
+    if refused:
+        return
+    held = json.loads(next(a for a in sandbox.assets(sandbox.project) if a["id"] == sandbox.ids[0])["jsonMetadata"])
+    assert held["kept"] == 1
+    said = {0: lambda: held["key"][0], 1: lambda: held["key"]["deep"], 2: lambda: held["key"]}[depth]()
+    assert not isinstance(value, SPANS)
+    if isinstance(value, (np.datetime64, dt.date)) and not pd.isna(value):
+        assert pd.Timestamp(said) == pd.Timestamp(value)
+    elif isinstance(value, np.ndarray) and value.dtype.kind == "M":
+        assert not re.search(r"\d{9}", re.sub(r"\.\d+", "", json.dumps(said)))  # dates, not nanoseconds
+    elif isinstance(value, (bool, np.bool_, int, np.integer)):
+        assert said == value

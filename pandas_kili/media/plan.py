@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 import pandas as pd
 
+from pandas_kili.json_text import NotJsonError, json_text, parsed
 from pandas_kili.media.inspection import UnfitError, checked_size, checked_type, is_large_image, is_url, local_path
 from pandas_kili.media.kinds import (
     EXTENSIONS,
@@ -27,8 +28,7 @@ from pandas_kili.media.kinds import (
     Kind,
     video_upload,
 )
-
-_LONGEST_PATH = 4096
+from pandas_kili.media.texts import ContentIs, content_of_text
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,7 @@ def plan_media(
     metadata: Sequence[Mapping[str, Any] | str | None],
     *,
     generation: Generation = "current",
+    content_is: ContentIs | None = None,
 ) -> tuple[list[Medium | None], list[Problem]]:
     """Decide what the rows of a frame become as assets of a project; read local files, send nothing.
 
@@ -128,9 +129,8 @@ def plan_media(
     contents : sequence
         Per row an ``http(s)://`` URL, which is registered as it is; or a local file as text or `pathlib.Path`, ``~``,
         relative paths and ``file://`` understood; for IMAGE and GEOSPATIAL a list of them, or of mappings with
-        ``path`` and ``name``, for an asset of several layers; for LLM_RLHF also a JSON value. For TEXT, a path, a
-        ``file://`` URL and the name of a ``.txt`` or ``.csv`` file that is there are files; a single word that ends
-        so while there is no such file is refused; all else is raw text.
+        ``path`` and ``name``, for an asset of several layers; for LLM_RLHF also a JSON value. For TEXT, what is neither
+        a URL nor a file is the text itself; see `content_of_text`.
     json_contents : sequence
         Per row the frames of a video, as URLs or local files; or rich text, as a value or as JSON text; or a URL.
     metadata : sequence
@@ -138,6 +138,8 @@ def plan_media(
         imported; of other assets it is not looked at.
     generation : {"current", "legacy"}
         Of the API.
+    content_is : {"text", "url", "path"}, optional
+        What all contents are, where they do not tell themselves.
 
     Returns
     -------
@@ -148,7 +150,7 @@ def plan_media(
     """
     media: list[Medium | None] = []
     problems: list[Problem] = []
-    planner = _Planner(input_type, generation)
+    planner = _Planner(input_type, generation, content_is)
     for row, (content, json_content, given) in enumerate(zip(contents, json_contents, metadata, strict=True)):
         if json_content is None and planner.registers(content):  # most rows, so these are not taken to pieces
             media.append(Medium(content))
@@ -189,8 +191,8 @@ def _cell(value: Any) -> Any:
 class _Planner:
     """The rules of one type of project."""
 
-    def __init__(self, input_type: str, generation: Generation) -> None:
-        self.input_type, self.generation = input_type, generation
+    def __init__(self, input_type: str, generation: Generation, content_is: ContentIs | None) -> None:
+        self.input_type, self.generation, self.content_is = input_type, generation, content_is
         self.kind = KINDS.get(input_type, Kind())
         self._unfit = EXTENSIONS.keys() - self.kind.types if self.kind.types else frozenset()
         rules: dict[str, Callable[[_Cells], Medium]] = {
@@ -205,15 +207,36 @@ class _Planner:
 
     def registers(self, content: object) -> TypeGuard[str]:
         """Whether a content that stands alone is a URL to be registered as it is."""
-        return is_url(content) and _suffix(content) not in self._unfit and self._rule != self._video
+        return (
+            is_url(content)
+            and content.isascii()
+            and self.content_is in {None, "url"}
+            and _suffix(content) not in self._unfit
+            and self._rule != self._video
+            and (self._rule != self._text or len(content.split()) == 1)
+        )
 
     def medium(self, cells: _Cells) -> Medium:
         """Return what one row becomes, or raise `_CellError`."""
         if cells.content is None and cells.jsonContent is None:
             raise _CellError("content", "is empty, and so is jsonContent: an asset needs one of them")
-        if is_url(cells.content):
-            self._check_hosted(cells.content)
+        for column, value in (("content", cells.content), ("jsonContent", cells.jsonContent)):
+            if fault := _fault(value):
+                raise _CellError(column, fault)
+        self._check_content(cells.content)
         return self._rule(cells)
+
+    def _check_content(self, content: Any) -> None:
+        """Hold a content to what all of the column is said to be."""
+        hosted = is_url(content)
+        if self.content_is == "text" and content is not None and self.input_type != "TEXT":
+            raise _CellError("content", f"cannot be text: a project of type {self.input_type} takes none")
+        if self.content_is == "url" and content is not None and not hosted:
+            raise _CellError("content", "is no http(s) URL, though content_is='url'")
+        if self.content_is == "path" and hosted:
+            raise _CellError("content", "is a URL, though content_is='path'")
+        if hosted and self.input_type != "TEXT":
+            self._check_hosted(content)
 
     def _check_hosted(self, url: str) -> None:
         suffix = _suffix(url)
@@ -235,17 +258,19 @@ class _Planner:
         if cells.jsonContent is not None:
             text = _json_text(cells.jsonContent, must_parse=True).encode()
             return Medium(files=(File("jsonContent", text, TEXT, len(text)),))
-        if is_url(cells.content):
+        try:
+            found = self.content_is or content_of_text(cells.content)
+        except UnfitError as error:
+            raise _CellError("content", str(error)) from None
+        if found == "url":
+            self._check_hosted(cells.content)
             return Medium(content=cells.content)
-        return Medium(files=(self._text_file(cells.content),))
-
-    def _text_file(self, content: Any) -> File:
-        if not isinstance(content, str) or _is_text_file(content):
-            return replace(self._file("content", content, "content"), content_type=TEXT)
-        if _looks_like_a_path(content):
-            raise _CellError("content", "no such file; raw text must not look like the name of one")
-        raw = content.encode("utf-8", "replace")
-        return File("content", raw, TEXT, len(raw))
+        if found == "path":
+            return Medium(files=(replace(self._file("content", cells.content, "content"), content_type=TEXT),))
+        if not isinstance(cells.content, str):
+            raise _CellError("content", f"is a {type(cells.content).__name__}, not text")
+        raw = cells.content.encode()
+        return Medium(files=(File("content", raw, TEXT, len(raw)),))
 
     def _conversation(self, cells: _Cells) -> Medium:
         content = cells.content
@@ -353,23 +378,6 @@ def _suffix(url: str) -> str:
     return f".{extension.lower()}" if stem and dot else ""
 
 
-def _is_text_file(content: str) -> bool:
-    if content[:7].lower() == "file://":
-        return True
-    if len(content) > _LONGEST_PATH or "\n" in content or "\0" in content:
-        return False
-    if Path(content).suffix.lower() not in KINDS["TEXT"].types:
-        return False
-    try:
-        return local_path(content).is_file()
-    except (UnfitError, OSError):
-        return False
-
-
-def _looks_like_a_path(content: str) -> bool:
-    return len(content.split()) == 1 and content.lower().endswith(tuple(KINDS["TEXT"].types))
-
-
 def _frame_list(value: Any) -> list[Any]:
     """Return the frames of a video, given as a list, as a mapping by position, or as JSON text of one of them."""
     if isinstance(value, str):
@@ -398,12 +406,20 @@ def _json_text(value: Any, *, column: str = "jsonContent", must_parse: bool = Fa
     try:
         if isinstance(value, str):
             if must_parse:
-                json.loads(value, parse_constant=_refuse_constant)
+                parsed(value)
             return value
-        return json.dumps(value, allow_nan=False, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError) as error:
+        return json_text(value)
+    except NotJsonError as error:
         raise _CellError(column, f"is not JSON: {error}") from None
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _fault(value: Any) -> str:
+    """Say what no content can hold, in text or in the parts of lists and dicts; empty where there is nothing."""
+    if isinstance(value, (set, frozenset)):
+        return "holds a set, which has no order"
+    if isinstance(value, (Mapping, list, tuple)):
+        parts = value.values() if isinstance(value, Mapping) else value
+        return next(filter(None, map(_fault, parts)), "")
+    if isinstance(value, str) and not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
+        return "holds half a surrogate pair, which is no Unicode text"
+    return ""

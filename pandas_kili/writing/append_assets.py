@@ -41,11 +41,18 @@ _COLUMNS = {
 
 
 def append_rows(
-    frame: pd.DataFrame, named: Mapping[str, Any], if_exists: Literal["fail", "skip"], options: Options
+    frame: pd.DataFrame,
+    named: Mapping[str, Any],
+    if_exists: Literal["fail", "skip"],
+    options: Options,
+    *,
+    content_is: Literal["text", "url", "path"] | None = None,
 ) -> pd.DataFrame:
     """Make an asset of each row."""
     if if_exists not in {"fail", "skip"}:
         raise KiliValidationError(f"if_exists is 'fail' or 'skip'; got {if_exists!r}.")
+    if content_is not in {None, "text", "url", "path"}:
+        raise KiliValidationError(f"content_is is 'text', 'url' or 'path'; got {content_is!r}.")
     work = Work(frame, options)
     labels = _labels(work.columns, named)
     if not len(frame):
@@ -56,7 +63,7 @@ def append_rows(
     with promised("projects"):
         input_type = str(find_project(work.client, project_id, "inputType")["inputType"])
     change = Append(work.client, project_id)
-    change.media = media = rows.plan(input_type, seed=not change.is_todays)
+    change.media = media = rows.plan(input_type, content_is, seed=not change.is_todays)
     rows.refuse_repeated(if_exists)
     work.columns.check()
     account = Account(len(frame))
@@ -189,7 +196,7 @@ class _Rows:
         self.honeypots: list[bool | None] = self._read("isHoneypot")
         self.statuses: list[str | None] = self._read("status")
 
-    def plan(self, input_type: str, *, seed: bool) -> list[Medium]:
+    def plan(self, input_type: str, content_is: Literal["text", "url", "path"] | None, *, seed: bool) -> list[Medium]:
         """Decide what each row's content becomes; what cannot be sent is noted."""
         media, problems = plan_media(
             input_type,
@@ -197,6 +204,7 @@ class _Rows:
             self._cells("jsonContent"),
             self.metadata,
             generation="legacy" if seed else "current",
+            content_is=content_is,
         )
         for problem in problems:
             label = self.labels.get(problem.column, problem.column)

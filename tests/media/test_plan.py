@@ -343,3 +343,56 @@ def test_conversations_are_values_or_files():
     file = only_file(plan("LLM_RLHF", {"prompt": "ü", "completions": []}))
     assert (file.content_type, json.loads(file.source)) == ("application/json", {"prompt": "ü", "completions": []})
     assert refused("LLM_RLHF", {"a": {1, 2}}).column == "content"
+
+
+@pytest.mark.parametrize("text", ["https://t.co/x Match postponed", "http://a.org\nsecond line"])
+def test_text_that_begins_with_a_url_is_text(text):
+    assert only_file(plan("TEXT", text)).source == text.encode()
+    assert plan("TEXT", text.split()[0]) == Medium(content=text.split()[0])
+
+
+def test_a_name_that_could_be_text_asks_what_it_is(folder):
+    (folder / "read me.txt").write_bytes(b"words")
+    (folder / "notes.txt").write_bytes(b"words")
+    assert "content_is=" in refused("TEXT", "read me.txt").message
+    for spelled in ("./read me.txt", str(folder / "read me.txt"), folder / "read me.txt", "notes.txt"):
+        assert only_file(plan("TEXT", spelled)).source == folder / Path(spelled).name
+    for name in ("read me.txt", "notes.txt", "missing.txt", "https://example.com/a.txt"):
+        assert only_file(plan("TEXT", name, content_is="text")).source == name.encode()
+    assert only_file(plan("TEXT", "read me.txt", content_is="path")).source == folder / "read me.txt"
+
+
+def test_all_contents_are_what_they_are_said_to_be():
+    assert plan("TEXT", URL.replace("png", "txt"), content_is="url").content.endswith("txt")
+    assert plan("IMAGE", URL, content_is="url") == Medium(content=URL)
+    assert "no http" in refused("TEXT", "words", content_is="url").message
+    assert "no http" in refused("IMAGE", "a.png", content_is="url").message
+    assert "is a URL" in refused("IMAGE", URL, content_is="path").message
+    assert "no such file" in refused("TEXT", "some words", content_is="path").message
+    assert "takes none" in refused("IMAGE", "words", content_is="text").message
+    assert "not text" in refused("TEXT", 5, content_is="text").message
+
+
+HALF = "a\ud800b"
+
+
+@pytest.mark.parametrize(
+    ("input_type", "content", "json_content"),
+    [
+        ("TEXT", HALF, None),
+        ("IMAGE", f"https://x.org/{HALF}", None),
+        ("TEXT", None, [{"children": [{"text": HALF}]}]),
+        ("TEXT", None, f'["{HALF}"]'),
+        ("IMAGE", [{"path": URL, "name": HALF}], None),
+        ("VIDEO", None, [URL, f"https://x.org/{HALF}"]),
+        ("LLM_RLHF", {"prompt": HALF}, None),
+    ],
+)
+def test_half_a_surrogate_pair_is_refused_wherever_it_stands(input_type, content, json_content):
+    problem = refused(input_type, content, json_content)
+    assert (problem.column, "surrogate" in problem.message) == ("jsonContent" if content is None else "content", True)
+
+
+def test_values_of_numpy_are_taken_in_rich_text():
+    file = only_file(plan("TEXT", None, [{"size": np.int64(3), "parts": np.array([1.5])}]))
+    assert json.loads(file.source) == [{"size": 3, "parts": [1.5]}]
