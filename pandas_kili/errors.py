@@ -4,7 +4,7 @@ Each class is also the builtin that a user would catch, carries its facts as att
 
     KiliError
     ├── KiliAuthenticationError (PermissionError)   the key is missing, wrong, or has no right to this
-    ├── KiliConnectionError     (ConnectionError)   the server cannot be reached, or answers nonsense
+    ├── KiliConnectionError     (ConnectionError)   the server cannot be reached, or something else responds
     ├── KiliGraphQLError        (RuntimeError)      the server refused an operation
     ├── KiliNotFoundError       (LookupError)       no such project or asset
     ├── KiliFieldError          (ValueError)        no such field
@@ -13,8 +13,8 @@ Each class is also the builtin that a user would catch, carries its facts as att
     ├── KiliDownloadError       (OSError)           a file or an answer that could not be fetched
     └── KiliMutationError       (RuntimeError)      rows that could not be written
 
-    KiliConsistencyWarning      (UserWarning)       the project moved under a read in a way that could not be settled
-    KiliDeclinedWarning         (UserWarning)       the server declined rows, for a reason of the data's own
+    KiliConsistencyWarning      (UserWarning)       the project changed during a read, and some rows are in doubt
+    KiliDeclinedWarning         (UserWarning)       the server declined rows, for a reason in the data
 """
 
 from __future__ import annotations
@@ -63,16 +63,16 @@ class KiliAuthenticationError(KiliError, PermissionError):
 
 
 class KiliConnectionError(KiliError, ConnectionError):
-    """The server could not be reached, or what answered was not Kili.
+    """The server could not be reached, or the response did not come from Kili.
 
     Attributes
     ----------
     status : int or None
-        HTTP status of the last answer; None where there was no answer.
+        HTTP status of the last response; None where there was none.
     attempts : int
         How often the request was sent.
     outcome_unknown : bool
-        True where the server may have worked on the request, query or mutation, although no whole answer came back.
+        True where the server may have worked on the request, query or mutation, although no whole response came back.
     """
 
     def __init__(
@@ -85,12 +85,12 @@ class KiliConnectionError(KiliError, ConnectionError):
 
 
 class KiliGraphQLError(KiliError, RuntimeError):
-    """The server understood the request and answered with errors.
+    """The server understood the request and returned errors.
 
     Attributes
     ----------
     errors : list of dict
-        The ``errors`` of the answer as served: ``message``, ``path``, ``extensions``.
+        The ``errors`` of the response as served: ``message``, ``path``, ``extensions``.
     operation : str or None
         Name of the operation that was refused.
     codes : frozenset of str
@@ -148,12 +148,13 @@ class KiliFilterError(KiliError, ValueError):
 
 
 class KiliValidationError(KiliError, ValueError):
-    """Data that does not fit its schema; all failures at once.
+    """Data that does not fit its schema, with all failures at once.
 
     Attributes
     ----------
     failure_cases : pandas.DataFrame or None
-        One row per failure: ``index``, ``column``, ``check``, ``failure_case``.
+        One row per failure: ``index`` (label of the row), ``row`` (its position), ``column``, ``check`` (what was
+        expected), ``failure_case`` (the value).
     """
 
     def __init__(self, message: str, *, failure_cases: pd.DataFrame | None = None) -> None:
@@ -198,7 +199,7 @@ class KiliMutationError(KiliError, RuntimeError):
 
 
 class KiliConsistencyWarning(UserWarning):
-    """The project moved under a read, and some rows could not be settled."""
+    """The project changed during a read, and some rows are in doubt."""
 
 
 class KiliDeclinedWarning(UserWarning):

@@ -132,7 +132,7 @@ FILTERS = (
         "step_status_not_in",
         "stepStatusNotIn",
         "texts",
-        "status within its step is none of these people",
+        "status within its step is none of these",
         STEP_STATUSES,
     ),
     Filter("label_type_in", "label.typeIn", "texts", "a label of one of these types", LABEL_TYPES),

@@ -1,4 +1,4 @@
-"""What a GraphQL document asks for: a query may be sent twice, a mutation may not."""
+"""Reads GraphQL documents: a query may be sent twice, a mutation may not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Operation", "encoded", "read_operation"]
 
-# Lexical tokens of the GraphQL specification, section 2.1, as far as brackets and names need telling from text.
+# The lexical tokens of the GraphQL specification, section 2.1, that tell brackets and names from text.
 _TOKEN = re.compile(
     r"""\#[^\n\r]*  |  @[\s,]*\w+  |  \"""(?:\\\"""|(?!\""").)*\"""  |  "(?:\\.|[^"\\\n\r])*"
       | (?P<bracket>[{}()\[\]])  |  (?P<name>[_A-Za-z][_0-9A-Za-z]*)  |  .""",
@@ -32,7 +32,7 @@ class Operation:
 
     @property
     def repeatable(self) -> bool:
-        """Whether sending it twice does no more than sending it once."""
+        """Whether sending it twice does the same as sending it once."""
         return self.kind == "query"
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class Operation:
 
 @lru_cache(maxsize=256)
 def read_operation(document: str) -> Operation:
-    """Find out what a document does when it is executed.
+    """Return the operation that a document executes.
 
     Raises
     ------
@@ -77,9 +77,9 @@ def encoded(document: str, variables: Mapping[str, Any] | None = None) -> bytes:
     Raises
     ------
     KiliValidationError
-        Where the variables hold what JSON has no word for, such as NaN.
+        Where the variables hold what JSON cannot express, such as NaN.
     """
-    # The key of the variables is absent where there are none, as in the official SDK's requests.
+    # Without variables the key is left out, as in the official SDK's requests.
     content = {"query": document, "variables": dict(variables)} if variables else {"query": document}
     try:
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()

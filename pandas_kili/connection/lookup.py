@@ -1,4 +1,4 @@
-"""Small questions to the server: what there is, how much of it, and who asks."""
+"""Small questions to the server: which project, how many assets, which user, which ids."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def current_user(client: Client, field: str) -> str:
 
 
 def count_matching(client: Client, project_id: str, where: Where, *, stop: threading.Event | None = None) -> int:
-    """Count what matches, and tell a project without assets from one that does not exist."""
+    """Count the assets that match; raise where the project does not exist."""
     try:
         count = counted(client, where, stop=stop)
     except KiliGraphQLError as error:
@@ -40,7 +40,7 @@ def count_matching(client: Client, project_id: str, where: Where, *, stop: threa
 
 
 def counted(client: Client, where: Where, *, stop: threading.Event | None = None) -> int:
-    """Return what the server counts."""
+    """Return the server's count."""
     data = client.execute(COUNT_ASSETS, {"where": where}, stop=stop)
     with promised("countAssets"):
         count = data["data"]
@@ -64,7 +64,7 @@ def find_project(client: Client, project_id: str, fields: str) -> dict[str, Any]
 def read_back(
     client: Client, ids: Sequence[str], fields: str, project_id: str | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Return what the server shows of at most one batch of assets, by id; those that do not exist are not there."""
+    """Return fields of at most one batch of assets, by id; assets that do not exist are left out."""
     variables = {"where": where_ids(project_id, ids), "first": BATCH_SIZE, "skip": 0}
     data = client.execute(LIST_ASSETS % fields, variables)
     with promised("assets"):

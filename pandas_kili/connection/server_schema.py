@@ -1,4 +1,4 @@
-"""Which names a server's schema knows: asked for once per endpoint in a process."""
+"""The names that a server's schema knows, asked for once per endpoint in a process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def schema_names(api_endpoint: str, execute: Callable[[str], dict[str, Any]]) ->
 
 
 def _asked(execute: Callable[[str], dict[str, Any]]) -> dict[str, frozenset[str]]:
-    # The specification has deprecated input fields since 2025 only; servers from before may refuse the question.
+    # The specification has had deprecated input fields since 2025 only; older servers may refuse the question.
     try:
         data = execute(_QUERY % "(includeDeprecated: true)")
     except KiliGraphQLError:

@@ -7,8 +7,8 @@
     term       = comparison | "(" search ")"
     comparison = job "." category "." "count" operator number
 
-`AND` binds tighter than `OR`, both are upper case, operators are ``>= <= > < ==``. It is the grammar that the official
-SDK checks; the text is sent as it was written.
+`AND` binds tighter than `OR`, both are upper case, operators are ``>= <= > < ==``. The official
+SDK checks the same grammar. The text is sent as it was written.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_DEEPEST = 100  # parentheses within parentheses; more is no question a person asks
+_DEEPEST = 100  # parentheses within parentheses; no person asks for more
 
 
 class CategorySearchError(ValueError):

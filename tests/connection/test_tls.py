@@ -33,7 +33,7 @@ def tls_server(certificate):
 
 
 @pytest.mark.parametrize("document", ["query q { a }", "mutation m { a }"])
-def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(tls_server, document, clock):
+def test_a_certificate_that_no_authority_signed_is_refused_at_once(tls_server, document, clock):
     client = Client("k", tls_server.endpoint)
     client._use_clock(clock)
     with pytest.raises(KiliConnectionError, match="certificate verify failed") as caught:
@@ -42,14 +42,14 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(tls_server, do
     assert not caught.value.outcome_unknown
 
 
-def test_a_bundle_of_authorities_is_honoured(tls_server, certificate):
+def test_a_bundle_of_authorities_is_honored(tls_server, certificate):
     bundle = certificate / "certificate.pem"
     assert Client("k", tls_server.endpoint, verify=bundle).execute("{ a }") == {"ok": True}
     assert Client("k", tls_server.endpoint, verify=str(bundle)).get(tls_server.origin)
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_a_bundle_of_the_environment_is_honoured(tls_server, certificate, monkeypatch, name):
+def test_a_bundle_of_the_environment_is_honored(tls_server, certificate, monkeypatch, name):
     monkeypatch.setenv(name, str(certificate / "certificate.pem"))
     assert Client("k", tls_server.endpoint).execute("{ a }") == {"ok": True}
 
