@@ -21,7 +21,8 @@ HOUSE = {
     "reference": "",
     "query": "fields category_search filters",
     "connection": (
-        "settings private_networks adapter rate_limit document transport retry verdict server_schema client lookup"
+        "settings private_networks adapter pools rate_limit document transport retry verdict server_schema downloads"
+        " client lookup"
     ),
     "progress": "",
     "tidy": (

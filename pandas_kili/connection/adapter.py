@@ -47,9 +47,13 @@ class WaryAdapter(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         """Send a request over the connections that it may use."""
-        if request.method == "GET" and is_foreign(request.url or "", self._endpoint):
+        if request.method == "GET" and self.of(request.url or "") is not self:
             return self._outward.send(request, *args, **options)
         return super().send(request, *args, **options)
+
+    def of(self, url: str) -> HTTPAdapter:
+        """Return the adapter for a GET of a URL."""
+        return self._outward if is_foreign(url, self._endpoint) else self
 
     def close(self) -> None:
         """Close all connections."""

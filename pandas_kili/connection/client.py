@@ -12,15 +12,24 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from http import HTTPStatus
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
 import requests
 import urllib3
 
 from pandas_kili.connection.adapter import WaryAdapter
 from pandas_kili.connection.document import Operation, encoded, read_operation
+from pandas_kili.connection.downloads import current_pace, side_by_side
 from pandas_kili.connection.rate_limit import Budget, Clock, Limit, budget_of, shared_rate_limit
-from pandas_kili.connection.retry import Fate, Retry, Verdict, judge_missing, judge_status
+from pandas_kili.connection.retry import (
+    OVERLOAD_FAULTS,
+    OVERLOAD_STATUSES,
+    Fate,
+    Retry,
+    Verdict,
+    judge_missing,
+    judge_status,
+)
 from pandas_kili.connection.server_schema import schema_names
 from pandas_kili.connection.settings import (
     Secret,
@@ -42,13 +51,15 @@ from pandas_kili.connection.transport import (
     program_version,
 )
 from pandas_kili.connection.verdict import REFUSAL_STATUSES, judge_response, refuses_compression
-from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliValidationError
+from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliError, KiliValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from types import TracebackType
 
 __all__ = ["Client", "client_or_default"]
+
+Key = TypeVar("Key")
 
 _LOGGER = logging.getLogger("pandas_kili")
 
@@ -75,8 +86,11 @@ class Client:
         Calls to the endpoint a minute, all clients of this endpoint and key in this process together. Kili allows 500.
         A wait for it shows in the progress bar, and in the log ``pandas_kili`` when it begins.
     max_workers
-        Calls that a read or a write makes at the same time. Of small files behind URLs, which a bucket serves and which
-        count as no calls, four times as many are fetched.
+        Calls that a read or a write makes at the same time.
+    max_downloads
+        Small files, such as labels' answers behind URLs, that are fetched at the same time; they count as no calls. By
+        default as many as make the rate grow: from 8 to 256, fewer where the system allows few descriptors or a bucket
+        asks for fewer. All clients of a process share that bound.
 
     Notes
     -----
@@ -100,12 +114,14 @@ class Client:
         timeout: float | tuple[float, float] = (10, 60),
         max_calls_per_minute: int = 500,
         max_workers: int = 8,
+        max_downloads: int | None = None,
     ) -> None:
         settings = read_settings(api_key, api_endpoint, verify=verify)
         self.api_endpoint = settings.api_endpoint
         self.timeout = checked_timeout(timeout)
         self.max_calls_per_minute = checked_count("max_calls_per_minute", max_calls_per_minute)
         self.max_workers = checked_count("max_workers", max_workers)
+        self.max_downloads = None if max_downloads is None else checked_count("max_downloads", max_downloads)
         self._api_key = settings.api_key
         self._verify = settings.verify
         self._compresses = True
@@ -149,6 +165,7 @@ class Client:
             "timeout": self.timeout,
             "max_calls_per_minute": self.max_calls_per_minute,
             "max_workers": self.max_workers,
+            "max_downloads": self.max_downloads,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -227,9 +244,49 @@ class Client:
             Where the file could not be fetched; `status` is the server's.
         """
         request = HttpRequest("GET", url, headers or {}, timeout=self.timeout, max_bytes=max_bytes)
-        with self._transport.connections() as connections:
-            response = self._fetched(connections, request, stop=stop).response
+        pace = current_pace()
+
+        def attempt(until: float) -> Verdict:
+            size, trouble = None, False
+            try:
+                result = self._transport.fetch(replace(request, until=until))
+                if isinstance(result, NoResponse):
+                    trouble = result.fault in OVERLOAD_FAULTS
+                    return judge_missing(result)
+                size, trouble = len(result.body), result.status in OVERLOAD_STATUSES
+                return self._judge_file(result, "GET")
+            finally:
+                pace.leave(self, size=None if trouble else size, trouble=trouble)
+
+        response = self._retry.run(
+            attempt,
+            self._subject(request),
+            repeatable=True,
+            admit=lambda: pace.enter(self, self.max_downloads, stop),
+            stop=stop,
+        ).response
         return response.body if response else b""
+
+    def get_all(
+        self, urls: Iterable[tuple[Key, str]], *, stop: threading.Event | None = None
+    ) -> Generator[tuple[Key, bytes | KiliError]]:
+        """Fetch small files side by side, as many at a time as their hosts can take.
+
+        Parameters
+        ----------
+        urls
+            Pairs of a key, by which the caller knows the file, and its URL. They are drawn lazily.
+        stop
+            As in `execute`.
+
+        Yields
+        ------
+        tuple
+            Each key with the bytes of its file, or with the error that `get` would have raised; in the order in which
+            they come.
+        """
+        for (key, _), result in side_by_side(lambda pair: self.get(pair[1], stop=stop), urls, stop):
+            yield key, result
 
     @contextmanager
     def stream(
@@ -374,6 +431,11 @@ class Client:
             text = f"Kili refused the API key for {place(response.url)} (HTTP status {response.status})."
             return Verdict.refused(KiliAuthenticationError(blotted(text, self._api_key), status=response.status))
         safe = response.without(self._api_key)
+        if method == "GET" and response.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            # This is how a bucket asks for fewer requests at a time, which takes a while to settle.
+            return Verdict(
+                Fate.UNKNOWN, f"HTTP status {safe.status}: {safe.first_line}", status=safe.status, attempts=8
+            )
         return judge_status(safe) or Verdict.failed(safe, f"HTTP status {safe.status}: {safe.first_line}")
 
 

@@ -34,7 +34,16 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
 
-__all__ = ["Fate", "Retry", "Verdict", "judge_missing", "judge_status", "retry_after"]
+__all__ = [
+    "OVERLOAD_FAULTS",
+    "OVERLOAD_STATUSES",
+    "Fate",
+    "Retry",
+    "Verdict",
+    "judge_missing",
+    "judge_status",
+    "retry_after",
+]
 
 # A server that did not respond in time rarely does so at the third attempt, and each attempt costs it the whole work.
 _ATTEMPTS, _ATTEMPTS_AFTER_TIMEOUT, _ATTEMPTS_TRANSIENT = 5, 2, 3
@@ -42,6 +51,9 @@ _ATTEMPTS, _ATTEMPTS_AFTER_TIMEOUT, _ATTEMPTS_TRANSIENT = 5, 2, 3
 _TIMEOUT_STATUSES = frozenset({HTTPStatus.GATEWAY_TIMEOUT, 524})
 _NOT_PROCESSED_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, 521})
 _LONGEST_RETRY_AFTER = 60.0
+# What a host does that is asked for too much at a time.
+OVERLOAD_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+OVERLOAD_FAULTS = frozenset({Fault.TIMEOUT, Fault.UNREACHABLE})
 
 
 class Fate(Enum):

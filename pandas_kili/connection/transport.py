@@ -20,6 +20,7 @@ import urllib3
 from requests.auth import AuthBase
 
 from pandas_kili.connection.adapter import WaryAdapter
+from pandas_kili.connection.pools import Pools
 from pandas_kili.connection.private_networks import InsideError, leads_inside
 from pandas_kili.connection.rate_limit import Clock
 from pandas_kili.connection.settings import Secret, blotted, origin
@@ -170,6 +171,28 @@ class Transport:
         self._headers = {**requests.utils.default_headers(), "User-Agent": f"pandas-kili/{program_version()}"}
         self._calls: dict[tuple[tuple[str, str], ...], requests.PreparedRequest] = {}
         self._known_surroundings: dict[tuple[str, str, int | None], Mapping[str, Any]] = {}
+        self._pools = Pools(api_endpoint, lambda url: self._prepared(url, HttpRequest("GET", url)), self._surroundings)
+
+    def fetch(self, request: HttpRequest) -> HttpResponse | NoResponse:
+        """Fetch a small file; the common case takes half the CPU of `exchange`."""
+        if request.headers:
+            return self.exchange(request)
+        url = request.url
+        try:
+            for _ in range(self.MAX_REDIRECTS):
+                if leads_inside(url, self._endpoint):
+                    raise InsideError
+                route = self._pools.route(url)
+                if route is None:
+                    return self.exchange(replace(request, url=url))
+                with route.get(url, request.timeout) as response:
+                    location = response.get_redirect_location()
+                    if not location:
+                        return HttpResponse(url, response.status, response.headers, self._body(response, request))
+                url = _redirected(url, location)
+            raise requests.TooManyRedirects(f"more than {self.MAX_REDIRECTS} redirects")
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return self._failed(error)
 
     def exchange(self, request: HttpRequest) -> HttpResponse | NoResponse:
         """Send a request and read the response."""
@@ -184,10 +207,13 @@ class Transport:
             if request.streamed and response.ok:
                 return HttpResponse(response.url, response.status_code, response.headers, opened=response)
             with response:
-                body = self._body(response, request)
+                body = self._body(response.raw, request)
             return HttpResponse(response.url, response.status_code, response.headers, body)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            missing = no_response(error)
+            return self._failed(error)
+
+    def _failed(self, error: Exception) -> NoResponse:
+        missing = no_response(error)
         return replace(missing, detail=blotted(missing.detail, self._api_key))
 
     @contextmanager
@@ -201,6 +227,7 @@ class Transport:
 
     def close(self) -> None:
         """Close the connections that are not in use."""
+        self._pools.close()
         with suppress(IndexError):
             while True:
                 self._idle.pop()[0].close()
@@ -231,10 +258,7 @@ class Transport:
             if request.method != "GET" or not response.is_redirect:
                 return response
             response.close()
-            try:
-                url = urljoin(url, response.headers["Location"])
-            except ValueError:
-                raise requests.exceptions.InvalidURL("it was redirected to a place that is no URL") from None
+            url = _redirected(url, response.headers["Location"])
         raise requests.TooManyRedirects(f"more than {self.MAX_REDIRECTS} redirects")
 
     def _call(self, request: HttpRequest) -> requests.PreparedRequest:
@@ -263,9 +287,9 @@ class Transport:
             self._known_surroundings[host] = found
         return self._known_surroundings[host]
 
-    def _body(self, response: requests.Response, request: HttpRequest) -> bytes:
+    def _body(self, response: urllib3.BaseHTTPResponse, request: HttpRequest) -> bytes:
         chunks, size = [], 0
-        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+        while chunk := response.read1(_CHUNK, decode_content=True):
             size += len(chunk)
             if size > request.max_bytes:
                 raise _ExcessiveError(f"the response is larger than {request.max_bytes} bytes")
@@ -273,6 +297,14 @@ class Transport:
                 raise requests.ReadTimeout("the response did not end in time")
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+def _redirected(url: str, location: str) -> str:
+    """Return where a redirect leads; the next hop decides anew whether it may have the key."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise requests.exceptions.InvalidURL("it was redirected to a place that is no URL") from None
 
 
 def _check_bundle(path: str) -> None:

@@ -125,20 +125,25 @@ def test_the_urls_beside_the_answers_stay_as_they_are(sandbox, project):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_workers_never_exceed_what_the_client_allows(sandbox, project, monkeypatch, workers):
     client = Client(sandbox.api_key, sandbox.api_endpoint, max_workers=workers)
-    send, lock, under_way, most = client._transport.send, threading.Lock(), Counter(), Counter()
+    lock, under_way, most = threading.Lock(), Counter(), Counter()
 
-    def counted(connections, request):
-        with lock:
-            under_way[request.method] += 1
-            most[request.method] = max(most[request.method], under_way[request.method])
-        time.sleep(0.05)
-        try:
-            return send(connections, request)
-        finally:
+    def counted(send):
+        def counting(*args):
+            method = args[-1].method
             with lock:
-                under_way[request.method] -= 1
+                under_way[method] += 1
+                most[method] = max(most[method], under_way[method])
+            time.sleep(0.05)
+            try:
+                return send(*args)
+            finally:
+                with lock:
+                    under_way[method] -= 1
 
-    monkeypatch.setattr(client._transport, "send", counted)
+        return counting
+
+    for name in ("send", "fetch"):
+        monkeypatch.setattr(client._transport, name, counted(getattr(client._transport, name)))
     monkeypatch.setattr(crawl, "_BLOCK_PAGES", range(1, 1))  # so that two blocks are fetched for side by side
     read_kili(project, fields=["labels.jsonResponse"], client=client)
     assert 1 <= most["POST"] <= workers

@@ -1,0 +1,102 @@
+"""GETs straight through urllib3's pools: `requests` in between costs as much CPU as the exchange itself."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from pandas_kili.connection.adapter import WaryAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Pools", "Route"]
+
+_PLAIN_URL = re.compile(r"https?://[\w.\-]+(:\d+)?(/[!-~]*)?", re.ASCII)  # no user, no spaces, no other alphabet
+_MOST_ORIGINS = 100
+_KEPT = 256  # connections of an origin that are kept open
+
+
+@dataclass(frozen=True)
+class Route:
+    """The way to one origin: its connections, and the headers that go along."""
+
+    pool: urllib3.HTTPConnectionPool
+    headers: Mapping[str, str]
+
+    def get(self, url: str, timeout: tuple[float, float]) -> urllib3.BaseHTTPResponse:
+        """Send a GET; the body is still to be read."""
+        parts = urlsplit(url)
+        return self.pool.urlopen(
+            "GET",
+            f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/",
+            headers=self.headers,
+            retries=False,
+            redirect=False,
+            timeout=urllib3.Timeout(*timeout),
+            preload_content=False,
+        )
+
+
+class Pools:
+    """Routes to origins, each found once, with the certificates and the private networks that hold for it.
+
+    Parameters
+    ----------
+    endpoint
+        URL of the API.
+    prepared
+        Makes the request that `requests` would send to a URL.
+    surroundings
+        What the environment says of proxies and certificates for a URL.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        prepared: Callable[[str], requests.PreparedRequest],
+        surroundings: Callable[[str], Mapping[str, Any]],
+    ) -> None:
+        self._endpoint, self._prepared, self._surroundings = endpoint, prepared, surroundings
+        self._open()
+
+    def _open(self) -> None:
+        self._pid = os.getpid()
+        self._adapter = WaryAdapter(self._endpoint, pool_connections=_MOST_ORIGINS, pool_maxsize=_KEPT)
+        self._routes: dict[str, Route | None] = {}
+
+    def route(self, url: str) -> Route | None:
+        """Return the way to the origin of a URL, or None where it leads through a proxy, or is out of the ordinary."""
+        if not _PLAIN_URL.fullmatch(url):
+            return None
+        if self._pid != os.getpid():
+            self._open()  # connections belong to the parent of a fork, who goes on speaking on them
+        end = url.find("/", len("https://"))
+        origin = url if end < 0 else url[:end]
+        if origin not in self._routes:
+            if len(self._routes) >= _MOST_ORIGINS:
+                return None
+            self._routes[origin] = self._found(url)
+        return self._routes[origin]
+
+    def _found(self, url: str) -> Route | None:
+        surroundings = self._surroundings(url)
+        if requests.utils.select_proxy(url, surroundings["proxies"]):
+            return None
+        prepared = self._prepared(url)
+        adapter, verify = self._adapter.of(url), surroundings["verify"]
+        pool: Any = adapter.get_connection_with_tls_context(prepared, verify, cert=None)
+        adapter.cert_verify(pool, url, verify, None)  # type: ignore[no-untyped-call]
+        return Route(pool, dict(prepared.headers))
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        self._adapter.close()
+        self._open()
