@@ -13,6 +13,8 @@ from pandas_kili import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pandas_kili.sandbox import Sandbox
+
 __all__ = ["main"]
 
 
@@ -29,6 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     sandbox = commands.add_parser("sandbox", help="serve a local Kili on loopback until interrupted")
     sandbox.add_argument(
         "--path", metavar="DIR", help="folder that keeps data and key; without it, they are gone at the end"
+    )
+    sandbox.add_argument(
+        "--project", metavar="TITLE:TYPE", action="append", default=[], help='create a project, such as "Digits:IMAGE"'
     )
     sandbox.add_argument("--port", type=int, default=0, metavar="N", help="port to listen on; any free one by default")
     return parser
@@ -48,12 +53,29 @@ def _serve_sandbox(chosen: argparse.Namespace) -> int:
     except OSError as error:
         print(f"The sandbox cannot start: {error}", file=sys.stderr)
         return 1
+    try:
+        projects = [_create_project(sandbox, text) for text in chosen.project]
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        sandbox.stop()
+        return 1
     print(f"A local Kili is serving at {sandbox.api_endpoint} with the key {sandbox.api_key}\n")
     print(f"export KILI_API_ENDPOINT={sandbox.api_endpoint}")
-    print(f"export KILI_API_KEY={sandbox.api_key}\n", flush=True)
+    print(f"export KILI_API_KEY={sandbox.api_key}\n")
+    for title, project_id in projects:
+        print(f"The project {title!r} has the id {project_id}")
+    sys.stdout.flush()
     stopping.wait()
     sandbox.stop()
     return 0
+
+
+def _create_project(sandbox: Sandbox, text: str) -> tuple[str, str]:
+    """Create the project that ``TITLE:TYPE`` names; return its title and id."""
+    title, _, input_type = text.rpartition(":")
+    if not title:
+        raise ValueError(f'--project takes a title and an input type, such as "Digits:IMAGE"; got {text!r}')
+    return title, sandbox.create_project(title, input_type)
 
 
 if __name__ == "__main__":

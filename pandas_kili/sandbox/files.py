@@ -81,6 +81,11 @@ class Bucket:
         ids = parse_qs(parts.query).get("id")
         return _STORED + ids[0] if ids else given
 
+    def stored(self, reference: str) -> Path | None:
+        """Return the path of the file that a stored `reference` names; None where it names none of ours."""
+        file = self.find(reference.removeprefix(_STORED)) if reference.startswith(_STORED) else None
+        return None if file is None else self.path_of(file)
+
     def save(self, file_id: str, chunks: Iterable[bytes], content_type: str) -> None:
         """Store a file whole, or not at all."""
         name = hashlib.sha256(file_id.encode()).hexdigest()

@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from pandas_kili.sandbox.measuring import measured
 from pandas_kili.sandbox.refusals import Refusal
 from pandas_kili.sandbox.stamps import new_id, now
 from pandas_kili.sandbox.store import one_of
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Imports", "import_resolvers", "json_text"]
 
+_UNMEASURED = dict.fromkeys(("resolution", "pageResolutions", "duration"))
 Arguments = dict[str, Any]
 
 _COLUMNS = {
@@ -94,6 +96,9 @@ class Imports:
             }
             for one in given
         ]
+        for row in rows:
+            path = bucket.stored(row["content"])
+            row.update(_UNMEASURED | (measured(project["inputType"], path) if path else {}))
         with self._store.transaction() as store:
             self._refuse_taken(project["id"], rows)
             store.insert("assets", rows)

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pandas_kili.sandbox.imports import json_text
+from pandas_kili.sandbox.marks import update_marks
 from pandas_kili.sandbox.refusals import Refusal
 from pandas_kili.sandbox.stamps import new_id, now
 from pandas_kili.sandbox.store import one_of
@@ -78,6 +79,7 @@ class Labeling:
             for label_type in dict.fromkeys(label["labelType"] for label in labels):
                 moved = {label["assetId"] for label in labels if label["labelType"] == label_type}
                 apply_labels(store, moved, label_type)
+            update_marks(store, {label["assetId"] for label in labels if not _is_marked(label)})
             self._tell_created(labels)
         return labels
 
@@ -179,6 +181,11 @@ class Labeling:
             ]
             self._workspace.events.record("asset.updated", project_id, self._workspace.admin_id(), payloads)
         return [row["id"] for row in found]
+
+
+def _is_marked(label: Row) -> bool:
+    """Whether a label brings marks of its own, which are not computed then."""
+    return any(label.get(name) is not None for name in ("consensusMark", "honeypotMark", "inferenceMark"))
 
 
 def _known(row: Mapping[str, Any]) -> Row:

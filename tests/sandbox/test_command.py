@@ -78,3 +78,22 @@ def test_a_port_that_is_taken_is_one_clear_line(capsys):
         taken.listen()
         assert main(["sandbox", "--port", str(taken.getsockname()[1])]) == 1
     assert "cannot start" in capsys.readouterr().err
+
+
+def test_it_creates_the_projects_that_are_asked_for(tmp_path):
+    command = [sys.executable, "-m", "pandas_kili", "sandbox", "--path", tmp_path, "--project", "Cats: wild:IMAGE"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        lines = [process.stdout.readline().strip() for _ in range(6)]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    with Sandbox(tmp_path) as sandbox:
+        document = "{ data: projects(where: {}, first: 10, skip: 0) { id title inputType } }"
+        (project,) = sandbox.client.execute(document)["data"]
+    assert (project["title"], project["inputType"]) == ("Cats: wild", "IMAGE")
+    assert lines[5] == f"The project 'Cats: wild' has the id {project['id']}"
+
+
+@pytest.mark.parametrize("text", ["IMAGE", "Cats:PICTURE"])
+def test_a_project_that_is_none_is_one_clear_line(capsys, text):
+    assert main(["sandbox", "--project", text]) == 1
+    assert "type" in capsys.readouterr().err
