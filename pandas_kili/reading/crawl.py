@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import threading
 import warnings
@@ -25,7 +24,7 @@ from pandas_kili.errors import (
 )
 from pandas_kili.parallel import Workers, in_order
 from pandas_kili.query import Selection, Where, select
-from pandas_kili.reading.long_answers import complete_answers, wants_answers
+from pandas_kili.reading.long_answers import Source, complete_answers, wants_answers
 from pandas_kili.reading.windows import Consistency, Page, Seams, Window, windows
 from pandas_kili.reading.wire import columns, read_pages
 
@@ -39,7 +38,6 @@ _BYTES_IN_FLIGHT = 256 * 2**20  # pages fetched ahead of their turn
 _LEAST_ROWS = 2  # a window of one row has no room for the overlap that joins it to the next
 _CALM_PAGES = 32  # requests without trouble before larger pages are tried again
 _PARSERS = 2  # blocks parsed side by side: the parser holds no lock, and keeps up with more fetching than is allowed
-_FILES_A_WORKER = 4  # answers behind URLs come from a bucket, which counts no calls: what one waits for is its latency
 _ID, _CREATED = "\0id", "\0createdAt"  # columns of our own beside the user's, which no field can be called
 
 
@@ -72,7 +70,7 @@ class Crawl:
         self.stop = threading.Event()
         self._sizes = _PageSizes()
         self._calls = threading.Semaphore(client.max_workers)
-        self._files = Workers(_FILES_A_WORKER * client.max_workers)
+        self._answers = Source(client, project_id, selection, self.stop)
 
     def rows(self, skip: int, first: int | None, bar: tqdm[Any] | None = None) -> Generator[pa.Table]:
         """Yield the rows from `skip` on, at most `first`, as tables that also hold `_ID` and `_CREATED`."""
@@ -90,7 +88,6 @@ class Crawl:
                             break
             finally:
                 self.stop.set()  # requests under way need not be waited for
-                self._files.shutdown(wait=False, cancel_futures=True)
         if self.found.in_doubt and self.looks_twice:
             self._warn()
 
@@ -208,8 +205,7 @@ class Crawl:
     def _parse(self, block: list[tuple[Window, bytes]]) -> list[Page]:
         assets, lengths = read_pages([body for _, body in block], self.selection.wire)
         if self.behind_urls:
-            fetch = functools.partial(self.client.get, stop=self.stop)
-            assets = complete_answers(assets, fetch, self._files)
+            assets = complete_answers(assets, self._answers)
         return _cut([window for window, _ in block], lengths, assets, self.selection)
 
 

@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pandas_kili.errors import KiliDownloadError, KiliError
+from pandas_kili.catalog import LIST_ASSETS, PAGE_SIZE
+from pandas_kili.connection import Client, where_ids
+from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliDownloadError, KiliError
+from pandas_kili.messages import listed
+from pandas_kili.parallel import chunked
+from pandas_kili.query import Selection
+from pandas_kili.reading.wire import read_pages
 
 INLINE, BEHIND = "jsonResponse", "jsonResponseUrl"
-_SHOWN = 5
-
-Fetch = Callable[[str], bytes]
+# What buckets respond to a URL with a signature that has expired: Amazon and Azure 403, Google 400.
+_EXPIRED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Source:
+    """Where answers come from: the files behind URLs, and assets that are read again for URLs signed anew."""
+
+    client: Client
+    project_id: str
+    selection: Selection
+    stop: threading.Event
+
+    def files(self, urls: Iterable[tuple[int, str]]) -> Iterator[tuple[int, bytes | KiliError]]:
+        """Yield the files behind URLs, each with its number, as they come."""
+        return self.client.get_all(urls, stop=self.stop)
+
+    def assets(self, ids: Sequence[str]) -> Iterator[pa.StructArray]:
+        """Yield assets by their ids as they are served now."""
+        for part in chunked(ids, PAGE_SIZE):
+            variables = {"where": where_ids(self.project_id, part), "first": PAGE_SIZE, "skip": 0}
+            body = self.client.execute_bytes(LIST_ASSETS % self.selection.text, variables, stop=self.stop)
+            yield read_pages([body], self.selection.wire)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
     """One answer that lies behind a URL."""
 
     asset_id: str
@@ -26,17 +53,15 @@ class _Answer:
     url: str
 
 
-def complete_answers(assets: pa.StructArray, fetch: Fetch, executor: Executor) -> pa.StructArray:
+def complete_answers(assets: pa.StructArray, source: Source) -> pa.StructArray:
     """Fetch the answers of labels that have a `jsonResponseUrl`, and put them into `jsonResponse`.
 
     Parameters
     ----------
     assets : pyarrow.StructArray
         Served assets, with their `id`.
-    fetch : callable
-        Gives the bytes behind a URL.
-    executor : concurrent.futures.Executor
-        Fetches them side by side.
+    source : Source
+        Where the answers come from.
 
     Returns
     -------
@@ -52,8 +77,7 @@ def complete_answers(assets: pa.StructArray, fetch: Fetch, executor: Executor) -
         return assets
     ids = assets.field("id")
     return _with_children(
-        assets,
-        {child.name: _complete(pc.struct_field(assets, child.name), ids, fetch, executor) for child in assets.type},
+        assets, {child.name: _complete(pc.struct_field(assets, child.name), ids, source) for child in assets.type}
     )
 
 
@@ -79,63 +103,91 @@ def _lies_any_behind(array: pa.Array) -> bool:
     return any(_lies_any_behind(array.field(name)) for name in names)
 
 
-def _complete(array: pa.Array, asset_ids: pa.Array, fetch: Fetch, executor: Executor) -> pa.Array:
+def _complete(array: pa.Array, asset_ids: pa.Array, source: Source) -> pa.Array:
     """Complete the labels within a column; `asset_ids` says to which asset each value belongs."""
     if not wants_answers(array.type):
         return array
     if pa.types.is_list(array.type):
         parents = pc.take(asset_ids, pc.list_parent_indices(array))
-        values = _complete(pc.list_flatten(array), parents, fetch, executor)
+        values = _complete(pc.list_flatten(array), parents, source)
         lengths = pc.fill_null(pc.list_value_length(array), 0)
         offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths).cast(pa.int32())])
         return pa.ListArray.from_arrays(offsets, values, type=array.type, mask=array.is_null())
-    children = {
-        child.name: _complete(pc.struct_field(array, child.name), asset_ids, fetch, executor) for child in array.type
-    }
+    children = {child.name: _complete(pc.struct_field(array, child.name), asset_ids, source) for child in array.type}
     if {INLINE, BEHIND} <= set(children):
-        children[INLINE] = _completed(children, asset_ids, fetch, executor)
+        children[INLINE] = _completed(children, asset_ids, source)
     return _with_children(array, children)
 
 
-def _completed(label: dict[str, pa.Array], asset_ids: pa.Array, fetch: Fetch, executor: Executor) -> pa.Array:
+def _completed(label: dict[str, pa.Array], asset_ids: pa.Array, source: Source) -> pa.Array:
     """Return the answers of labels, given as their columns, with those behind URLs filled in."""
     is_behind = pc.fill_null(pc.match_substring_regex(label[BEHIND], "^https?://"), fill_value=False)
     rows = pc.indices_nonzero(is_behind)
     if not len(rows):
         return label[INLINE]
     label_ids = pc.take(label["id"], rows).to_pylist() if "id" in label else [None] * len(rows)
-    asked = [
-        _Answer(*answer)
-        for answer in zip(
-            pc.take(asset_ids, rows).to_pylist(), label_ids, pc.take(label[BEHIND], rows).to_pylist(), strict=True
-        )
-    ]
-    return pc.replace_with_mask(label[INLINE], is_behind, pa.array(_fetch_all(asked, fetch, executor), pa.string()))
+    asset_ids, urls = pc.take(asset_ids, rows).to_pylist(), pc.take(label[BEHIND], rows).to_pylist()
+    wanted = [_Wanted(*each) for each in zip(asset_ids, label_ids, urls, strict=True)]
+    return pc.replace_with_mask(label[INLINE], is_behind, pa.array(_fetched(wanted, source), pa.string()))
 
 
-def _fetch_all(asked: Sequence[_Answer], fetch: Fetch, executor: Executor) -> list[str]:
-    failures: list[dict[str, str | None]] = []
+def _fetched(wanted: Sequence[_Wanted], source: Source) -> list[str]:
+    """Return the answers in their order; a URL that has expired is asked for anew, once."""
+    texts = [""] * len(wanted)
+    errors: dict[int, Exception] = {}
 
-    def answer_text(answer: _Answer) -> str:
-        try:
-            text = fetch(answer.url).decode("utf-8-sig")
-            if text.lstrip()[:1] not in {"{", "["}:
-                raise ValueError("what is there is not JSON")
-        except (KiliError, OSError, ValueError) as error:
-            failures.append({"asset_id": answer.asset_id, "label_id": answer.label_id, "reason": str(error)})
-            return ""
-        return text
+    def fetch(urls: Iterable[tuple[int, str]]) -> None:
+        for number, result in source.files(urls):
+            try:
+                texts[number] = _answer_text(result)
+                errors.pop(number, None)
+            except (KiliError, ValueError) as error:
+                errors[number] = error
 
-    texts = list(executor.map(answer_text, asked))
-    if failures:
-        listed = [
-            f"label {one['label_id']!r} of asset {one['asset_id']!r}: {one['reason']}" for one in failures[:_SHOWN]
-        ]
-        more = f" (and {len(failures) - _SHOWN} more)" if len(failures) > _SHOWN else ""
-        raise KiliDownloadError(
-            f"{len(failures)} answers could not be fetched: {'; '.join(listed)}{more}.", failures=failures
-        )
+    fetch((number, each.url) for number, each in enumerate(wanted))
+    expired = [number for number, error in errors.items() if _is_expired(error) and wanted[number].label_id]
+    if expired:
+        asset_ids = list(dict.fromkeys(wanted[number].asset_id for number in expired))
+        urls = dict(each for assets in source.assets(asset_ids) for each in _urls(assets))
+        fetch([(number, urls[name]) for number in expired if (name := wanted[number].label_id) in urls])
+    if errors:
+        raise _failed([(wanted[number], error) for number, error in sorted(errors.items())])
     return texts
+
+
+def _answer_text(result: bytes | KiliError) -> str:
+    if isinstance(result, KiliError):
+        raise result
+    text = result.decode("utf-8-sig")
+    if text.lstrip()[:1] not in {"{", "["}:
+        raise ValueError("what is there is not JSON")
+    return text
+
+
+def _is_expired(error: Exception) -> bool:
+    return isinstance(error, KiliConnectionError | KiliAuthenticationError) and error.status in _EXPIRED
+
+
+def _urls(array: pa.Array) -> Iterator[tuple[str, str]]:
+    """Yield the labels' ids with the URLs of their answers, wherever labels are."""
+    if pa.types.is_list(array.type):
+        yield from _urls(pc.list_flatten(array))
+    elif pa.types.is_struct(array.type):
+        children = {child.name: pc.struct_field(array, child.name) for child in array.type}
+        if {"id", BEHIND} <= set(children):
+            pairs = zip(children["id"].to_pylist(), children[BEHIND].to_pylist(), strict=True)
+            yield from ((name, url) for name, url in pairs if name and url)
+        for child in children.values():
+            yield from _urls(child)
+
+
+def _failed(failed: Sequence[tuple[_Wanted, Exception]]) -> KiliDownloadError:
+    failures = [
+        {"asset_id": each.asset_id, "label_id": each.label_id, "reason": str(error).rstrip(".")}
+        for each, error in failed
+    ]
+    shown = [f"label {each['label_id']!r} of asset {each['asset_id']!r}: {each['reason']}" for each in failures]
+    return KiliDownloadError(f"{len(failed)} answers could not be fetched: {listed(shown)}.", failures=failures)
 
 
 def _with_children(array: pa.StructArray, children: dict[str, pa.Array]) -> pa.StructArray:

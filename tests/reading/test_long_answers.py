@@ -4,7 +4,6 @@ import json
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pyarrow as pa
@@ -14,7 +13,7 @@ from scripted import Reply, ScriptedServer
 from pandas_kili import Client, KiliDownloadError, read_kili
 from pandas_kili.query.fields import select
 from pandas_kili.reading import crawl
-from pandas_kili.reading.long_answers import complete_answers, wants_answers
+from pandas_kili.reading.long_answers import Source, complete_answers, wants_answers
 from pandas_kili.reading.wire import read_pages
 from pandas_kili.sandbox import Fault, Sandbox
 
@@ -52,9 +51,8 @@ def pages_of(*pages, fields=FIELDS):
     return [assets.slice(end - length, length) for end, length in zip(ends, lengths, strict=True)]
 
 
-def completed(page, client, workers=4):
-    with ThreadPoolExecutor(workers) as executor:
-        done = complete_answers(page, client.get, executor)
+def completed(page, client):
+    done = complete_answers(page, Source(client, "p1", select(FIELDS), threading.Event()))
     done.validate(full=True)
     assert done.type == page.type
     return done.to_pylist()
@@ -122,9 +120,9 @@ def test_the_urls_beside_the_answers_stay_as_they_are(sandbox, project):
     assert frame["labels"][0][0]["jsonResponseUrl"].startswith("http://127.0.0.1")
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_workers_never_exceed_what_the_client_allows(sandbox, project, monkeypatch, workers):
-    client = Client(sandbox.api_key, sandbox.api_endpoint, max_workers=workers)
+@pytest.mark.parametrize(("workers", "downloads"), [(1, 4), (3, 2)])
+def test_workers_and_downloads_never_exceed_what_the_client_allows(sandbox, project, monkeypatch, workers, downloads):
+    client = Client(sandbox.api_key, sandbox.api_endpoint, max_workers=workers, max_downloads=downloads)
     lock, under_way, most = threading.Lock(), Counter(), Counter()
 
     def counted(send):
@@ -147,7 +145,7 @@ def test_workers_never_exceed_what_the_client_allows(sandbox, project, monkeypat
     monkeypatch.setattr(crawl, "_BLOCK_PAGES", range(1, 1))  # so that two blocks are fetched for side by side
     read_kili(project, fields=["labels.jsonResponse"], client=client)
     assert 1 <= most["POST"] <= workers
-    assert workers < most["GET"] <= 4 * workers
+    assert 1 <= most["GET"] <= downloads
 
 
 def test_a_server_without_urls_is_not_asked_for_them():
@@ -177,6 +175,19 @@ def test_an_answer_that_cannot_be_had_is_an_error_that_names_label_and_asset(san
     assert failure["asset_id"] in str(caught.value)
     assert failure["reason"] in str(caught.value)
     assert isinstance(caught.value, OSError)
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_signature_that_has_expired_is_asked_for_anew(sandbox, project, status):
+    sandbox.inject(Fault("status", "GET", nth=3, times=5, status=status))
+    frame = read_kili(project, fields=["labels.jsonResponse"], client=sandbox.client)
+    assert [one["jsonResponse"] for labels in frame["labels"] for one in labels] == [*ANSWERS, "{}"]
+
+
+def test_an_answer_that_stays_forbidden_is_an_error(sandbox, project):
+    sandbox.inject(Fault("status", "GET", nth=3, times=None, status=403))
+    with pytest.raises(KiliDownloadError, match=r"\d+ answers could not be fetched"):
+        read_kili(project, fields=["labels.jsonResponse"], client=sandbox.client)
 
 
 def test_an_iterator_of_chunks_fails_too(sandbox, project):
