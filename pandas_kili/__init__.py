@@ -14,7 +14,7 @@ from pandas_kili.errors import *  # noqa: F403 - the tree of errors is public as
 from pandas_kili.query import AssetFilters
 from pandas_kili.reading import asset_schema, count_assets, read_kili, scan_batches
 from pandas_kili.reference import fields, filters
-from pandas_kili.tidy import ANNOTATION_SCHEMA, to_json_response
+from pandas_kili.tidy import ANNOTATION_SCHEMA, read_jobs, to_json_response
 from pandas_kili.writing import REMOVE, create_project, delete_project
 
 __version__ = "0.1.0"
@@ -35,6 +35,7 @@ __all__ = [
     "fields",
     "filters",
     "kili",
+    "read_jobs",
     "read_kili",
     "scan_batches",
     "to_json_response",

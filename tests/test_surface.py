@@ -45,6 +45,7 @@ NAMES = {
     "fields",
     "filters",
     "kili",
+    "read_jobs",
     "read_kili",
     "scan_batches",
     "to_json_response",

@@ -2,11 +2,12 @@
 
 from pandas_kili.tidy.agreement import agreement, disagreements
 from pandas_kili.tidy.annotations import annotations_table
-from pandas_kili.tidy.answers.compose import to_json_response
 from pandas_kili.tidy.answers.schema import ANNOTATION, ANNOTATION_SCHEMA, CATEGORY, CHOICE, RANK, TEXT, UNREADABLE
+from pandas_kili.tidy.jobs import read_jobs
 from pandas_kili.tidy.labels import holds_assets, labels_table, lacking
 from pandas_kili.tidy.metadata import metadata_table
 from pandas_kili.tidy.people import SUBMITTED, author_names, labeler_names, of_types
+from pandas_kili.tidy.write_answers import to_json_response
 
 __all__ = [
     "ANNOTATION",
@@ -27,5 +28,6 @@ __all__ = [
     "lacking",
     "metadata_table",
     "of_types",
+    "read_jobs",
     "to_json_response",
 ]

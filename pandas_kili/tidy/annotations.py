@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.tidy.answers.geometry import box, rotation, turned_back
 from pandas_kili.tidy.answers.read import read_answers
 from pandas_kili.tidy.answers.schema import ANNOTATION_SCHEMA
+from pandas_kili.tidy.jobs import jobs_of
 from pandas_kili.tidy.labels import LabelRows, asset_column, identities, label_rows, lacking, to_frame
 from pandas_kili.tidy.people import author_names
 
@@ -140,7 +140,7 @@ def annotations_table(frame: pd.DataFrame, json_interface: Mapping[str, Any] | s
     >>> annotations_table(labels)[["labelId", "job", "mlTask", "category", "confidence"]].loc[0].tolist()
     ['l1', 'KIND', 'CLASSIFICATION', 'CAT', 100.0]
     """
-    tasks = _tasks(json_interface)
+    tasks = None if json_interface is None else {name: job.task for name, job in jobs_of(json_interface).items()}
     labels = label_rows(frame)
     if _ANSWER not in labels.fields and len(labels.parents):
         raise lacking(_ANSWER, labels.fields)
@@ -258,16 +258,3 @@ def _numbers(series: pd.Series[Any]) -> pa.Array:
         return arrow_array(series).cast(pa.float64())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise KiliValidationError(f"the cells of {series.name!r} are no numbers: {error}.") from None
-
-
-def _tasks(json_interface: Mapping[str, Any] | str | None) -> dict[str, str] | None:
-    if json_interface is None:
-        return None
-    try:
-        interface = json.loads(json_interface) if isinstance(json_interface, str) else json_interface
-        jobs = interface.get("jobs", interface)
-        return {name: job.get("mlTask") for name, job in jobs.items()}
-    except (ValueError, AttributeError, RecursionError, TypeError):
-        raise KiliValidationError(
-            "json_interface is the interface of a project, {'jobs': {name: {'mlTask': …}}}, or its JSON text."
-        ) from None

@@ -759,7 +759,7 @@ class TestMalformed:
         assert reason in row["problem"]
 
     def test_an_unreadable_answer_is_never_written_back(self):
-        with pytest.raises(KiliValidationError, match="'l1' was not readable"):
+        with pytest.raises(KiliValidationError, match="row 1: kind: expected an answer that was readable"):
             to_json_response(table({}, "{"))
 
     @pytest.mark.parametrize(
@@ -855,7 +855,7 @@ class TestWriting:
             to_json_response(annotations.iloc[1:])
 
     def test_a_row_without_job_is_refused(self):
-        with pytest.raises(KiliValidationError, match="names no job"):
+        with pytest.raises(KiliValidationError, match="row 0: job: expected the name of a job"):
             to_json_response(pd.DataFrame({"labelId": ["l"], "category": ["A"]}))
 
     def test_rows_of_nobody_are_refused(self):

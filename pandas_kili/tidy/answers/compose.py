@@ -1,34 +1,22 @@
-"""The way back: from rows of annotations to the JSON text of answers."""
+"""The way back: from columns of annotations to the JSON values of answers."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pandas_kili.arrow import arrow_array
-from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.tidy.answers.columns import POINT_KEYS
 from pandas_kili.tidy.answers.geometry import is_number
-from pandas_kili.tidy.answers.json_values import encode
-from pandas_kili.tidy.answers.schema import (
-    ANNOTATION,
-    ANNOTATION_SCHEMA,
-    CATEGORY,
-    CHOICE,
-    JOB,
-    LABEL,
-    RANK,
-    TEXT,
-    UNREADABLE,
-)
+from pandas_kili.tidy.answers.json_values import parse
+from pandas_kili.tidy.answers.schema import ANNOTATION, CATEGORY, CHOICE, JOB, LABEL, RANK, TEXT
 from pandas_kili.tidy.answers.walk import EMPTY_FRAMES
 
-_BOX = ("xmin", "ymin", "xmax", "ymax")
+Values = dict[str, list[Any]]
+
 _PLAIN = {
     "mid": "mid",
     "tool": "type",
@@ -38,177 +26,101 @@ _PLAIN = {
     "endOffset": "endOffset",
     "beginId": "beginId",
     "endId": "endId",
-    "polyline": "polyline",
 }
-_SHOWN = 5
-_SHOWN_IN_PART = {"type", "categories", "beginOffset", "endOffset"}
+_CHOICES = {"category": "code", "firstId": "firstId", "secondId": "secondId"}
+_NOTHING: dict[str, Any] = {}
+_SHOWN_IN_PART = frozenset({"type", "categories", "beginOffset", "endOffset"})
 
-Row = dict[str, Any]
 
-
-def to_json_response(annotations: pd.DataFrame, by: str | None = None) -> pd.Series[str]:
-    """Write annotations as the answers of labels: the inverse of `annotations_table`.
+class Answers:
+    """Answers in the making.
 
     Parameters
     ----------
-    annotations : pandas.DataFrame
-        Rows as `annotations_table` gives them, whole or filtered or edited, or made by a model: then columns that do
-        not apply can be left out, ``job`` and what is said are enough, such as ``category`` for a classification, or
-        ``tool="rectangle"``, ``category`` and ``xmin, ymin, xmax, ymax`` for a box.
-    by : str, optional
-        Column that says which rows make one answer; by default ``labelId``, else ``assetId``, else ``externalId``.
+    columns : mapping of str to pyarrow.Array
+        Columns of annotations that have values, of the types of `ANNOTATION_SCHEMA`, and ``kind`` for each row.
 
-    Returns
-    -------
-    pandas.Series
-        JSON text (``string[pyarrow]``), named ``jsonResponse``, with the values of `by` as its index, in the order of
-        their first rows.
-
-    Raises
-    ------
-    KiliFieldError
-        Where no column says which rows belong together.
-    KiliValidationError
-        For rows that cannot be written: of unreadable answers, without a job, with a parent that is not there.
-
-    Notes
-    -----
-    For answers that could be read, ``to_json_response(annotations_table(x))`` equals ``x`` up to the order of keys.
-    A key that stands in ``extra`` is written as it stands there. A rectangle's corners are those of ``rings`` as long
-    as these span the box; where the box was changed, the box is written.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> boxes = pd.DataFrame({"assetId": ["a1"], "job": ["KIND"], "category": ["CAT"], "confidence": [100]})
-    >>> to_json_response(boxes)["a1"]
-    '{"KIND":{"categories":[{"name":"CAT","confidence":100}]}}'
+    Attributes
+    ----------
+    roots : dict
+        The answers, by what their rows have in common.
+    orphans : list of int
+        Rows of which the parent is not there.
     """
-    by = by or _grouping(annotations)
-    answers: dict[Any, _Answer] = {}
-    for key, row in zip(arrow_array(annotations[by]).to_pylist(), _rows(annotations), strict=True):
-        if key not in answers:
-            answers[key] = _Answer(key)
-        answers[key].add(row)
-    _refuse_all([problem for answer in answers.values() for problem in answer.problems])
-    texts = [_text(answer) for answer in answers.values()]
-    index = pd.Index(list(answers), name=by)
-    return pd.Series(texts, index=index, name="jsonResponse", dtype=pd.ArrowDtype(pa.string()))
 
+    def __init__(self, columns: Mapping[str, pa.Array], keys: Sequence[Any]) -> None:
+        self.roots: dict[Any, dict[str, Any]] = {}
+        self.orphans: list[int] = []
+        self._keys = keys
+        self._below: dict[Any, dict[int, dict[str, Any]]] = {}
+        self._values = {
+            name: column.to_pylist() for name, column in columns.items() if name not in {"rings", "polyline"}
+        }
+        nothing = [None] * len(keys)
+        self._places = [self._values.get(name, nothing) for name in ("parentRow", "parentPoint", "frame", "level")]
+        names = ("kind", "job", "extra", "row", "hasChildren", "isKeyFrame")
+        nodes = _annotations(self._values, columns)
+        for at, (node, *row) in enumerate(
+            zip(nodes, *(self._values.get(name, nothing) for name in names), strict=True)
+        ):
+            self._add(at, node, *row)
 
-def _text(answer: _Answer) -> str:
-    try:
-        return encode(answer.root)
-    except ValueError:
-        raise KiliValidationError(f"the answer of {answer.key!r} holds NaN or infinity, which JSON cannot.") from None
-
-
-def _grouping(annotations: pd.DataFrame) -> str:
-    for name in ("labelId", "assetId", "externalId"):
-        if name in annotations and annotations[name].notna().any():
-            return name
-    if "labelId" in annotations:
-        return "labelId"
-    raise KiliFieldError(
-        "no column says which annotations make one answer: give labelId, assetId or externalId, or by=…",
-        field="labelId",
-    )
-
-
-def _rows(annotations: pd.DataFrame) -> Iterable[Row]:
-    """Yield rows as dicts of what they say: nulls are left out."""
-    names = [name for name in ANNOTATION_SCHEMA.names if name in annotations]
-    columns = [_values(annotations[name]) for name in names]
-    filled = [(name, values) for name, values in zip(names, columns, strict=True) if values is not None]
-    for position in range(len(annotations)):
-        yield {name: values[position] for name, values in filled if values[position] is not None}
-
-
-def _values(series: pd.Series[Any]) -> list[Any] | None:
-    array = arrow_array(series)
-    if pa.types.is_floating(array.type):  # NaN is how other columns say null
-        array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
-    if array.null_count == len(array):
-        return None
-    type_ = ANNOTATION_SCHEMA.field(str(series.name)).type
-    values: list[Any] = (array if pa.types.is_nested(type_) else array.cast(type_)).to_pylist()
-    return values
-
-
-def _refuse_all(problems: list[str]) -> None:
-    if problems:
-        more = f" (and {len(problems) - _SHOWN} more)" if len(problems) > _SHOWN else ""
-        raise KiliValidationError(f"{len(problems)} rows cannot be written: {'; '.join(problems[:_SHOWN])}{more}.")
-
-
-class _Answer:
-    """One answer in the making."""
-
-    def __init__(self, key: Any) -> None:
-        self.key = key
-        self.root: dict[str, Any] = {}
-        self.problems: list[str] = []
-        self._nodes: dict[int, dict[str, Any]] = {}
-
-    def add(self, row: Row) -> None:
-        """Put a row in its place."""
-        kind = row.get("kind") or _kind_of(row)
-        extra = json.loads(row["extra"]) if "extra" in row else {}
-        if kind == UNREADABLE:
-            self.problems.append(f"the answer of {self.key!r} was not readable ({row.get('problem')})")
-        elif kind == LABEL:
+    def _add(
+        self,
+        at: int,
+        node: dict[str, Any] | None,
+        kind: str,
+        name: str,
+        extra_text: str | None,
+        number: int | None,
+        has_children: bool | None,
+        is_key_frame: bool | None,
+    ) -> None:
+        """Put a row where it belongs."""
+        extra = _NOTHING if extra_text is None else parse(extra_text)
+        jobs = self._holder(at)
+        if kind == LABEL:
             for first, last in extra.get(EMPTY_FRAMES, ()):
-                self.root.update({str(frame): {} for frame in range(first, last + 1)})
-        elif "job" not in row:
-            self.problems.append(f"a row of {self.key!r} names no job")
-        elif "parentRow" in row and row["parentRow"] not in self._nodes:
-            self.problems.append(f"a row of {self.key!r} is a child of row {row['parentRow']}, which is not there")
+                jobs.update({str(empty): {} for empty in range(first, last + 1)})
+        elif kind == JOB and type(extra) is not dict:
+            jobs[name] = extra
+        elif type(extra) is not dict:  # a class that stands in its list as a bare text
+            jobs.setdefault(name, {}).setdefault("categories", []).append(self._values["category"][at] or extra)
         else:
-            self._add(kind, row, extra)
+            job = jobs.setdefault(name, {})
+            if node is None:
+                node = _WRITERS[kind](job, self._values, at)
+            else:
+                job.setdefault("annotations", []).append(node)
+            if extra is not _NOTHING:
+                _merge(node, extra, self._values, at)
+            if has_children is not None:
+                node["children"] = {}
+            if is_key_frame is not None and kind not in {ANNOTATION, JOB}:
+                job["isKeyFrame"] = is_key_frame
+            if number is not None:
+                self._below[self._keys[at]][number] = node
 
-    def _add(self, kind: str, row: Row, extra: Any) -> None:
-        jobs = self._jobs(row)
-        if type(extra) is not dict and kind == JOB:
-            jobs[row["job"]] = extra
-            return
-        job = jobs.setdefault(row["job"], {})
-        if type(extra) is str:  # a class that stands in its list as a bare text
-            job.setdefault("categories", []).append(row.get("category", extra))
-            return
-        node = _WRITERS[kind](job, row)
-        _merge(node, extra, row)
-        if "hasChildren" in row:
-            node["children"] = {}
-        if kind not in {ANNOTATION, JOB} and "isKeyFrame" in row:
-            job["isKeyFrame"] = row["isKeyFrame"]
-        if "row" in row:
-            self._nodes[row["row"]] = node
-
-    def _jobs(self, row: Row) -> dict[str, Any]:
+    def _holder(self, at: int) -> dict[str, Any]:
         """Return the object that holds the row's job."""
-        if "parentRow" in row:
-            parent = self._nodes[row["parentRow"]]
-            if "parentPoint" in row:
-                parent = parent["points"][row["parentPoint"]]
-            return parent.setdefault("children", {})  # type: ignore[no-any-return]
-        if "frame" in row:
-            return self.root.setdefault(str(row["frame"]), {})  # type: ignore[no-any-return]
-        return self.root.setdefault(row["level"], {}) if "level" in row else self.root
+        key = self._keys[at]
+        root = self.roots.get(key)
+        if root is None:
+            root, self._below[key] = self.roots.setdefault(key, {}), {}
+        parent, point, frame, level = (column[at] for column in self._places)
+        if parent is not None:
+            above = self._below[key].get(parent)
+            if above is None or (point is not None and point >= len(above.get("points", ()))):
+                self.orphans.append(at)
+                return {}
+            holder = above if point is None else above["points"][point]
+            return holder.setdefault("children", {})  # type: ignore[no-any-return]
+        if frame is not None:
+            return root.setdefault(str(frame), {})  # type: ignore[no-any-return]
+        return root if level is None else root.setdefault(level, {})
 
 
-def _kind_of(row: Row) -> str:
-    """Return what a row is that does not say it."""
-    if "text" in row:
-        return TEXT
-    if "firstId" in row or "secondId" in row:
-        return CHOICE
-    if "rank" in row or "elements" in row:
-        return RANK
-    drawn = {*_PLAIN, *_BOX, "rings", "points", "x", "startMids", "rangeStart", "page", "score"} - {"isKeyFrame"}
-    return CATEGORY if "category" in row and not drawn & row.keys() else ANNOTATION
-
-
-def _merge(node: dict[str, Any], extra: dict[str, Any], row: Row) -> None:
+def _merge(node: dict[str, Any], extra: dict[str, Any], values: Values, at: int) -> None:
     """Take up what `extra` keeps, but for what was changed in the columns that show it."""
     listed, own, tool = extra.get("categories"), node.get("categories"), extra.get("type")
     if type(tool) is str and tool.lower() == node.get("type", tool).lower():
@@ -217,75 +129,59 @@ def _merge(node: dict[str, Any], extra: dict[str, Any], row: Row) -> None:
         first = own[0]["name"] if type(listed[0]) is str else listed[0]
         node["categories"] = [{**first, **own[0]} if type(first) is dict and "name" in first else first, *listed[1:]]
     for key, column in (("beginOffset", "rangeStart"), ("endOffset", "rangeEnd")):  # seconds of speech
-        if column in row and is_number(extra.get(key)):
-            node[key] = row[column]
+        if column in values and values[column][at] is not None and is_number(extra.get(key)):
+            node[key] = values[column][at]
             node.pop("range", None)
     node.update({key: value for key, value in extra.items() if key not in node or key not in _SHOWN_IN_PART})
 
 
-def _write_annotation(job: dict[str, Any], row: Row) -> dict[str, Any]:
-    node = {key: row[name] for name, key in _PLAIN.items() if name in row}
-    if "category" in row:
-        node["categories"] = [_class(row)]
-    if "score" in row:
-        node["score"] = _number(row["score"])
-    if "x" in row and "y" in row:
-        node["point"] = {"x": row["x"], "y": row["y"]}
-    if "points" in row:
-        node["points"] = [_pose_point(point) for point in row["points"]]
-    if "rangeStart" in row and "rangeEnd" in row:
-        node["range"] = [_number(row["rangeStart"]), _number(row["rangeEnd"])]
-    ends = "Objects" if row.get("mlTask") == "OBJECT_RELATION" else "Entities"
-    for name, key in (("startMids", f"start{ends}"), ("endMids", f"end{ends}")):
-        if name in row:
-            node[key] = [{"mid": mid} for mid in row[name]]
-    node.update(_shape(row))
-    job.setdefault("annotations", []).append(node)
-    return node
+def _annotations(values: Values, columns: Mapping[str, pa.Array]) -> list[dict[str, Any] | None]:
+    """Return the annotation of each row, column by column; None for rows of other kinds."""
+    nodes: list[Any] = [{} if kind == ANNOTATION else None for kind in values["kind"]]
+    for key, found in (*_said(values), *_drawn(values, columns)):
+        for node, value in zip(nodes, found, strict=True):
+            if value is not None and node is not None:
+                node[key] = value
+    for name, side in (("startMids", "start"), ("endMids", "end")):
+        if name in values:
+            _put_ends(nodes, values, name, side)
+    if "rings" in columns:
+        _put_shapes(nodes, columns["rings"], values.get("page"))
+    return nodes
 
 
-def _shape(row: Row) -> dict[str, Any]:
-    shape = _rings(row)
-    if shape is None:
-        return {}
-    polygons = [{"normalizedVertices": ring} for ring in shape]
-    if "page" not in row:
-        return {"boundingPoly": polygons}
-    return {"annotations": [{"boundingPoly": polygons, "polys": polygons, "pageNumberArray": [row["page"]]}]}
+def _said(values: Values) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Yield keys of annotations, each with its value in every row."""
+    yield from ((key, values[name]) for name, key in _PLAIN.items() if name in values)
+    if "category" in values:
+        yield "categories", [None if each is None else [each] for each in _classes(values)]
+    if "score" in values:
+        yield "score", [None if score is None else _number(score) for score in values["score"]]
 
 
-def _rings(row: Row) -> list[list[dict[str, float]]] | None:
-    rings: list[list[dict[str, float]]] | None = row.get("rings")
-    if not all(name in row for name in _BOX) or (rings is not None and row.get("tool", "rectangle") != "rectangle"):
-        return rings
-    box: list[float] = [row[name] for name in _BOX]
-    if rings is not None and _spans(rings, box):
-        return rings
-    xmin, ymin, xmax, ymax = box
-    corners = [(xmin, ymax), (xmin, ymin), (xmax, ymin), (xmax, ymax)]
-    return [[{"x": x, "y": y} for x, y in corners]]
+def _drawn(values: Values, columns: Mapping[str, pa.Array]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Yield keys of shapes other than outlines, each with its value in every row."""
+    if "x" in values and "y" in values:
+        pairs = zip(values["x"], values["y"], strict=True)
+        yield "point", [None if x is None or y is None else {"x": x, "y": y} for x, y in pairs]
+    if "polyline" in columns:
+        yield "polyline", _lines(columns["polyline"])
+    if "points" in values:
+        yield "points", [None if points is None else _pose(points) for points in values["points"]]
+    if "rangeStart" in values and "rangeEnd" in values:
+        pairs = zip(values["rangeStart"], values["rangeEnd"], strict=True)
+        yield "range", [None if a is None or b is None else [_number(a), _number(b)] for a, b in pairs]
 
 
-def _spans(rings: list[list[dict[str, float]]], box: list[float]) -> bool:
-    xs = [vertex["x"] for ring in rings for vertex in ring]
-    ys = [vertex["y"] for ring in rings for vertex in ring]
-    return bool(xs) and [min(xs), min(ys), max(xs), max(ys)] == box
-
-
-def _pose_point(point: dict[str, Any]) -> dict[str, Any]:
-    named = {key: point[key] for key in POINT_KEYS if point.get(key) is not None}
-    return {"children": {}, **named, "point": {"x": point["x"], "y": point["y"]}, "type": "marker"}
-
-
-def _write_category(job: dict[str, Any], row: Row) -> dict[str, Any]:
-    node = _class(row)
-    job.setdefault("categories", []).append(node)
-    return node
-
-
-def _class(row: Row) -> dict[str, Any]:
-    node = {"name": row["category"]} if "category" in row else {}
-    return {**node, "confidence": _number(row["confidence"])} if "confidence" in row else node
+def _classes(values: Values) -> list[dict[str, Any] | None]:
+    """Return the class of each row, with its confidence where there is one."""
+    if "confidence" not in values:
+        return [None if name is None else {"name": name} for name in values["category"]]
+    pairs = zip(values["category"], values["confidence"], strict=True)
+    return [
+        name if name is None else {"name": name} if sure is None else {"name": name, "confidence": _number(sure)}
+        for name, sure in pairs
+    ]
 
 
 def _number(value: float) -> float:
@@ -293,33 +189,87 @@ def _number(value: float) -> float:
     return int(value) if value.is_integer() else value
 
 
-def _write_text(job: dict[str, Any], row: Row) -> dict[str, Any]:
-    job["text"] = row.get("text", "")
-    return job
+def _pose(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "children": {},
+            **{key: point[key] for key in POINT_KEYS if point.get(key) is not None},
+            "point": {"x": point["x"], "y": point["y"]},
+            "type": "marker",
+        }
+        for point in points
+    ]
 
 
-def _write_choice(job: dict[str, Any], row: Row) -> dict[str, Any]:
-    keys = {"category": "code", "firstId": "firstId", "secondId": "secondId"}
-    node: dict[str, Any] = job.setdefault("choice", {})
-    node.update({key: row[name] for name, key in keys.items() if name in row})
+def _put_ends(nodes: Sequence[dict[str, Any] | None], values: Values, name: str, side: str) -> None:
+    tasks = values.get("mlTask", [None] * len(nodes))
+    for node, task, mids in zip(nodes, tasks, values[name], strict=True):
+        if node is not None and mids is not None:
+            node[f"{side}{'Objects' if task == 'OBJECT_RELATION' else 'Entities'}"] = [{"mid": mid} for mid in mids]
+
+
+def _put_shapes(nodes: Sequence[dict[str, Any] | None], rings: pa.Array, pages: Sequence[int | None] | None) -> None:
+    lines = _lines(pc.list_flatten(rings))
+    counts = pc.list_value_length(rings).to_pylist()
+    at = 0
+    for row, (node, count) in enumerate(zip(nodes, counts, strict=True)):
+        if count is None:
+            continue
+        shape = [{"normalizedVertices": line} for line in lines[at : at + count]]
+        at += count
+        page = pages[row] if pages is not None else None
+        if node is not None and page is None:
+            node["boundingPoly"] = shape
+        elif node is not None:
+            node["annotations"] = [{"boundingPoly": shape, "polys": shape, "pageNumberArray": [page]}]
+
+
+def _lines(lists: pa.Array) -> list[Any]:
+    """Return lists of vertices as JSON values; None for null."""
+    flat = pc.list_flatten(lists)
+    xs, ys = (pc.struct_field(flat, name).to_numpy(zero_copy_only=False).tolist() for name in ("x", "y"))
+    vertices = [{"x": x, "y": y} for x, y in zip(xs, ys, strict=True)]
+    counts = pc.list_value_length(lists)
+    ends = np.cumsum(pc.fill_null(counts, 0).to_numpy(zero_copy_only=False)).tolist()
+    return [
+        None if count is None else vertices[end - count : end]
+        for end, count in zip(ends, counts.to_pylist(), strict=True)
+    ]
+
+
+def _write_category(job: dict[str, Any], values: Values, at: int) -> dict[str, Any]:
+    name = values["category"][at] if "category" in values else None
+    sure = values["confidence"][at] if "confidence" in values else None
+    node = {} if name is None else {"name": name}
+    if sure is not None:
+        node["confidence"] = _number(sure)
+    job.setdefault("categories", []).append(node)
     return node
 
 
-def _write_rank(job: dict[str, Any], row: Row) -> dict[str, Any]:
-    node: dict[str, Any] = {name: row[name] for name in ("rank", "elements") if name in row}
+def _write_text(job: dict[str, Any], values: Values, at: int) -> dict[str, Any]:
+    job["text"] = (values["text"][at] if "text" in values else None) or ""
+    return job
+
+
+def _write_choice(job: dict[str, Any], values: Values, at: int) -> dict[str, Any]:
+    node: dict[str, Any] = job.setdefault("choice", {})
+    given = {key: values[name][at] for name, key in _CHOICES.items() if name in values}
+    node.update({key: value for key, value in given.items() if value is not None})
+    return node
+
+
+def _write_rank(job: dict[str, Any], values: Values, at: int) -> dict[str, Any]:
+    names = ("rank", "elements")
+    node = {name: values[name][at] for name in names if name in values and values[name][at] is not None}
     job.setdefault("orders", []).append(node)
     return node
 
 
-def _write_job(job: dict[str, Any], row: Row) -> dict[str, Any]:  # noqa: ARG001 - all writers are called alike
-    return job
-
-
-_WRITERS = {
-    ANNOTATION: _write_annotation,
+_WRITERS: dict[str, Callable[[dict[str, Any], Values, int], dict[str, Any]]] = {
     CATEGORY: _write_category,
     TEXT: _write_text,
     CHOICE: _write_choice,
     RANK: _write_rank,
-    JOB: _write_job,
+    JOB: lambda job, _values, _at: job,
 }

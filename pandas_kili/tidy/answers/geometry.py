@@ -118,6 +118,11 @@ def turned_back(spans: dict[str, pa.Array], turns: pa.Array) -> dict[str, pa.Arr
     return dict(zip(("xmin", "ymin", "xmax", "ymax"), found, strict=True))
 
 
+def turned_forth(spans: dict[str, pa.Array], turns: pa.Array) -> dict[str, pa.Array]:
+    """Return boxes on the picture as people see it, turned, of boxes on the picture as it is stored."""
+    return turned_back(spans, pc.subtract(360, turns))
+
+
 def rotation(shape: pa.Array, tool: pa.Array, width: Floats, height: Floats) -> pa.Array:
     """Return by how many degrees rectangles are turned, from -45 to 45; null where pixels are needed and not known."""
     counts, xs, ys = _flat(shape)

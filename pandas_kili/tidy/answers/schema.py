@@ -85,3 +85,4 @@ TOOLS = ("rectangle", "polygon", "polyline", "marker", "vector", "semantic", "po
 # Kinds of row. The first five are what people answered; the last three keep what is not an answer of its own.
 ANNOTATION, CATEGORY, TEXT, CHOICE, RANK = "annotation", "category", "text", "choice", "rank"
 JOB, LABEL, UNREADABLE = "job", "label", "unreadable"
+KINDS = (ANNOTATION, CATEGORY, TEXT, CHOICE, RANK, JOB, LABEL, UNREADABLE)

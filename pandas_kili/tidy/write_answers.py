@@ -1,0 +1,428 @@
+"""Annotations become the answers of labels: every row is checked, then all are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pandas_kili.arrow import arrow_array
+from pandas_kili.errors import KiliFieldError, KiliValidationError
+from pandas_kili.messages import FailureCase, label_at, listed, nearest, shown, validation_error
+from pandas_kili.scalars import flag, number, text
+from pandas_kili.tidy.answers.compose import Answers
+from pandas_kili.tidy.answers.geometry import box, turned_forth
+from pandas_kili.tidy.answers.json_values import encode, parse
+from pandas_kili.tidy.answers.schema import (
+    ANNOTATION,
+    ANNOTATION_SCHEMA,
+    CATEGORY,
+    CHOICE,
+    JOB,
+    KINDS,
+    LABEL,
+    RANK,
+    RING,
+    TEXT,
+    UNREADABLE,
+    VERTEX,
+)
+from pandas_kili.tidy.checks import Coordinates, Fault, interface_faults, shape_faults, tool_faults
+from pandas_kili.tidy.jobs import jobs_of
+
+Columns = dict[str, pa.Array]
+Flags = npt.NDArray[np.bool_]
+
+_BOX = ("xmin", "ymin", "xmax", "ymax")
+_PIXELS = {f"pixel{edge[0].upper()}{edge[1:]}": edge for edge in _BOX}
+_RESOLUTION = ("resolution.width", "resolution.height")
+_RINGS = pa.list_(RING)
+_SAID_BY = {TEXT: ("text",), CHOICE: ("firstId", "secondId"), RANK: ("rank", "elements")}
+_DRAWN = (
+    *(
+        "mid",
+        "tool",
+        "content",
+        "beginOffset",
+        "endOffset",
+        "beginId",
+        "endId",
+        "rings",
+        "polyline",
+        "points",
+        "x",
+        "y",
+    ),
+    *("startMids", "endMids", "rangeStart", "rangeEnd", "page", "score", *_BOX),
+)
+_ALIKE = 0.8  # from which a name is taken for a misspelled one
+
+
+def to_json_response(
+    annotations: pd.DataFrame,
+    by: str | None = None,
+    *,
+    jobs: str | Mapping[str, Any] | pd.DataFrame | None = None,
+    coordinates: Coordinates = "shares",
+) -> pd.Series[str]:
+    """Write annotations as the answers of labels: the inverse of ``df.kili.annotations()``.
+
+    Parameters
+    ----------
+    annotations : pandas.DataFrame
+        Rows as ``df.kili.annotations()`` gives them, whole or filtered or edited, or made by a model: then columns that
+        do not apply can be left out, ``job`` and what is said are enough, such as ``category`` for a classification, or
+        ``tool="rectangle"``, ``category`` and ``xmin, ymin, xmax, ymax`` for a box. Boxes may be given in pixels
+        (``pixelXmin``, …) beside ``resolution.width`` and ``resolution.height``.
+    by : str, optional
+        Column that says which rows make one answer; by default ``labelId``, else ``assetId``, else ``externalId``.
+    jobs : str, mapping or pandas.DataFrame, optional
+        The project's questions, to which all rows are held: its id, its interface, or what `read_jobs` gives.
+    coordinates : {"shares", "degrees"}
+        What shapes are drawn in: shares of width and height from the top left, or longitude and latitude for
+        GEOSPATIAL projects.
+
+    Returns
+    -------
+    pandas.Series
+        JSON text (``string[pyarrow]``), named ``jsonResponse``, with the values of `by` as its index, in the order of
+        their first rows.
+
+    Raises
+    ------
+    KiliFieldError
+        Where no column says which rows belong together.
+    KiliValidationError
+        For rows that cannot be written, all of them at once, with ``.failure_cases``: shapes that are not whole, shares
+        outside 0 to 1, ends before beginnings, unknown tools and kinds, rows that say nothing, misspelled columns; with
+        `jobs`, names that the project does not know.
+
+    Notes
+    -----
+    For answers that could be read, ``to_json_response(df.kili.annotations())`` equals them up to the order of keys.
+    A key that stands in ``extra`` is written as it stands there. A rectangle's corners are those of ``rings`` as long
+    as these span the box; where the box was changed, the box is written. Rows that were read (they have a ``row``) and
+    not changed are written as they are.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> boxes = pd.DataFrame({"assetId": ["a1"], "job": ["KIND"], "category": ["CAT"], "confidence": [100]})
+    >>> to_json_response(boxes)["a1"]
+    '{"KIND":{"categories":[{"name":"CAT","confidence":100}]}}'
+    """
+    by = by or _grouping(annotations)
+    length = len(annotations)
+    faults = [*_misspelled(annotations, by)]
+    columns = dict(_columns(annotations, faults))
+    columns["kind"] = _kinds(columns, length)
+    faults += _in_shares(columns, annotations)
+    keys = arrow_array(annotations[by]).to_pylist()
+    made = columns["row"].is_null().to_numpy(zero_copy_only=False) if "row" in columns else np.ones(length, bool)
+    faults += _unwritable(columns, made)
+    changed = _draw_boxes(columns, length)
+    faults += _of_rows(columns, np.flatnonzero(made | changed), coordinates)
+    if jobs is not None:
+        of_label = pa.array(pd.factorize(pd.Series(keys, dtype=object))[0])
+        faults += interface_faults(columns, length, jobs_of(jobs), of_label)
+    _refuse(annotations, faults)
+    answers = Answers(columns, keys)
+    _refuse(annotations, [_orphan(columns, row) for row in answers.orphans])
+    index = pd.Index(list(answers.roots), name=by)
+    texts = [encode(root) for root in answers.roots.values()]
+    return pd.Series(texts, index=index, name="jsonResponse", dtype=pd.ArrowDtype(pa.string()))
+
+
+def _grouping(annotations: pd.DataFrame) -> str:
+    for name in ("labelId", "assetId", "externalId"):
+        if name in annotations and annotations[name].notna().any():
+            return name
+    if "labelId" in annotations:
+        return "labelId"
+    raise KiliFieldError(
+        "no column says which annotations make one answer: give labelId, assetId or externalId, or by=…",
+        field="labelId",
+    )
+
+
+def _misspelled(annotations: pd.DataFrame, by: str) -> Iterator[Fault]:
+    """Yield columns of other names that are nearly those of annotations that are not there."""
+    missing = [name for name in ANNOTATION_SCHEMA.names if name not in annotations]
+    for name in annotations.columns:
+        if isinstance(name, str) and name not in ANNOTATION_SCHEMA.names and name != by:
+            near = nearest(name, missing, most=1, cutoff=_ALIKE)
+            if near:
+                yield Fault(-1, name, f"expected {near[0]!r}, or a name that is less like it", name)
+
+
+# --- columns of the types of the schema ---
+
+
+def _columns(annotations: pd.DataFrame, faults: list[Fault]) -> Iterator[tuple[str, pa.Array]]:
+    """Yield the columns that have values; values that do not fit become faults, and null."""
+    for field in ANNOTATION_SCHEMA:
+        if field.name not in annotations:
+            continue
+        try:
+            array = arrow_array(annotations[field.name])
+        except KiliValidationError:  # values of several types
+            yield field.name, _each(annotations[field.name].tolist(), field, faults)
+            continue
+        if pa.types.is_floating(array.type):  # NaN is how other columns say null
+            array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
+        if array.null_count < len(array):
+            yield field.name, _fitted(array, field, faults)
+
+
+def _fitted(array: pa.Array, field: pa.Field, faults: list[Fault]) -> pa.Array:
+    is_no_text = pa.types.is_floating(array.type) or pa.types.is_boolean(array.type) or pa.types.is_temporal(array.type)
+    if array.type != field.type and (_holds_vertices(field.type) or (pa.types.is_string(field.type) and is_no_text)):
+        return _each(array.to_pylist(), field, faults)
+    try:
+        fitted = array.cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return _each(array.to_pylist(), field, faults)
+    return _finite(fitted, field, faults)
+
+
+def _each(cells: list[Any], field: pa.Field, faults: list[Fault]) -> pa.Array:
+    """Return a column read value by value; what does not fit becomes a fault, and null."""
+    read, expected = _READERS.get(field.name) or _SCALARS[field.type]
+    values = []
+    for row, value in enumerate(cells):
+        try:
+            values.append(None if _is_null(value) else read(value))
+        except (TypeError, ValueError, LookupError, OverflowError):
+            values.append(None)
+            flat = isinstance(value, list) and value and all(isinstance(each, int | float) for each in value)
+            coco = "; a flat list of numbers is how COCO writes polygons" if flat and field.name == "rings" else ""
+            faults.append(Fault(row, field.name, f"expected {expected}{coco}", value))
+    return _finite(pa.array(values, field.type), field, faults)
+
+
+def _holds_vertices(type_: pa.DataType) -> bool:
+    return pa.types.is_list(type_) and not pa.types.is_string(type_.value_type)
+
+
+def _finite(array: pa.Array, field: pa.Field, faults: list[Fault]) -> pa.Array:
+    """Return a column without numbers that JSON does not have, nor vertices that lack a side."""
+    if pa.types.is_floating(array.type):
+        bad = np.flatnonzero(np.isinf(array.to_numpy(zero_copy_only=False)))
+    elif _holds_vertices(array.type):
+        parents = pc.list_parent_indices(array).to_numpy(zero_copy_only=False)
+        flat = pc.list_flatten(array)
+        if array.type == _RINGS:
+            parents = parents[pc.list_parent_indices(flat).to_numpy(zero_copy_only=False)]
+            flat = pc.list_flatten(flat)
+        sides = [pc.struct_field(flat, side).to_numpy(zero_copy_only=False) for side in "xy"]
+        bad = np.unique(parents[~(np.isfinite(sides[0]) & np.isfinite(sides[1]))])
+    else:
+        return array
+    check = "expected finite numbers, which NaN and infinity are not"
+    faults += [Fault(row, field.name, check, array[row].as_py()) for row in bad.tolist()]
+    return _without(array, bad) if len(bad) else array
+
+
+def _without(array: pa.Array, rows: npt.NDArray[np.int64]) -> pa.Array:
+    """Return a column in which some rows are null."""
+    places = np.arange(len(array))
+    return pc.take(array, pa.array(places, mask=np.isin(places, rows)))
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
+
+
+def _whole(value: Any) -> int:
+    plain = number(value)
+    if int(plain) != plain:
+        raise ValueError
+    return int(plain)
+
+
+def _list_of_words(value: Any) -> list[str]:
+    if not isinstance(value, list):
+        raise TypeError
+    return [text(each) for each in value]
+
+
+def _vertex(value: Any) -> dict[str, float]:
+    return {"x": float(number(value["x"])), "y": float(number(value["y"]))}
+
+
+def _line(value: Any) -> list[dict[str, float]]:
+    if not isinstance(value, list):
+        raise TypeError
+    return [_vertex(each) for each in value]
+
+
+def _pose(value: Any) -> list[dict[str, Any]]:
+    return [{**{key: each[key] for key in each if isinstance(each[key], str)}, **_vertex(each)} for each in value]
+
+
+_Reader = tuple[Callable[[Any], Any], str]
+_SCALARS: dict[pa.DataType, _Reader] = {
+    pa.int64(): (_whole, "a whole number"),
+    pa.float64(): (number, "a number"),
+    pa.bool_(): (flag, "true or false"),
+    pa.string(): (text, "a text"),
+    pa.list_(pa.string()): (_list_of_words, "a list of texts"),
+    pa.timestamp("ms", "UTC"): (pd.Timestamp, "a date"),
+}
+_READERS: dict[str, _Reader] = {
+    "rings": (lambda value: [_line(each) for each in value], "a list of rings, each a list of vertices {x, y}"),
+    "polyline": (_line, "a list of vertices {x, y}"),
+    "points": (_pose, "a list of points {code, name, x, y}"),
+}
+
+
+# --- what rows are, and whether they can be written ---
+
+
+def _kinds(columns: Columns, length: int) -> pa.Array:
+    """Return what each row is; where it does not say it, its columns do."""
+    there = {name: column.is_valid().to_numpy(zero_copy_only=False) for name, column in columns.items()}
+    nothing = np.zeros(length, bool)
+    drawn = np.any([nothing, *(there[name] for name in _DRAWN if name in there)], axis=0)
+    found = np.where(there.get("category", nothing) & ~drawn, CATEGORY, ANNOTATION).astype(object)
+    for kind, names in reversed(_SAID_BY.items()):
+        found[np.any([nothing, *(there[name] for name in names if name in there)], axis=0)] = kind
+    said = pa.array(found, pa.string())
+    return pc.coalesce(columns["kind"], said) if "kind" in columns else said
+
+
+def _unwritable(columns: Columns, made: Flags) -> Iterator[Fault]:
+    """Yield rows that cannot be written at all."""
+    length = len(made)
+    names = ("kind", "job", "extra", "problem", "parentRow", "parentPoint")
+    values = [columns[name].to_pylist() if name in columns else [None] * length for name in names]
+    said = [
+        name for name in ("category", "text", *_DRAWN, *_SAID_BY[CHOICE], *_SAID_BY[RANK], "extra") if name in columns
+    ]
+    is_said = np.any(
+        [np.zeros(length, bool), *(columns[name].is_valid().to_numpy(zero_copy_only=False) for name in said)], axis=0
+    )
+    for row, (kind, job, extra, problem, parent, point) in enumerate(zip(*values, strict=True)):
+        if kind not in KINDS:
+            near = nearest(kind, KINDS, most=1)
+            yield Fault(
+                row, "kind", f"expected one of {', '.join(KINDS)}{f'; did you mean {near[0]!r}?' if near else ''}", kind
+            )
+        elif kind == UNREADABLE:
+            yield Fault(row, "kind", f"expected an answer that was readable; it was not: {problem}", kind)
+        elif job is None and kind != LABEL:
+            yield Fault(row, "job", "expected the name of a job", None)
+        elif made[row] and not is_said[row] and kind not in {JOB, LABEL}:
+            yield Fault(
+                row, "category", "expected an answer: a category, a text, a shape, …; the row says nothing", None
+            )
+        if point is not None and parent is None:
+            yield Fault(row, "parentRow", "expected the row of the pose beside parentPoint", None)
+        if extra is not None:
+            try:
+                parse(extra)
+            except (ValueError, RecursionError) as error:
+                yield Fault(row, "extra", f"expected JSON text: {error}", extra)
+
+
+def _of_rows(columns: Columns, rows: npt.NDArray[np.int64], coordinates: Coordinates) -> Iterator[Fault]:
+    """Yield what is wrong with the shapes of some rows."""
+    if not len(rows):
+        return
+    chosen = {name: column.take(pa.array(rows)) for name, column in columns.items() if name != "problem"}
+    for check in (shape_faults(chosen, len(rows), coordinates), tool_faults(chosen, len(rows))):
+        for fault in check:
+            yield fault._replace(row=int(rows[fault.row]))
+
+
+def _orphan(columns: Columns, row: int) -> Fault:
+    parent = columns["parentRow"][row].as_py()
+    return Fault(
+        row, "parentRow", f"expected row {parent} of the same answer, as this is a child of row {parent}", parent
+    )
+
+
+def _refuse(annotations: pd.DataFrame, faults: list[Fault]) -> None:
+    if not faults:
+        return
+    index = annotations.index
+    cases = [
+        FailureCase(None if row < 0 else label_at(index, row), None if row < 0 else row, column, check, value)
+        for row, column, check, value in faults
+    ]
+    texts = []
+    for case in cases:
+        where = "" if case.row is None else f"row {case.index!r}: "
+        texts.append(f"{where}{case.column}: {case.check}; got {shown(case.failure_case)}")
+    raise validation_error(
+        f"annotations cannot be written as answers: {listed(texts, where=' in .failure_cases')}.", cases
+    )
+
+
+# --- boxes ---
+
+
+def _in_shares(columns: Columns, annotations: pd.DataFrame) -> Iterator[Fault]:
+    """Turn boxes in pixels into shares, where rows give no shares."""
+    length = len(annotations)
+    given = {edge: columns[pixels] for pixels, edge in _PIXELS.items() if pixels in columns}
+    if not given:
+        return
+    open_rows = ~np.any([_there(columns, name, length) for name in (*_BOX, "rings")], axis=0)
+    wanted = open_rows & np.any([_there(columns, name, length) for name in _PIXELS], axis=0)
+    if not wanted.any():
+        return
+    sizes = []
+    for name in _RESOLUTION:
+        size = (
+            arrow_array(annotations[name]).cast(pa.float64()) if name in annotations else pa.nulls(length, pa.float64())
+        )
+        sizes.append(size)
+        bad = ~pc.fill_null(pc.greater(size, 0.0), fill_value=False).to_numpy(zero_copy_only=False)
+        for row in np.flatnonzero(wanted & bad).tolist():
+            yield Fault(
+                row, name, "expected the size of the picture in pixels, as the box is in pixels", size[row].as_py()
+            )
+    nothing = pa.nulls(length, pa.float64())
+    shares = {edge: pc.divide(given.get(edge, nothing), sizes[edge[0] == "y"]) for edge in _BOX}
+    turns = columns.get("assetRotation", pa.nulls(length, pa.int64()))
+    for edge, share in turned_forth(shares, turns).items():
+        columns[edge] = pc.if_else(pa.array(wanted), share, columns.get(edge, nothing))
+
+
+def _there(columns: Mapping[str, pa.Array], name: str, length: int) -> Flags:
+    if name not in columns:
+        return np.zeros(length, bool)
+    flags: Flags = columns[name].is_valid().to_numpy(zero_copy_only=False)
+    return flags
+
+
+def _draw_boxes(columns: Columns, length: int) -> Flags:
+    """Draw the rings of boxes that have none, or no longer those; return which rows these are."""
+    boxed: Flags = np.all([_there(columns, name, length) for name in _BOX], axis=0)
+    edges = [columns[name].to_numpy(zero_copy_only=False) for name in _BOX if name in columns]
+    if "rings" in columns:
+        spans = box(columns["rings"])
+        tool = pc.utf8_lower(columns["tool"]) if "tool" in columns else pa.nulls(length, pa.string())
+        is_box = pc.fill_null(pc.equal(tool, "rectangle"), fill_value=True).to_numpy(zero_copy_only=False)
+        same = boxed.copy()
+        for name, edge in zip(_BOX, edges, strict=False):
+            same &= spans[name].to_numpy(zero_copy_only=False) == edge
+        boxed &= ~_there(columns, "rings", length) | (is_box & ~same)
+    rows = np.flatnonzero(boxed)
+    if not len(rows):
+        return boxed
+    xmin, ymin, xmax, ymax = (edge[rows] for edge in edges)
+    xs, ys = np.stack([xmin, xmin, xmax, xmax], axis=1), np.stack([ymax, ymin, ymin, ymax], axis=1)
+    vertices = pa.StructArray.from_arrays([pa.array(xs.ravel()), pa.array(ys.ravel())], fields=list(VERTEX))
+    lines = pa.ListArray.from_arrays(pa.array(np.arange(len(rows) + 1, dtype=np.int32) * 4), vertices, type=RING)
+    drawn = pa.ListArray.from_arrays(pa.array(np.arange(len(rows) + 1, dtype=np.int32)), lines, type=_RINGS)
+    places = np.arange(length)
+    places[rows] = length + np.arange(len(rows))
+    columns["rings"] = pa.concat_arrays([columns.get("rings", pa.nulls(length, _RINGS)), drawn]).take(pa.array(places))
+    return boxed
