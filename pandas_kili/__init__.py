@@ -7,15 +7,23 @@ happens, nothing else is patched.
 import pandas as pd
 
 from pandas_kili import errors
-from pandas_kili.accessor import KiliAccessor, KiliFrame, MutationOptions, kili
+from pandas_kili.accessor import KiliAccessor, kili
 from pandas_kili.catalog import DEFAULT_FIELDS
 from pandas_kili.connection import Client
 from pandas_kili.errors import *  # noqa: F403 - the tree of errors is public as a whole
+from pandas_kili.frames import KiliFrame
 from pandas_kili.query import AssetFilters
 from pandas_kili.reading import asset_schema, count_assets, read_kili, scan_batches
 from pandas_kili.reference import fields, filters
 from pandas_kili.tidy import ANNOTATION_SCHEMA, read_jobs, to_json_response
-from pandas_kili.writing import REMOVE, create_project, delete_project
+from pandas_kili.writing import (
+    REMOVE,
+    MutationOptions,
+    NewAssetColumns,
+    PropertyColumns,
+    create_project,
+    delete_project,
+)
 
 __version__ = "0.1.0"
 
@@ -28,6 +36,8 @@ __all__ = [
     "KiliAccessor",
     "KiliFrame",
     "MutationOptions",
+    "NewAssetColumns",
+    "PropertyColumns",
     "asset_schema",
     "count_assets",
     "create_project",

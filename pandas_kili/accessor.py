@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Hashable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import pandas as pd
 import pyarrow as pa
 
 from pandas_kili.connection import Client
+from pandas_kili.frames import KiliFrame, typed
 from pandas_kili.tidy import SUBMITTED, agreement, annotations_table, disagreements, labels_table, metadata_table
 from pandas_kili.writing import (
     AWAY,
     TO_QUEUE,
     TO_REVIEW,
-    Kind,
+    LabelKind,
+    MutationOptions,
+    NewAssetColumns,
     Options,
+    PropertyColumns,
     Work,
     append_labels,
     change_external_ids,
+    columns_and_options,
     merge_metadata,
     move,
+    options_of,
     report_of,
     update_properties,
 )
@@ -30,26 +36,7 @@ if TYPE_CHECKING:
     from pandas_kili.display import KiliPlot, LabelChoice, Preview
 
 
-class MutationOptions(TypedDict, total=False):
-    """Keywords that all mutations take.
-
-    Attributes
-    ----------
-    client : Client
-        Connection to use; by default one that the environment describes.
-    disable_tqdm : bool
-        Switch the progress bar off or on; by default it is shown in notebooks and terminals.
-    dry_run : bool
-        Check everything, and send nothing that changes the server; the report says ``not_sent``.
-    errors : {"raise", "report"}
-        What to do where rows ``failed`` or were ``not_sent``: raise `KiliMutationError` once every row has its outcome,
-        or return the frame, whose report tells.
-    """
-
-    client: Client | None
-    disable_tqdm: bool | None
-    dry_run: bool
-    errors: Literal["raise", "report"]
+_NEW_ASSET, _PROPERTIES = NewAssetColumns.__optional_keys__, PropertyColumns.__optional_keys__
 
 
 @pd.api.extensions.register_dataframe_accessor("kili")
@@ -106,20 +93,13 @@ class KiliAccessor:
         """
         return report_of(self._frame)
 
-    def append_many_to_dataset(  # noqa: PLR0913 - Kili's properties
+    def append_many_to_dataset(
         self,
         project_id: str | None = None,
         *,
-        content: Hashable | None = None,
-        external_id: Hashable | None = None,
-        id: Hashable | None = None,  # noqa: A002 - Kili's name of the field
-        json_content: Hashable | None = None,
-        json_metadata: Hashable | list[str] | None = None,
-        is_honeypot: Hashable | None = None,
-        status: Hashable | None = None,
         content_is: Literal["text", "url", "path"] | None = None,
         if_exists: Literal["fail", "skip"] = "fail",
-        **options: Unpack[MutationOptions],
+        **columns: Unpack[NewAssetColumns],
     ) -> KiliFrame:
         """Make a new asset of each row; the project's order is that of the rows.
 
@@ -127,30 +107,29 @@ class KiliAccessor:
         ----------
         project_id : str, optional
             Where the assets go; by default the project that the frame was read from.
-        content, external_id, id, json_content, json_metadata, is_honeypot, status : label, optional
-            Column of each property; by default the one that bears its Kili name (``content``, ``externalId``, ``id``,
-            ``jsonContent``, ``jsonMetadata``, ``isHoneypot``, ``status``), where there is one. ``content`` holds
-            http(s) URLs, local files, or raw text in TEXT projects; ``json_content`` rich text, or the frames of a
-            video; ``json_metadata`` dicts, lists or JSON text, or it is a list of columns, which become the keys of the
-            metadata. Null cells take Kili's defaults.
         content_is : {"text", "url", "path"}, optional
             What all of ``content`` is, for text that begins as a URL or equals the name of a file. By default each cell
             tells: a URL has no white space, ``.txt`` and ``.csv`` files of TEXT projects are named with their folder.
         if_exists : {"fail", "skip"}
-            What to do with external ids that the project has, or that stand twice in the frame: refuse all, or decline
-            those rows.
-        **options
-            See `MutationOptions`.
+            What to do with external ids that the project has, or that stand twice in the frame: refuse all rows, or
+            leave those rows ``unchanged``. With ``"skip"``, every row needs an external id or an id.
+        **columns
+            See `NewAssetColumns`: the column of each property, beside the `MutationOptions`. By default a property
+            takes the column that bears its Kili name (``content``, ``externalId``, ``id``, ``jsonContent``,
+            ``jsonMetadata``, ``isHoneypot``, ``status``), where there is one. Null cells take Kili's defaults.
 
         Returns
         -------
         pandas.DataFrame
-            With the columns ``id`` and ``externalId`` of the new assets; of declined rows, the asset that is there.
+            With the columns ``id`` and ``externalId`` of the new assets; of skipped rows, the asset that is there.
 
         Notes
         -----
         Ids are made here and sent along, so an answer that is lost costs nothing: what exists is not sent again, also
         by a later call with the frame of a `KiliMutationError`. After a crash, ``if_exists="skip"`` completes the work.
+        Two processes may append the same frame with ``if_exists="skip"``: each asset is made by one of them, and is
+        ``unchanged`` for the other. On a server that does not hold external ids unique, assets may be made twice in
+        the second between look and request; a `KiliConsistencyWarning` names those that were.
 
         Examples
         --------
@@ -158,37 +137,13 @@ class KiliAccessor:
         >>> texts.kili.append_many_to_dataset(project_id).kili.report["outcome"].tolist()
         ['applied', 'applied']
         """
-        named = {
-            "content": content,
-            "external_id": external_id,
-            "id": id,
-            "json_content": json_content,
-            "json_metadata": json_metadata,
-            "is_honeypot": is_honeypot,
-            "status": status,
-        }
         from pandas_kili.writing import append_rows  # noqa: PLC0415 - what handles files costs a tenth of the import
 
-        return cast(
-            "KiliFrame",
-            append_rows(self._frame, named, if_exists, Options(project_id, **options), content_is=content_is),
-        )
+        named, options = columns_and_options("append_many_to_dataset", _NEW_ASSET, project_id, columns)
+        return append_rows(self._frame, named, if_exists, options, content_is=content_is)
 
-    def update_properties_in_assets(  # noqa: PLR0913 - Kili's properties
-        self,
-        *columns: Hashable,
-        priority: Hashable | None = None,
-        json_metadata: Hashable | list[str] | None = None,
-        consensus_mark: Hashable | None = None,
-        honeypot_mark: Hashable | None = None,
-        to_be_labeled_by: Hashable | None = None,
-        content: Hashable | None = None,
-        json_content: Hashable | None = None,
-        status: Hashable | None = None,
-        is_used_for_consensus: Hashable | None = None,
-        is_honeypot: Hashable | None = None,
-        project_id: str | None = None,
-        **options: Unpack[MutationOptions],
+    def update_properties_in_assets(
+        self, *columns: Hashable, project_id: str | None = None, **named: Unpack[PropertyColumns]
     ) -> KiliFrame:
         """Set properties of assets to the cells of columns; a null cell leaves that property as it is.
 
@@ -197,17 +152,8 @@ class KiliAccessor:
         *columns : label
             Columns that bear Kili field names: ``priority``, ``jsonMetadata``, ``consensusMark``, ``honeypotMark``,
             ``toBeLabeledBy``, ``content``, ``jsonContent``, ``status``, ``isUsedForConsensus``, ``isHoneypot``.
-        priority, json_metadata, consensus_mark, honeypot_mark, to_be_labeled_by, content, json_content, status, \
-is_used_for_consensus, is_honeypot : label, optional
-            Column of that property, whatever its name. Priorities are whole numbers of 32 bits, marks lie within 0 and
-            1, metadata are dicts, lists or JSON text and replace what was there, assignments are lists of e-mail
-            addresses, an empty one of which removes the assignment. A list of columns for ``json_metadata`` makes their
-            cells the keys of the metadata; a null cell is no key, nor is a null in dicts that all have the same keys,
-            as Parquet gives them. Today's servers compute the status themselves.
-        project_id : str, optional
-            Project of the assets; needed where rows have no ``id``, and the frame does not know it.
-        **options
-            See `MutationOptions`.
+        **named
+            See `PropertyColumns`: the column of a property, whatever its label, beside the `MutationOptions`.
 
         Returns
         -------
@@ -221,19 +167,8 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> df.kili.update_properties_in_assets(json_metadata="meta")["jsonMetadata"].tolist()[:2]
         ['{"batch": 1}', '{"batch": 2}']
         """
-        named = {
-            "priority": priority,
-            "json_metadata": json_metadata,
-            "consensus_mark": consensus_mark,
-            "honeypot_mark": honeypot_mark,
-            "to_be_labeled_by": to_be_labeled_by,
-            "content": content,
-            "json_content": json_content,
-            "status": status,
-            "is_used_for_consensus": is_used_for_consensus,
-            "is_honeypot": is_honeypot,
-        }
-        return cast("KiliFrame", update_properties(self._frame, columns, named, Options(project_id, **options)))
+        properties, options = columns_and_options("update_properties_in_assets", _PROPERTIES, project_id, named)
+        return update_properties(self._frame, columns, properties, options)
 
     def append_labels(
         self,
@@ -257,10 +192,6 @@ is_used_for_consensus, is_honeypot : label, optional
             The model behind them; predictions and inferences need one.
         seconds_to_label : label, optional
             Column of the seconds that each took.
-        project_id : str, optional
-            Project of the assets; needed where rows have no ``id``, and the frame does not know it.
-        **options
-            See `MutationOptions`.
 
         Returns
         -------
@@ -279,9 +210,9 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> df.kili.append_labels("guess", "PREDICTION", "cats-v1").kili.report["outcome"].tolist()
         ['applied', 'applied']
         """
-        kind = Kind(label_type, model_name)
-        out = append_labels(self._frame, json_response, seconds_to_label, kind, Options(project_id, **options))
-        return cast("KiliFrame", out)
+        kind = LabelKind(label_type, model_name)
+        told = options_of("append_labels", project_id, options)
+        return append_labels(self._frame, json_response, seconds_to_label, kind, told)
 
     def merge_metadata(
         self, *columns: str, project_id: str | None = None, **options: Unpack[MutationOptions]
@@ -297,10 +228,6 @@ is_used_for_consensus, is_honeypot : label, optional
             lists, dicts; a null cell leaves the key of that asset as it is, `pandas_kili.REMOVE` removes it. Where the
             key holds a list or an object, JSON text of one is read as such, so that the columns of `metadata` can be
             given back.
-        project_id : str, optional
-            Project of the assets; needed where rows have no ``id``, and the frame does not know it.
-        **options
-            See `MutationOptions`.
 
         Returns
         -------
@@ -320,7 +247,7 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> df.assign(site="Lyon").kili.merge_metadata("site").kili.metadata()["site"].tolist()
         ['Lyon']
         """
-        return cast("KiliFrame", merge_metadata(self._frame, columns, Options(project_id, **options)))
+        return merge_metadata(self._frame, columns, options_of("merge_metadata", project_id, options))
 
     def change_asset_external_ids(
         self, new_external_ids: Hashable, *, project_id: str | None = None, **options: Unpack[MutationOptions]
@@ -333,9 +260,7 @@ is_used_for_consensus, is_honeypot : label, optional
             Column of the new external ids: text, none missing, none twice, none that another asset keeps. An asset may
             take the name that another row gives up; a server that wants names unique refuses a ring of such rows.
         project_id : str, optional
-            Project of the assets, in which the new external ids must be free; needed where the frame does not know it.
-        **options
-            See `MutationOptions`.
+            Project of the assets, in which the new external ids must be free; by default that of the frame.
 
         Returns
         -------
@@ -349,19 +274,14 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> df.kili.change_asset_external_ids("new")["externalId"].str.startswith("renamed-").all()
         True
         """
-        return cast("KiliFrame", change_external_ids(self._frame, new_external_ids, Options(project_id, **options)))
+        return change_external_ids(
+            self._frame, new_external_ids, options_of("change_asset_external_ids", project_id, options)
+        )
 
     def delete_many_from_dataset(
         self, *, project_id: str | None = None, **options: Unpack[MutationOptions]
     ) -> KiliFrame:
         """Delete assets; one that is not there any more counts as applied.
-
-        Parameters
-        ----------
-        project_id : str, optional
-            Project of the assets; needed where rows have no ``id``, and the frame does not know it.
-        **options
-            See `MutationOptions`.
 
         Returns
         -------
@@ -374,17 +294,10 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> df.kili.delete_many_from_dataset().kili.report["outcome"].unique().tolist()
         ['applied']
         """
-        return cast("KiliFrame", move(self._frame, AWAY, Options(project_id, **options)))
+        return move(self._frame, AWAY, options_of("delete_many_from_dataset", project_id, options))
 
     def add_to_review(self, *, project_id: str | None = None, **options: Unpack[MutationOptions]) -> KiliFrame:
         """Send labeled assets to review; assets without a label are declined.
-
-        Parameters
-        ----------
-        project_id : str, optional
-            Project of the assets; needed where rows have no ``id``, and the frame does not know it.
-        **options
-            See `MutationOptions`.
 
         Returns
         -------
@@ -397,17 +310,10 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> df.kili.add_to_review()["status"].tolist()
         ['TO_REVIEW', 'TO_REVIEW']
         """
-        return cast("KiliFrame", move(self._frame, TO_REVIEW, Options(project_id, **options)))
+        return move(self._frame, TO_REVIEW, options_of("add_to_review", project_id, options))
 
     def send_back_to_queue(self, *, project_id: str | None = None, **options: Unpack[MutationOptions]) -> KiliFrame:
         """Send assets back to the queue of those to be labeled; assets that were never labeled are declined.
-
-        Parameters
-        ----------
-        project_id : str, optional
-            Project of the assets; needed where rows have no ``id``, and the frame does not know it.
-        **options
-            See `MutationOptions`.
 
         Returns
         -------
@@ -420,7 +326,7 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> df.kili.send_back_to_queue()["status"].tolist()
         ['ONGOING', 'ONGOING']
         """
-        return cast("KiliFrame", move(self._frame, TO_QUEUE, Options(project_id, **options)))
+        return move(self._frame, TO_QUEUE, options_of("send_back_to_queue", project_id, options))
 
     def download_media(
         self,
@@ -460,15 +366,16 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> df.assign(content="no URL, so left as it is").kili.download_media()["content"].tolist()
         ['no URL, so left as it is']
         """
-        source = Work(self._frame, Options(project_id)).need_project_id("to say whose media they are")
+        source = Work(self._frame, Options(project_id), "download_media").need_project_id("to say whose media they are")
         from pandas_kili.media import download_media  # noqa: PLC0415 - what handles files costs a tenth of the import
 
-        out = download_media(
-            self._frame, source, local_media_dir=local_media_dir, client=client, disable_tqdm=disable_tqdm
+        return typed(
+            download_media(
+                self._frame, source, local_media_dir=local_media_dir, client=client, disable_tqdm=disable_tqdm
+            )
         )
-        return cast("KiliFrame", out)
 
-    def labels(self, fields: Iterable[str] | None = None) -> pd.DataFrame:
+    def labels(self, fields: Iterable[str] | None = None) -> KiliFrame:
         """Lay the labels of the assets out, one row per label.
 
         Parameters
@@ -493,9 +400,9 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> df.kili.labels(["author.email"]).columns.tolist()
         ['assetId', 'externalId', 'author.email']
         """
-        return labels_table(self._frame, fields)
+        return typed(labels_table(self._frame, fields))
 
-    def annotations(self, json_interface: Mapping[str, Any] | str | None = None) -> pd.DataFrame:
+    def annotations(self, json_interface: Mapping[str, Any] | str | None = None) -> KiliFrame:
         """Lay the answers of labels out: one row per annotation, or per class chosen, text, comparison or rank given.
 
         Parameters
@@ -521,9 +428,9 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> df.kili.annotations()[["job", "category"]].drop_duplicates().shape[1]
         2
         """
-        return annotations_table(self._frame, json_interface)
+        return typed(annotations_table(self._frame, json_interface))
 
-    def metadata(self, schema: Mapping[str, pa.DataType] | None = None) -> pd.DataFrame:
+    def metadata(self, schema: Mapping[str, pa.DataType] | None = None) -> KiliFrame:
         """Lay the keys of ``jsonMetadata`` out as typed columns, row by row.
 
         Parameters
@@ -548,7 +455,7 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> pd.DataFrame({"jsonMetadata": ['{"site": "Lyon", "floor": 3}', None]}).kili.metadata()["floor"].tolist()
         [3, <NA>]
         """
-        return metadata_table(self._frame, schema)
+        return typed(metadata_table(self._frame, schema))
 
     def agreement(self, *, label_types: Collection[str] | None = SUBMITTED, iou_threshold: float = 0.5) -> pd.DataFrame:
         """Measure how far labelers agree, two by two and job by job.
@@ -608,7 +515,7 @@ is_used_for_consensus, is_honeypot : label, optional
         >>> "disagreement" in df.kili.disagreements()
         True
         """
-        return cast("KiliFrame", disagreements(self._frame, label_types=label_types, iou_threshold=iou_threshold))
+        return typed(disagreements(self._frame, label_types=label_types, iou_threshold=iou_threshold))
 
     def preview(
         self,
@@ -682,19 +589,6 @@ is_used_for_consensus, is_honeypot : label, optional
         from pandas_kili.display import KiliPlot  # noqa: PLC0415 - whoever draws waits for matplotlib anyway
 
         return KiliPlot(self._frame)
-
-
-if TYPE_CHECKING:
-
-    class KiliFrame(pd.DataFrame):
-        """A frame whose `kili` type checkers know."""
-
-        @property
-        def kili(self) -> KiliAccessor:
-            """Rows become mutations."""
-
-else:
-    KiliFrame = pd.DataFrame
 
 
 def kili(frame: pd.DataFrame) -> KiliAccessor:

@@ -73,15 +73,24 @@ class KiliConnectionError(KiliError, ConnectionError):
         How often the request was sent.
     outcome_unknown : bool
         True where the server may have worked on the request, query or mutation, although no whole response came back.
+    timed_out : bool
+        True where nobody answered in time, so that the server may be at work on the request still.
     """
 
     def __init__(
-        self, message: str, *, status: int | None = None, attempts: int = 0, outcome_unknown: bool = False
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        attempts: int = 0,
+        outcome_unknown: bool = False,
+        timed_out: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.attempts = attempts
         self.outcome_unknown = outcome_unknown
+        self.timed_out = timed_out
 
 
 class KiliGraphQLError(KiliError, RuntimeError):
@@ -203,4 +212,15 @@ class KiliConsistencyWarning(UserWarning):
 
 
 class KiliDeclinedWarning(UserWarning):
-    """The server declined some rows, such as a review of an asset without labels."""
+    """The server declined some rows, such as a review of an asset without labels.
+
+    Attributes
+    ----------
+    report, frame : pandas.DataFrame or None
+        As of a `KiliMutationError`, for callers that turn warnings into errors.
+    """
+
+    def __init__(self, message: str, *, report: pd.DataFrame | None = None, frame: pd.DataFrame | None = None) -> None:
+        super().__init__(message)
+        self.report = report
+        self.frame = frame

@@ -90,8 +90,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the first line outside this package, which is the user's."""
+def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:
+    """Warn at the first line outside this package, which is the user's.
+
+    A `message` that is a warning itself has a category of its own.
+    """
     frame, level = sys._getframe(1), 2  # noqa: SLF001 - as pandas does; `inspect.stack` reads source files
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1

@@ -16,6 +16,7 @@ HOUSE = {
     "scalars": "",
     "parallel": "",
     "arrow": "",
+    "frames": "",
     "json_text": "",
     "catalog": "terms users projects labels assets",
     "reference": "",
@@ -35,7 +36,8 @@ HOUSE = {
         "escaping palette choice decoder thumbnails decoding media overlay maps spans summary cards style gallery plot"
     ),
     "writing": (
-        "cells delivery identity mutations work update rename move append_assets append_labels merge_metadata projects"
+        "account interruption cells delivery recent identity mutations work keywords update rename move"
+        " append_assets append_labels merge_metadata projects"
     ),
     "accessor": "",
     "dask": "cluster plan read accessor",
@@ -49,6 +51,8 @@ ORDER = [
 ]
 PUBLIC = {"sandbox", "dask"}  # users import from these rooms too
 FREE = {"sandbox"}  # the order of their modules is their own
+# Frames have the accessor, whose methods return frames: the one import that looks up, for types only.
+KNOT = ("frames", "accessor")
 
 
 def name_of(path):
@@ -102,7 +106,7 @@ def test_the_order_names_every_module_and_no_other():
 
 @pytest.mark.parametrize("module", [name for name in PRESENT if room_of(name) not in FREE or name in FREE])
 def test_a_module_imports_only_earlier_ones(module):
-    earlier = ORDER[: ORDER.index(module)]
+    earlier = [*ORDER[: ORDER.index(module)], *KNOT[1:]] if module == KNOT[0] else ORDER[: ORDER.index(module)]
     found = [name if name in ORDER else room_of(name) for name, _ in imports(module)]
     assert [name for name in found if name not in earlier and room_of(name) != room_of(module)] == []
     if module not in ROOMS:  # the module of a room gathers what it exports

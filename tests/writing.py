@@ -52,6 +52,7 @@ def hurry(monkeypatch):
     """Shorten the pauses between looks at what the server shows."""
     monkeypatch.setattr(delivery, "_PAUSE", 0.001)
     monkeypatch.setattr(delivery, "_PATIENCE", (0.0, 0.002, 0.01))
+    monkeypatch.setattr(delivery, "_LIFE", (0.0, 0.002, 0.01, 0.02))
 
 
 def client_of(sandbox, **options):

@@ -64,11 +64,22 @@ def find_project(client: Client, project_id: str, fields: str) -> dict[str, Any]
 def read_back(
     client: Client, ids: Sequence[str], fields: str, project_id: str | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Return fields of at most one batch of assets, by id; assets that do not exist are left out."""
-    variables = {"where": where_ids(project_id, ids), "first": BATCH_SIZE, "skip": 0}
-    data = client.execute(LIST_ASSETS % fields, variables)
-    with promised("assets"):
-        return {asset["id"]: dict(asset) for asset in data["data"]}
+    """Return fields of at most one batch of assets, by id; assets that do not exist are left out.
+
+    A server may give fewer assets than it has, so what is missing is asked for until the answer is empty.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    missing = list(ids)
+    while missing:
+        variables = {"where": where_ids(project_id, missing), "first": BATCH_SIZE, "skip": 0}
+        data = client.execute(LIST_ASSETS % fields, variables)
+        with promised("assets"):
+            shown = {asset["id"]: dict(asset) for asset in data["data"]}
+        if not shown.keys() - found.keys():
+            break
+        found |= shown
+        missing = [asset_id for asset_id in missing if asset_id not in found]
+    return found
 
 
 def where_ids(project_id: str | None, ids: Sequence[str]) -> Where:

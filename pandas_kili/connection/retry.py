@@ -239,4 +239,7 @@ def _error(verdict: Verdict, subject: str, sent: int, repeatable: bool) -> KiliE
         text += f" It was sent {sent} times."
     if unknown and not repeatable:
         text += " The server may have done the work all the same."
-    return KiliConnectionError(text, status=verdict.status, attempts=sent, outcome_unknown=unknown)
+    timed_out = verdict.attempts == _ATTEMPTS_AFTER_TIMEOUT or verdict.status == HTTPStatus.REQUEST_TIMEOUT
+    return KiliConnectionError(
+        text, status=verdict.status, attempts=sent, outcome_unknown=unknown, timed_out=unknown and timed_out
+    )

@@ -2,8 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pandas_kili.writing.append_labels import Kind, append_labels
+from pandas_kili.writing.append_labels import LabelKind, append_labels
 from pandas_kili.writing.cells import REMOVE, require_column
+from pandas_kili.writing.keywords import (
+    MutationOptions,
+    NewAssetColumns,
+    PropertyColumns,
+    columns_and_options,
+    options_of,
+)
 from pandas_kili.writing.merge_metadata import merge_metadata
 from pandas_kili.writing.move import move
 from pandas_kili.writing.mutations import AWAY, TO_QUEUE, TO_REVIEW
@@ -20,16 +27,21 @@ __all__ = [
     "REMOVE",
     "TO_QUEUE",
     "TO_REVIEW",
-    "Kind",
+    "LabelKind",
+    "MutationOptions",
+    "NewAssetColumns",
     "Options",
+    "PropertyColumns",
     "Work",
     "append_labels",
     "append_rows",
     "change_external_ids",
+    "columns_and_options",
     "create_project",
     "delete_project",
     "merge_metadata",
     "move",
+    "options_of",
     "report_of",
     "require_column",
     "update_properties",

@@ -13,139 +13,184 @@ import pandas as pd
 from pandas_kili.catalog import APPEND_LABELS, BATCH_SIZE, LABEL_TYPES
 from pandas_kili.connection import Client, current_user, promised, read_back
 from pandas_kili.errors import KiliValidationError
-from pandas_kili.parallel import in_order
+from pandas_kili.frames import KiliFrame
+from pandas_kili.messages import shown
+from pandas_kili.parallel import chunked, in_order
+from pandas_kili.writing.account import Result
 from pandas_kili.writing.cells import require_column
-from pandas_kili.writing.delivery import Account, Target, Verdict, looks, rows_of
-from pandas_kili.writing.identity import Identity, resolve
+from pandas_kili.writing.delivery import Target
 from pandas_kili.writing.mutations import APPLIED, spelling
-from pandas_kili.writing.work import Options, Work
+from pandas_kili.writing.work import Effect, Options, Work
 
-_THERE = Verdict("declined", "the asset has this very label already")
+_THERE = Result("unchanged", "the asset has this very label already")
+_TWICE = "a request that was given up came through later, so the label is there %d times"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class LabelKind:
     """What all labels of one call have in common."""
 
     label_type: str
     model_name: str | None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.label_type, str) or self.label_type not in LABEL_TYPES:
+            raise KiliValidationError(f"label_type is one of {', '.join(LABEL_TYPES)}; got {shown(self.label_type)}.")
+        if self.model_name is not None and not isinstance(self.model_name, str):
+            raise KiliValidationError(f"model_name is text; got a {type(self.model_name).__name__}.")
+        if self.label_type in {"PREDICTION", "INFERENCE"} and not self.model_name:
+            raise KiliValidationError(f"A {self.label_type} needs model_name=, to say whose it is.")
+
 
 def append_labels(
-    frame: pd.DataFrame, answers: Hashable, seconds: Hashable | None, kind: Kind, options: Options
-) -> pd.DataFrame:
+    frame: pd.DataFrame, answers: Hashable, seconds: Hashable | None, kind: LabelKind, options: Options
+) -> KiliFrame:
     """Give the asset of each row a label."""
-    _check(kind)
-    work = Work(frame, options)
     for label in (answers, seconds):
         if label is not None:
             require_column(frame, label)
-    if not len(frame):
-        return work.unchanged()
-    texts = work.columns.read("jsonResponse", answers)
-    times = work.columns.read("secondsToLabel", seconds) if seconds is not None else [None] * len(frame)
-    missing = [row for row, text in enumerate(texts) if text is None and work.columns.fits("jsonResponse", row)]
-    work.columns.problem(missing, answers, [None] * len(missing), "expected an answer")
-    identity = work.identify(repeated=True)
-    work.columns.check()
-    resolve(work.columns, identity, work.client, work.project_id, repeated=True)
-    targets = [_target(row, identity, texts[row], times[row]) for row in range(len(frame))]
-    _refuse_equal(work, targets, answers)
-    account = Account(len(frame))
-    change = Labelling(work.client, kind)
-    there = change.present(targets)
-    account.note(rows_of(target for target in targets if target.asset_id in there), _THERE)
-    open_targets = [target for target in targets if target.asset_id not in there]
-    return work.deliver(change, identity, open_targets, {}, account=account)
+    with Work(frame, options, LabelAppend.name) as work:
+        if not len(frame):
+            return work.rendered()
+        texts = work.columns.read("jsonResponse", answers)
+        times = work.columns.read("secondsToLabel", seconds) if seconds is not None else [None] * len(frame)
+        missing = [row for row, text in enumerate(texts) if text is None and work.columns.fits("jsonResponse", row)]
+        work.columns.problem(missing, answers, [None] * len(missing), "expected an answer")
+        assets = work.targets(repeated=True)
+        targets = sorted(
+            (
+                Target(asset.asset_id, (row,), _payload(asset.asset_id, texts[row], times[row]), len(texts[row]))
+                for asset in assets
+                for row in asset.rows
+            ),
+            key=lambda target: target.rows[0],
+        )
+        _refuse_equal(work, targets, answers)
+        change = LabelAppend(work.client, kind)
+        there = change.look_before(targets)
+        work.account.note([target.rows[0] for target in there], _THERE)
+        return work.deliver(change, [target for target in targets if target not in there], Effect())
 
 
-class Labelling:
-    """Labels appended. They have no id of our making: one is known by its asset, type, model, author and answer."""
+class LabelAppend:
+    """Labels appended.
+
+    They have no id of our making, so a label is known by what it was not before: one of the same asset, type, model and
+    author that holds all of the answer, and whose id was not there when the write began. Servers complete answers, for
+    instance with ``"confidence": 100``.
+    """
 
     in_order = False
+    repeatable = False
     name = "append_labels"
 
-    def __init__(self, client: Client, kind: Kind) -> None:
+    def __init__(self, client: Client, kind: LabelKind) -> None:
         self.client, self.kind = client, kind
         self.mutation = spelling(client, (APPEND_LABELS,))
         self.author_id = current_user(client, "id")
         self.url = " jsonResponseUrl" if "jsonResponseUrl" in client.names("Label") else ""
+        self._known: set[str] = set()  # ids of labels that are not of this write
 
-    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[str, Verdict]]:
+    def look_before(self, targets: Sequence[Target]) -> set[Target]:
+        """Remember which labels there are, and return the targets whose asset has their label already."""
+        there: set[Target] = set()
+        parts = in_order(self._shown, chunked(targets, BATCH_SIZE), workers=self.client.max_workers)
+        for part, labels in parts:
+            self._known |= {label_id for known in labels.values() for label_id, _ in known}
+            there |= self._matched(part, labels).keys()
+        return there
+
+    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[Target, Result]]:
         """Send one batch."""
-        data = {"labelType": self.kind.label_type, "labelsData": [self._item(target) for target in targets]}
-        ids = list(dict.fromkeys(target.payload["assetID"] for target in targets))
+        common = {"modelName": self.kind.model_name} if self.kind.model_name else {}
+        data = {"labelType": self.kind.label_type, "labelsData": [target.payload | common for target in targets]}
+        ids = list(dict.fromkeys(target.asset_id for target in targets))
         variables = {"data": data, "where": {"idIn": ids}}
         answer = self.client.execute(self.mutation.document, variables, stop=stop)
         with promised(self.mutation.name):
-            is_complete = len([label["id"] for label in answer["data"] or ()]) == len(targets)
-        if is_complete:
-            yield {target.asset_id: APPLIED for target in targets}
-        else:
-            yield self.settle(targets)
+            made = len([label["id"] for label in answer["data"] or ()])
+        if made == len(targets):
+            yield dict.fromkeys(targets, APPLIED)
 
-    def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:
-        """Return the labels that are there; those that are not may show after some seconds, so look again."""
-        found: set[str] = set()
-        for _ in looks():
-            found |= self.present([target for target in targets if target.asset_id not in found])
-            if len(found) == len(targets):
-                break
-        return dict.fromkeys(found, APPLIED)
+    def look(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
+        """Return the targets whose asset has a new label of their answer."""
+        labels = {
+            asset_id: [label for label in known if label[0] not in self._known]
+            for asset_id, known in self._shown(targets).items()
+        }
+        return {
+            target: APPLIED if len(ids) == 1 else Result("applied", _TWICE % len(ids))
+            for target, ids in self._matched(targets, labels).items()
+        }
 
-    def present(self, targets: Sequence[Target]) -> set[str]:
-        """Return the keys of the targets whose asset has their label."""
-        parts = [targets[start : start + BATCH_SIZE] for start in range(0, len(targets), BATCH_SIZE)]
-        results = in_order(self._present, parts, workers=self.client.max_workers)
-        return {key for _, keys in results for key in keys}
+    def proves(self, _: Target) -> bool:
+        """Return True: the label was not there before."""
+        return True
 
-    def _present(self, targets: Sequence[Target]) -> list[str]:
-        ids = list(dict.fromkeys(target.payload["assetID"] for target in targets))
-        fields = f"id labels {{ labelType modelName jsonResponse{self.url} author {{ id }} }}"
-        shown = read_back(self.client, ids, fields)
+    def explain(self, _: Sequence[Target]) -> Mapping[Target, Result]:
+        """Return nothing: why the server refuses labels can only be found by trying."""
+        return {}
+
+    def _matched(
+        self, targets: Sequence[Target], labels: Mapping[str, Sequence[tuple[str, Any]]]
+    ) -> dict[Target, list[str]]:
+        """Return the ids of the labels that hold the answer of each target, where there are any.
+
+        An answer that holds another one is matched first, and no label counts for two targets.
+        """
+        found: dict[Target, list[str]] = {}
+        taken: set[str] = set()
+        for target in sorted(targets, key=lambda target: -target.weight):
+            answer = json.loads(target.payload["jsonResponse"])
+            ids = [
+                label_id
+                for label_id, known in labels.get(target.asset_id, ())
+                if label_id not in taken and _holds(known, answer)
+            ]
+            if ids:
+                found[target] = ids
+                taken.update(ids)
+        return found
+
+    def _shown(self, targets: Sequence[Target]) -> dict[str, list[tuple[str, Any]]]:
+        """Return id and answer of the labels of our kind, by asset."""
+        ids = list(dict.fromkeys(target.asset_id for target in targets))
+        fields = f"id labels {{ id labelType modelName jsonResponse{self.url} author {{ id }} }}"
+        assets = read_back(self.client, ids, fields)
         with promised("assets"):
-            answers = {asset_id: list(self._answers(asset["labels"])) for asset_id, asset in shown.items()}
-        return [
-            target.asset_id
-            for target in targets
-            if json.loads(target.payload["jsonResponse"]) in answers.get(target.payload["assetID"], [])
-        ]
+            return {asset_id: list(self._answers(asset["labels"])) for asset_id, asset in assets.items()}
 
-    def _answers(self, labels: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
-        """Yield the answers of the labels of our kind."""
+    def _answers(self, labels: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
         for label in labels:
             model = label.get("modelName") or None
-            if (label["labelType"], model, label["author"]["id"]) != (*self._kind(), self.author_id):
+            kind = label["labelType"], model, label["author"]["id"]
+            if kind != (self.kind.label_type, self.kind.model_name, self.author_id):
                 continue
             url = label.get("jsonResponseUrl")
             text = self.client.get(url) if url else label["jsonResponse"]
             try:
-                yield json.loads(text)
+                yield str(label["id"]), json.loads(text)
             except (RecursionError, TypeError, ValueError):
-                continue  # an answer that is no JSON is not one of ours
-
-    def _kind(self) -> tuple[str, str | None]:
-        return self.kind.label_type, self.kind.model_name
-
-    def _item(self, target: Target) -> dict[str, Any]:
-        return target.payload | ({"modelName": self.kind.model_name} if self.kind.model_name else {})
+                yield str(label["id"]), None  # an answer that is no JSON is not one of ours
 
 
-def _check(kind: Kind) -> None:
-    if not isinstance(kind.label_type, str) or kind.label_type not in LABEL_TYPES:
-        raise KiliValidationError(f"label_type is one of {', '.join(LABEL_TYPES)}; got {kind.label_type!r}.")
-    if kind.model_name is not None and not isinstance(kind.model_name, str):
-        raise KiliValidationError(f"model_name is text; got a {type(kind.model_name).__name__}.")
-    if kind.label_type in {"PREDICTION", "INFERENCE"} and not kind.model_name:
-        raise KiliValidationError(f"A {kind.label_type} needs model_name=, to say whose it is.")
+def _holds(known: Any, sent: Any) -> bool:
+    """Whether an answer as shown is the one that was sent; servers complete objects with plain or empty values."""
+    if isinstance(sent, dict):
+        if not isinstance(known, dict) or not sent.keys() <= known.keys():
+            return False
+        added = [known[name] for name in known.keys() - sent.keys()]
+        is_completed = not any(isinstance(value, (dict, list)) and value for value in added)
+        return is_completed and all(_holds(known[name], sent[name]) for name in sent)
+    if isinstance(sent, list):
+        pairs = isinstance(known, list) and len(known) == len(sent)
+        return pairs and all(_holds(one, other) for one, other in zip(known, sent, strict=True))
+    return bool(known == sent) and isinstance(known, bool) == isinstance(sent, bool)
 
 
-def _target(row: int, identity: Identity, text: str, seconds: float | None) -> Target:
-    """Return the label of a row, under a key of its own: an asset may get several."""
-    payload: dict[str, Any] = {"assetID": identity.ids[row], "jsonResponse": text}
-    if seconds is not None:
-        payload["secondsToLabel"] = seconds
-    return Target(f"{identity.ids[row]} {row}", [row], payload, len(text))
+def _payload(asset_id: str, text: str, seconds: float | None) -> dict[str, Any]:
+    payload: dict[str, Any] = {"assetID": asset_id, "jsonResponse": text}
+    return payload if seconds is None else payload | {"secondsToLabel": seconds}
 
 
 def _refuse_equal(work: Work, targets: Sequence[Target], answers: Hashable) -> None:
@@ -154,9 +199,9 @@ def _refuse_equal(work: Work, targets: Sequence[Target], answers: Hashable) -> N
     rows: list[int] = []
     for target in targets:
         answer = json.dumps(json.loads(target.payload["jsonResponse"]), sort_keys=True)
-        if (target.payload["assetID"], answer) in seen:
+        if (target.asset_id, answer) in seen:
             rows += target.rows
-        seen.add((target.payload["assetID"], answer))
+        seen.add((target.asset_id, answer))
     cells = [work.frame[answers].iloc[row] for row in rows]
     work.columns.problem(rows, answers, cells, "an earlier row gives this asset the same label")
     work.columns.check()

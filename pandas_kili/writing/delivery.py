@@ -1,8 +1,11 @@
 """Changes brought to the server in batches, each once, and what became of every row.
 
-A batch whose answer is lost is settled by reading back: what the server shows as done is done, the rest is sent again.
-That is safe for every change here: setting, deleting and moving twice is as good as once, and a new asset has an id of
-our making, which the server takes only once.
+A batch whose answer is lost is looked at: what the server shows as done is done, the rest is sent again. That is safe
+for a `Change` that is `repeatable`: setting, deleting and moving twice is as good as once, and a new asset has an id of
+our making, which the server takes only once. Other changes are sent again only where the first request cannot live on.
+
+A look is believed only if it is newer than what was sent, as replicas lag behind: if it shows what only this sending
+can have made, or more of the batch than an earlier look did, or if it came after all replicas have caught up.
 """
 
 from __future__ import annotations
@@ -10,58 +13,50 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError as Cancelled
-from concurrent.futures import Future, as_completed
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
-
-import numpy as np
-import pandas as pd
-import pyarrow as pa
+from http import HTTPStatus
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pandas_kili.catalog import BATCH_BYTES, BATCH_SIZE
 from pandas_kili.errors import KiliConnectionError, KiliError, KiliGraphQLError
 from pandas_kili.parallel import Workers
+from pandas_kili.writing.account import Account, Outcome, Result
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-Outcome = Literal["applied", "declined", "failed", "not_sent"]
-OUTCOMES: tuple[Outcome, ...] = ("applied", "declined", "failed", "not_sent")
+    from pandas_kili.writing.interruption import Interruptions
 
 _logger = logging.getLogger("pandas_kili")
 _MOST_SENDS = 5  # of the same rows, where each answer was lost
 _SENDS_OF_PARTS = 3  # the same, of parts of a batch that was refused
 _MOST_CUTS = 24  # cuts spent on finding the rows that make the server refuse a batch
 _MOST_VAGUE_CUTS = 96  # the same, in all batches together, where the refusals do not say that rows are to blame
-_PAUSE = 0.2  # seconds before the first reading back; doubles
-_PATIENCE = (0.0, 0.2, 0.5, 1.0, 2.0)  # seconds between looks: what was written shows on all replicas after some
+_PAUSE = 0.2  # seconds before a look at what a lost answer did; doubles
+_PATIENCE = (0.0, 0.2, 0.5, 1.0, 2.0)  # seconds between looks; at the last one, all replicas show what was written
+_LIFE = (*_PATIENCE, 4.0, 8.0, 16.0)  # the same, until a request that was given up cannot be at work any more
 _PASSING = {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE"}  # codes of refusals that say nothing about the rows
-_TOO_LARGE = 413
 
 
-class Verdict(NamedTuple):
-    """What became of one asset."""
-
-    outcome: Outcome
-    message: str = ""
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Target:
-    """One asset to change: the rows that ask for it, and what is to be sent for it."""
+    """One thing to change: the asset, the rows that ask for it, and what is to be sent for it."""
 
     asset_id: str
     rows: Sequence[int]
     payload: dict[str, Any] = field(default_factory=dict)
-    weight: int = 0
+    weight: int = 0  # about how many bytes of a request it takes
+    before: Mapping[str, Any] | None = None  # what the server showed of the asset before; None where it was not asked
 
 
 def rows_of(targets: Iterable[Target]) -> list[int]:
-    """Return the rows that ask for these assets."""
+    """Return the rows that ask for these targets."""
     return [row for target in targets for row in target.rows]
 
 
@@ -69,55 +64,24 @@ class Change(Protocol):
     """One kind of mutation, as the engine sees it."""
 
     name: str
-    in_order: bool
+    in_order: bool  # whether batches must arrive in the order of the rows, one after the other
+    repeatable: bool  # whether sending twice does as much as once
 
-    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[str, Verdict]]:
-        """Send one batch, and yield what the server says of each asset, as soon as it is known.
+    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[Target, Result]]:
+        """Send one batch, and yield what the server says of each target, as soon as it is known.
 
-        What is raised must hold for all assets that nothing was said of: that they were not sent, or, as a
+        What is raised must hold for all targets that nothing was said of: that they were not sent, or, as a
         `KiliConnectionError` whose `outcome_unknown` is set, that they may have been.
         """
 
-    def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:
-        """Read back, and return the assets whose fate is plain."""
+    def look(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
+        """Look what the server shows, and return the targets whose fate seems plain."""
 
+    def proves(self, target: Target) -> bool:
+        """Whether a target that looks done can only be so by this very change."""
 
-class Account:
-    """What became of each row."""
-
-    def __init__(self, rows: int) -> None:
-        self.outcomes: np.ndarray = np.full(rows, "not_sent", dtype=object)
-        self.messages: np.ndarray = np.full(rows, "", dtype=object)
-
-    def note(self, rows: Sequence[int], verdict: Verdict) -> None:
-        """Give rows their outcome."""
-        self.outcomes[rows] = verdict.outcome
-        self.messages[rows] = verdict.message
-
-    def applied(self) -> np.ndarray:
-        """Return which rows were applied."""
-        return np.asarray(self.outcomes == "applied", dtype=bool)
-
-    @property
-    def is_unfinished(self) -> bool:
-        """Whether rows are left that nothing or nobody knows what became of."""
-        return bool(np.isin(self.outcomes, ("failed", "not_sent")).any())
-
-    def counts(self) -> dict[Outcome, int]:
-        """Return how many rows came to each outcome."""
-        found = Counter(self.outcomes.tolist())
-        return {outcome: found[outcome] for outcome in OUTCOMES}
-
-    def summary(self) -> str:
-        """Return the counts in words."""
-        return ", ".join(f"{count:,} {outcome.replace('_', ' ')}" for outcome, count in self.counts().items())
-
-    def report(self, index: pd.Index, ids: Sequence[str | None], external_ids: Sequence[str | None]) -> pd.DataFrame:
-        """Return the account as a frame on an index."""
-        columns = {"id": ids, "externalId": external_ids, "outcome": self.outcomes, "message": self.messages}
-        table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
-        report: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
-        return report.set_axis(index, axis=0)
+    def explain(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
+        """Return the targets that made the server refuse them, as far as it can be asked."""
 
 
 def batches(targets: Iterable[Target]) -> Iterator[list[Target]]:
@@ -134,30 +98,61 @@ def batches(targets: Iterable[Target]) -> Iterator[list[Target]]:
         yield batch
 
 
-def deliver(change: Change, targets: Sequence[Target], account: Account, *, workers: int, bar: tqdm[Any]) -> None:
+def deliver(
+    change: Change,
+    targets: Sequence[Target],
+    account: Account,
+    *,
+    workers: int,
+    bar: tqdm[Any],
+    interruptions: Interruptions | None = None,
+) -> None:
     """Bring a change to all targets, noting what becomes of each.
 
-    Raises whatever interrupted it (Ctrl-C, no memory), once what is under way has its outcome.
+    Raises whatever interrupted it (Ctrl-C, no memory), once what is under way has its result. A second Ctrl-C does not
+    wait for that; the account is true in any case.
     """
     courier = _Courier(change, account)
+    news: SimpleQueue[Future[None] | None] = SimpleQueue()  # None for a Ctrl-C; its `put` is safe in a signal handler
+    if interruptions is not None:
+        interruptions.listen(lambda: news.put(None))
     started = time.monotonic()
+    executor = Workers(1 if change.in_order else workers)
     try:
-        _carry(courier, targets, workers=1 if change.in_order else workers, bar=bar)
+        sizes: dict[Future[None], int] = {}
+        for batch in batches(targets):
+            future = executor.submit(courier.bring, batch)
+            sizes[future] = len(batch)
+            future.add_done_callback(news.put)
+        _await(courier, news, sizes, bar)
     finally:
+        courier.close()
+        executor.shutdown(wait=False, cancel_futures=True)
         _logger.info("%s: %s in %.1f s", change.name, account.summary(), time.monotonic() - started)
 
 
-def _carry(courier: _Courier, targets: Sequence[Target], *, workers: int, bar: tqdm[Any]) -> None:
-    under_way: dict[Future[None], int] = {}
-    with Workers(workers) as executor:
+def _await(
+    courier: _Courier, news: SimpleQueue[Future[None] | None], under_way: dict[Future[None], int], bar: tqdm[Any]
+) -> None:
+    """Wait until all batches are brought; raise the first interruption once those under way have their result."""
+    interruption: BaseException | None = None
+    while under_way:
+        error: BaseException | None
         try:
-            under_way.update({executor.submit(courier.bring, batch): len(batch) for batch in batches(targets)})
-            for done in as_completed(under_way):
-                done.result()
-                bar.update(under_way[done])
-        except BaseException as interruption:
-            courier.halt(_interrupted(interruption))
-            raise
+            done = news.get()
+            if done is None:
+                raise KeyboardInterrupt
+            bar.update(under_way.pop(done))
+            error = done.exception()
+        except BaseException as struck:  # noqa: BLE001 - raised below, once what is under way has its result
+            if interruption is not None:
+                break
+            error = struck
+        if error is not None and interruption is None:
+            interruption = error
+            courier.halt(_interrupted(error))
+    if interruption is not None:
+        raise interruption
 
 
 def looks(stop: threading.Event | None = None, pauses: Iterable[float] = ()) -> Iterator[None]:
@@ -178,6 +173,16 @@ def after_the_work() -> Iterator[None]:
         raise KiliConnectionError(text, outcome_unknown=True) from error
 
 
+@dataclass(slots=True)
+class _Parcel:
+    """Targets on their way together, and what was tried for them."""
+
+    waiting: dict[Target, None]
+    sends_left: int
+    is_part: bool = False  # of a batch that the server refused
+    is_lost: bool = False  # an answer was lost: the work may be done, or be done later
+
+
 class _Courier:
     """Brings batches; where one finds that there is no way on, all stop."""
 
@@ -186,109 +191,152 @@ class _Courier:
         self.halted = threading.Event()
         self.reason = ""
         self.vague_cuts = iter(range(_MOST_VAGUE_CUTS))
+        self.is_open = True
+        self._lock = threading.Lock()  # of the account, so that no row is sent after it was called not sent
 
     def halt(self, reason: str) -> None:
         """Send nothing more."""
-        self.reason = self.reason or reason
-        self.halted.set()
+        with self._lock:
+            self.reason = self.reason or reason
+            self.halted.set()
+
+    def close(self) -> None:
+        """Note nothing more: the account is about to be read."""
+        with self._lock:
+            self.halted.set()
+            self.is_open = False
 
     def bring(self, batch: list[Target]) -> None:
         """Bring one batch, whatever it takes."""
+        cuts = iter(range(_MOST_CUTS))
+        parcels = [_Parcel(dict.fromkeys(batch), _MOST_SENDS)]
         try:
-            self._bring({target.asset_id: target for target in batch}, iter(range(_MOST_CUTS)))
+            while parcels:
+                parcels += reversed(self._forward(parcels.pop(), cuts))
         except BaseException as error:
             self.halt(_interrupted(error))  # before the next batch begins: new assets keep their order
             raise
 
-    def _bring(
-        self, waiting: dict[str, Target], cuts: Iterator[int], *, sends: int = _MOST_SENDS, refused: bool = False
-    ) -> None:
-        """Bring some rows; `refused` where they were in a batch that the server refused."""
-        problem: KiliError | Cancelled | None = None
-        for attempt in range(sends):
-            if not waiting:
-                return
-            problem = Cancelled() if self.halted.is_set() else self._send(waiting)
-            if problem is None:
-                self._close(waiting, "failed", "the server's answer does not mention it")
-            elif _blames_rows(problem):
-                self._isolate(waiting, problem, cuts, lost=attempt > 0)
-            elif _was_not_taken(problem):
-                self._give_up(waiting, problem, doubtful=attempt > 0 or refused)
-            else:
-                self.halted.wait(_PAUSE * 2**attempt)
-                self._settle(waiting)
-        if isinstance(problem, KiliGraphQLError) and waiting:
-            self._isolate(waiting, problem, self.vague_cuts, lost=False)
-        self._close(waiting, "failed", f"outcome unknown: {problem}")
+    def _forward(self, parcel: _Parcel, cuts: Iterator[int]) -> list[_Parcel]:
+        """Send a parcel once, and return what is left to bring, in order."""
+        parcel.sends_left -= 1
+        problem = self._send(parcel)
+        if not parcel.waiting:
+            return []
+        if problem is None:  # an answer need not mention all that was done
+            self._look(parcel)
+            self._close(parcel, "failed", "the server's answer does not mention it")
+            return []
+        if _blames_rows(problem):
+            return self._refused(parcel, problem, cuts)
+        if _was_not_taken(problem):
+            self._give_up(parcel, problem)
+            return []
+        return self._lost(parcel, problem)
 
-    def _send(self, waiting: dict[str, Target]) -> KiliError | Cancelled | None:
+    def _send(self, parcel: _Parcel) -> KiliError | Cancelled | None:
         """Send what waits, and return what went wrong on the way."""
-        # Should nobody live to tell, this is the truth.
-        self._mark(waiting, "failed", "outcome unknown: interrupted before the answer came")
+        targets = list(parcel.waiting)
+        with self._lock:
+            if self.halted.is_set():
+                return Cancelled()
+            # Written first, so that a crash leaves the right outcome.
+            self._mark(targets, "failed", "outcome unknown: interrupted before the answer came")
         try:
-            for verdicts in self.change.send(list(waiting.values()), self.halted):
-                self._note(waiting, verdicts)
+            for results in self.change.send(targets, self.halted):
+                self._note(parcel, results)
+            if parcel.is_lost and not self.change.repeatable:  # the first request may have come through after all
+                for target, result in self.change.look(targets).items():
+                    self.account.note(target.rows, result)
         except (KiliError, Cancelled) as problem:
             return problem
         except BaseException as error:
-            self._close(waiting, "failed", f"outcome unknown: {type(error).__name__}: {error}")
+            self._close(parcel, "failed", f"outcome unknown: {type(error).__name__}: {error}")
             raise
         return None
 
-    def _give_up(self, waiting: dict[str, Target], problem: KiliError | Cancelled, *, doubtful: bool) -> None:
-        """Stop all; of these rows, what was sent once may come through later, though it was not seen."""
-        self.halt(str(problem))
-        if doubtful:
-            self._close(waiting, "failed", f"outcome unknown: not done when last looked at; then {self.reason}")
-        else:
-            self._close(waiting, "not_sent", self.reason)
+    def _lost(self, parcel: _Parcel, problem: KiliError | Cancelled) -> list[_Parcel]:
+        """Go on where the answer was lost: what the server shows as done is done, the rest is sent again."""
+        parcel.is_lost = True
+        may_live = not self.change.repeatable and _may_live(problem)
+        self.halted.wait(_PAUSE * 2 ** (_MOST_SENDS - 1 - parcel.sends_left))
+        self._look(parcel, _LIFE if may_live else ())
+        if not parcel.waiting:
+            return []
+        if parcel.sends_left and not may_live:
+            return [parcel]
+        if isinstance(problem, KiliGraphQLError):
+            return self._cut(parcel, problem, self.vague_cuts)
+        self._close(parcel, "failed", f"outcome unknown: {problem}")
+        return []
 
-    def _isolate(
-        self, waiting: dict[str, Target], refusal: KiliError | Cancelled, cuts: Iterator[int], *, lost: bool
-    ) -> None:
-        """Find the rows that made the server refuse a batch, so that the others come through.
-
-        Where an answer was `lost` before, the refusal may mean that all is done, and what shows it may lag behind.
-        """
-        for _ in looks(self.halted) if lost else ():
-            if not self._settle(waiting):
-                return
-        targets = list(waiting.values())
-        if len(targets) == 1 or next(cuts, None) is None:
-            if self._settle(waiting):  # a refusal does not say that nothing was done
-                self._close(waiting, "failed", str(refusal))
-            return
-        waiting.clear()
-        middle = len(targets) // 2
-        for half in (targets[:middle], targets[middle:]):
-            self._bring({target.asset_id: target for target in half}, cuts, sends=_SENDS_OF_PARTS, refused=True)
-
-    def _settle(self, waiting: dict[str, Target]) -> bool:
-        """Ask what was done of a batch, and say whether anything is left to do."""
+    def _refused(self, parcel: _Parcel, refusal: KiliError | Cancelled, cuts: Iterator[int]) -> list[_Parcel]:
+        """Go on where the server blames rows: find those, so that the others come through."""
+        if parcel.is_lost:  # then the refusal may mean that all is done
+            self._look(parcel)
+        waiting = len(parcel.waiting)
         try:
-            self._note(waiting, self.change.settle(list(waiting.values())))
+            self._note(parcel, self.change.explain(list(parcel.waiting)))
         except KiliError as error:
-            self._close(waiting, "failed", f"outcome unknown: the server could not be asked what it had done: {error}")
+            self._give_up(parcel, error)
+        if not parcel.waiting:
+            return []
+        is_clear = len(parcel.waiting) < waiting
+        return [parcel] if is_clear and parcel.sends_left else self._cut(parcel, refusal, cuts)
+
+    def _cut(self, parcel: _Parcel, refusal: KiliError | Cancelled, cuts: Iterator[int]) -> list[_Parcel]:
+        """Cut a parcel in two; one that cannot be cut any more has failed."""
+        targets = list(parcel.waiting)
+        if len(targets) == 1 or next(cuts, None) is None:
+            self._look(parcel)  # a refusal does not say that nothing was done
+            self._close(parcel, "failed", str(refusal))
+            return []
+        halves = targets[: len(targets) // 2], targets[len(targets) // 2 :]
+        return [_Parcel(dict.fromkeys(half), _SENDS_OF_PARTS, is_part=True) for half in halves]
+
+    def _give_up(self, parcel: _Parcel, problem: KiliError | Cancelled) -> None:
+        """Stop all; what was sent once may come through later, though it was not seen."""
+        self.halt(str(problem))
+        if parcel.is_lost or parcel.is_part:
+            self._close(parcel, "failed", f"outcome unknown: not done when last looked at; then {self.reason}")
+        else:
+            self._close(parcel, "not_sent", self.reason)
+
+    def _look(self, parcel: _Parcel, pauses: Iterable[float] = ()) -> None:
+        """Note what the server shows as done, from a look that is known to be newer than what was sent."""
+        shown: Mapping[Target, Result] = {}
+        try:
+            for turn, _ in enumerate(looks(self.halted, pauses)):
+                before, shown = shown, self.change.look(list(parcel.waiting))
+                is_newer = any(target not in before and (turn or self.change.proves(target)) for target in shown)
+                if is_newer:
+                    self._note(parcel, shown)
+                if not parcel.waiting or (self.change.repeatable and (is_newer or not shown)):
+                    return
+            self._note(parcel, shown)
+        except KiliError as error:
+            self._close(parcel, "failed", f"outcome unknown: the server could not be asked what it had done: {error}")
             self.halt(str(error))
-        return bool(waiting)
 
-    def _note(self, waiting: dict[str, Target], verdicts: Mapping[str, Verdict]) -> None:
-        """Write verdicts down, and take what has one off the list."""
-        known: dict[Verdict, list[Target]] = defaultdict(list)
-        for asset_id, verdict in verdicts.items():
-            target = waiting.pop(asset_id, None)
-            if target is not None:
-                known[verdict].append(target)
-        for verdict, targets in known.items():
-            self.account.note(rows_of(targets), verdict)
+    def _note(self, parcel: _Parcel, results: Mapping[Target, Result]) -> None:
+        """Write results down, and take what has one off the list."""
+        known: dict[Result, list[Target]] = defaultdict(list)
+        for target, result in results.items():
+            if target in parcel.waiting:
+                del parcel.waiting[target]
+                known[result].append(target)
+        with self._lock:
+            for result, targets in known.items():
+                self._mark(targets, *result)
 
-    def _mark(self, waiting: Mapping[str, Target], outcome: Outcome, message: str) -> None:
-        self.account.note(rows_of(waiting.values()), Verdict(outcome, message))
+    def _close(self, parcel: _Parcel, outcome: Outcome, message: str) -> None:
+        with self._lock:
+            self._mark(parcel.waiting, outcome, message)
+        parcel.waiting.clear()
 
-    def _close(self, waiting: dict[str, Target], outcome: Outcome, message: str) -> None:
-        self._mark(waiting, outcome, message)
-        waiting.clear()
+    def _mark(self, targets: Iterable[Target], outcome: Outcome, message: str) -> None:
+        if self.is_open:
+            self.account.note(rows_of(targets), Result(outcome, message))
 
 
 def _interrupted(error: BaseException) -> str:
@@ -298,7 +346,7 @@ def _interrupted(error: BaseException) -> str:
 def _was_not_taken(problem: KiliError | Cancelled) -> bool:
     """Whether the server did not get to see the rows, and will not get to see others either."""
     if isinstance(problem, KiliConnectionError):
-        return not problem.outcome_unknown and problem.status != _TOO_LARGE
+        return not problem.outcome_unknown and problem.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     return not isinstance(problem, KiliGraphQLError)
 
 
@@ -306,4 +354,9 @@ def _blames_rows(problem: KiliError | Cancelled) -> bool:
     """Whether the server saw the rows, or their number of bytes, and does not want them."""
     if isinstance(problem, KiliGraphQLError):
         return not problem.codes & _PASSING
-    return isinstance(problem, KiliConnectionError) and problem.status == _TOO_LARGE
+    return isinstance(problem, KiliConnectionError) and problem.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+def _may_live(problem: KiliError | Cancelled) -> bool:
+    """Whether a request that was given up may still be at work: nobody said that it has ended."""
+    return isinstance(problem, KiliConnectionError) and problem.timed_out

@@ -10,10 +10,11 @@ from pandas_kili.arrow import python_cells
 from pandas_kili.catalog import BATCH_SIZE, IN_LIMIT
 from pandas_kili.connection import Client, counted, find_project, read_back, where_ids
 from pandas_kili.errors import KiliValidationError
-from pandas_kili.parallel import in_order
+from pandas_kili.parallel import chunked, in_order
 from pandas_kili.reading import read_kili
 from pandas_kili.writing.cells import Columns
-from pandas_kili.writing.delivery import Target, looks
+from pandas_kili.writing.delivery import Target
+from pandas_kili.writing.recent import looks_for
 
 
 @dataclass(slots=True)
@@ -22,6 +23,12 @@ class Identity:
 
     ids: list[str | None]
     external_ids: list[str | None]
+    is_by_name: bool = False  # whether some rows came without an id
+
+    @classmethod
+    def of_none(cls, rows: int) -> Identity:
+        """Return the identity of rows of which nothing is known."""
+        return cls([None] * rows, [None] * rows)
 
     def targets(self) -> list[Target]:
         """Return one target per asset, with all its rows, in the order of the frame."""
@@ -38,31 +45,47 @@ def read_identity(columns: Columns) -> Identity:
     Raises
     ------
     KiliValidationError
-        Where the frame has neither column. Rows with neither value are noted in `columns`.
+        Where the frame has neither column, or is a table of labels or annotations. Rows with neither value are noted
+        in `columns`.
     """
-    rows = len(columns.frame)
-    if not (columns.has("id") or columns.has("externalId")):
-        raise KiliValidationError(
-            "The frame has neither a column 'id' nor 'externalId' to say which assets its rows are;"
-            " rename the one that holds them."
-        )
-    ids = columns.read("id", "id") if columns.has("id") else [None] * rows
+    _refuse_other_tables(columns)
+    ids = _texts(columns, "id", needed=True)
     without = [row for row, asset_id in enumerate(ids) if asset_id is None]
-    if not columns.has("externalId"):
-        external_ids: list[str | None] = [None] * rows
-    elif without:
-        external_ids = columns.read("externalId", "externalId")
-    else:  # only for the report: what it holds is nobody's error
-        series = columns.frame.loc[:, columns.frame.columns == "externalId"].iloc[:, 0]
-        external_ids = [value if isinstance(value, str) else None for value in python_cells(series)]
-    label = "id" if columns.has("id") else "externalId"
+    external_ids = _texts(columns, "externalId", needed=bool(without))
     nameless = [
         row
         for row in without
         if external_ids[row] is None and columns.fits("id", row) and columns.fits("externalId", row)
     ]
+    label = "id" if columns.has("id") else "externalId"
     columns.problem(nameless, label, [None] * len(nameless), "expected an id or an external id")
-    return Identity(ids, external_ids)
+    return Identity(ids, external_ids, is_by_name=bool(without))
+
+
+def _texts(columns: Columns, name: str, *, needed: bool) -> list[str | None]:
+    """Return the texts of a column; a cell that is no text is an error only where the column is needed."""
+    if not columns.has(name):
+        return [None] * len(columns.frame)
+    if needed:
+        return columns.read(name, name)
+    first = columns.frame.loc[:, columns.frame.columns == name].iloc[:, 0]
+    return [value if isinstance(value, str) else None for value in python_cells(first)]
+
+
+def _refuse_other_tables(columns: Columns) -> None:
+    """Refuse a frame that does not say which assets its rows are."""
+    if columns.has("assetId") and not (columns.has("id") and columns.frame["id"].equals(columns.frame["assetId"])):
+        raise KiliValidationError(
+            "The rows of this table are labels or annotations, as it has a column 'assetId'. For their assets take"
+            " .drop(columns='id', errors='ignore').rename(columns={'assetId': 'id'}), and for each asset once"
+            " .drop_duplicates('id') after it."
+        )
+    if not (columns.has("id") or columns.has("externalId")):
+        names = [name for name in columns.frame.index.names if name in {"id", "externalId"}]
+        hint = f"{names[0]!r} is its index: .reset_index()" if names else "rename the one that holds them"
+        raise KiliValidationError(
+            f"The frame has neither a column 'id' nor 'externalId' to say which assets its rows are; {hint}."
+        )
 
 
 def repeated_values(values: Sequence[str | None], label: Hashable) -> tuple[list[int], Hashable, list[str | None]]:
@@ -96,38 +119,50 @@ def resolve(
     client: Client,
     project_id: str | None,
     *,
-    must_exist: bool = True,
+    may_be_gone: bool = False,
     repeated: bool = False,
-) -> None:
-    """Find the ids of rows that have an external id only, and see that all assets exist.
+) -> list[int]:
+    """Find the ids of rows that have an external id only, hold all rows to the project, and return those that are gone.
 
     Parameters
     ----------
-    must_exist : bool
-        Whether ids that the project does not have are an error; for a deletion they are not.
+    may_be_gone : bool
+        Whether an asset that does not exist any more is no error, as for a deletion.
     repeated : bool
         Whether two rows may mean the same asset.
 
     Raises
     ------
     KiliValidationError
-        With all rows whose asset is unknown, or not the only one of its external id.
+        With all rows whose asset is unknown, of another project, or not the only one of its external id.
     """
     named = [row for row, asset_id in enumerate(identity.ids) if asset_id is None]
-    _find_external(columns, identity, client, project_id, named)
-    if must_exist:
-        given = [row for row, asset_id in enumerate(identity.ids) if asset_id is not None]
-        gone = _missing(identity, client, project_id, given)
+    given = [row for row, asset_id in enumerate(identity.ids) if asset_id is not None]
+    nameless = _find_named(columns, identity, client, project_id, named)
+    absent = _absent(identity, client, project_id, given)
+    elsewhere = set[str]()
+    if project_id is not None and absent:
+        elsewhere = existing(client, None, [str(identity.ids[row]) for row in absent])
+    foreign = [row for row in absent if identity.ids[row] in elsewhere]
+    gone = [row for row in absent if identity.ids[row] not in elsewhere]
+    columns.problem(
+        foreign, "id", [identity.ids[row] for row in foreign], f"the asset is not of project {project_id!r}"
+    )
+    if not may_be_gone:
         where = f"project {project_id!r} has no such asset" if project_id else "there is no such asset"
         columns.problem(gone, "id", [identity.ids[row] for row in gone], where)
+        cells = [identity.external_ids[row] for row in nameless]
+        columns.problem(nameless, "externalId", cells, f"project {project_id!r} has no asset of this external id")
     if named and not repeated:
         _refuse_repeated_ids(columns, identity, named)
     columns.check()
+    return sorted(gone + nameless)
 
 
-def _missing(identity: Identity, client: Client, project_id: str | None, rows: Sequence[int]) -> Sequence[int]:
-    """Return the rows whose asset the server does not show, also after some seconds: it may have come just now."""
-    for _ in looks() if rows else ():
+def _absent(identity: Identity, client: Client, project_id: str | None, rows: Sequence[int]) -> Sequence[int]:
+    """Return the rows whose asset the server does not show in the project."""
+    ids = [str(identity.ids[row]) for row in rows]
+    for _ in looks_for(client.api_endpoint, ids) if rows else ():
         known = existing(client, project_id, [str(identity.ids[row]) for row in rows])
         rows = [row for row in rows if identity.ids[row] not in known]
         if not rows:
@@ -144,30 +179,28 @@ def _refuse_repeated_ids(columns: Columns, identity: Identity, named: Sequence[i
     columns.problem(rows, "externalId", cells, "the asset is in the frame twice: another row gives its id")
 
 
-def _find_external(
+def _find_named(
     columns: Columns, identity: Identity, client: Client, project_id: str | None, rows: Sequence[int]
-) -> None:
+) -> list[int]:
+    """Give rows the id of the only asset of their external id, and return those of which there is none."""
     if not rows:
-        return
+        return []
     if project_id is None:
         raise KiliValidationError("Rows that have an external id only need project_id=, to say whose it is.")
     wanted = [str(identity.external_ids[row]) for row in rows]
     found: dict[str, list[str]] = {}
-    for _ in looks():  # what was appended just now may show a little later
+    for _ in looks_for(client.api_endpoint, wanted):
         found |= find_external_ids(client, project_id, [name for name in wanted if name not in found])
         if all(name in found for name in wanted):
             break
-    problems: dict[str, list[int]] = defaultdict(list)
-    for row, external_id in zip(rows, wanted, strict=True):
-        matches = found.get(external_id, [])
+    for row, name in zip(rows, wanted, strict=True):
+        matches = found.get(name, [])
         if len(matches) == 1:
             identity.ids[row] = matches[0]
         elif matches:
-            problems[f"{len(matches)} assets have this external id: {', '.join(matches[:3])}; give the id"].append(row)
-        else:
-            problems[f"project {project_id!r} has no asset of this external id"].append(row)
-    for problem, where in problems.items():
-        columns.problem(where, "externalId", [identity.external_ids[row] for row in where], problem)
+            problem = f"{len(matches)} assets have this external id: {', '.join(matches[:3])}; give the id"
+            columns.problem([row], "externalId", [name], problem)
+    return [row for row, name in zip(rows, wanted, strict=True) if name not in found]
 
 
 def find_external_ids(client: Client, project_id: str, external_ids: Iterable[str]) -> dict[str, list[str]]:
@@ -193,30 +226,31 @@ def _present_parts(client: Client, project_id: str, external_ids: list[str]) -> 
     """Return what a read has to look for: long lists are read part by part, and counted side by side before."""
     if len(external_ids) <= IN_LIMIT:
         return external_ids
-    parts = [external_ids[start : start + IN_LIMIT] for start in range(0, len(external_ids), IN_LIMIT)]
 
-    def count(part: list[str]) -> int:
-        if not part:  # that nothing is in a project which is not there would be no answer
+    def count(part: Sequence[str]) -> int:
+        if not part:  # an unknown project must not look like an empty one
             return len(find_project(client, project_id, "id"))
-        where = {"project": {"id": project_id}, "externalIdStrictlyIn": part}
-        return counted(client, where)
+        return counted(client, {"project": {"id": project_id}, "externalIdStrictlyIn": list(part)})
 
-    counts = in_order(count, [[], *parts], workers=client.max_workers)
+    counts = in_order(count, [[], *chunked(external_ids, IN_LIMIT)], workers=client.max_workers)
     return [external_id for part, found in counts if found for external_id in part]
 
 
 def existing(client: Client, project_id: str | None, ids: Sequence[str]) -> set[str]:
     """Return which of these assets exist: counted a thousand at a time, and looked at only where some are missing."""
     unique = list(dict.fromkeys(ids))
-    parts = [unique[start : start + IN_LIMIT] for start in range(0, len(unique), IN_LIMIT)]
     found: set[str] = set()
-    for part, count in in_order(
-        lambda part: counted(client, where_ids(project_id, part)), parts, workers=client.max_workers
-    ):
+    counts = in_order(
+        lambda part: counted(client, where_ids(project_id, part)), chunked(unique, IN_LIMIT), workers=client.max_workers
+    )
+    for part, count in counts:
         found.update(part if count == len(part) else ())
     doubtful = [asset_id for asset_id in unique if asset_id not in found]
-    pieces = [doubtful[start : start + BATCH_SIZE] for start in range(0, len(doubtful), BATCH_SIZE)]
-    looked_up = in_order(lambda piece: read_back(client, piece, "id", project_id), pieces, workers=client.max_workers)
-    for _, assets in looked_up:
+    shown = in_order(
+        lambda part: read_back(client, part, "id", project_id),
+        chunked(doubtful, BATCH_SIZE),
+        workers=client.max_workers,
+    )
+    for _, assets in shown:
         found.update(assets)
     return found

@@ -12,34 +12,33 @@ import pandas as pd
 from pandas_kili.catalog import BATCH_SIZE
 from pandas_kili.connection import Client, promised, read_back
 from pandas_kili.errors import KiliValidationError
+from pandas_kili.frames import KiliFrame
 from pandas_kili.json_text import NotJsonError, is_whole, json_text
 from pandas_kili.parallel import chunked, in_order
+from pandas_kili.writing.account import Result
 from pandas_kili.writing.cells import REMOVE, Columns, metadata_keys
-from pandas_kili.writing.delivery import Target, Verdict
-from pandas_kili.writing.identity import resolve
+from pandas_kili.writing.delivery import Target
 from pandas_kili.writing.mutations import APPLIED, Update
-from pandas_kili.writing.work import Options, Work
+from pandas_kili.writing.update import NOTHING_ASKED
+from pandas_kili.writing.work import Effect, Options, Work
 
 
-def merge_metadata(frame: pd.DataFrame, labels: Sequence[Hashable], options: Options) -> pd.DataFrame:
+def merge_metadata(frame: pd.DataFrame, labels: Sequence[Hashable], options: Options) -> KiliFrame:
     """Set the keys that columns are named after, in the metadata that each asset has now."""
     if not labels:
         raise KiliValidationError("Name at least one column whose cells go into the metadata, such as 'site'.")
-    work = Work(frame, options)
     keys = metadata_keys(frame, labels)
-    if not len(frame):
-        return work.unchanged()
-    columns = {key: work.columns.read("metadataEntry", key) for key in keys}
-    identity = work.identify(repeated=False)
-    work.columns.check()
-    resolve(work.columns, identity, work.client, work.project_id)
-    targets = identity.targets()
-    for target in targets:
-        target.payload = _entries(columns, target.rows[0])
-        target.weight = len(target.payload)
-    change = Merge(work.client, len(frame))
-    change.check([target for target in targets if target.payload], work.columns)
-    return work.deliver(change, identity, targets, {"jsonMetadata": change.merged}, idle=APPLIED)
+    with Work(frame, options, "merge_metadata") as work:
+        if not len(frame):
+            return work.rendered()
+        columns = {key: work.columns.read("metadataEntry", key) for key in keys}
+        targets = work.targets(repeated=False)
+        for target in targets:
+            target.payload = _entries(columns, target.rows[0])
+        targets = work.leave(targets, NOTHING_ASKED)
+        change = Merge(work.client, len(frame))
+        change.check(targets, work.columns)
+        return work.deliver(change, targets, Effect({"jsonMetadata": change.merged}))
 
 
 class Merge(Update):
@@ -62,28 +61,28 @@ class Merge(Update):
                     columns.problem(target.rows[:1], "jsonMetadata", [text], problem)
         columns.check()
 
-    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[str, Verdict]]:
+    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[Target, Result]]:
         """Read the metadata of one batch, and write it merged."""
         stored = self._stored(targets)
-        batch = []
+        batch: dict[Target, Target] = {}  # what is sent, and what it is sent for
         for target in targets:
             try:
                 text = merged(stored[target.asset_id], target.payload)
             except KeyError:
-                yield {target.asset_id: Verdict("failed", "the asset is not there any more")}
+                yield {target: Result("failed", "the asset is not there any more")}
             except NotJsonError as error:
-                yield {target.asset_id: Verdict("failed", f"its metadata cannot be merged with: {error}")}
+                yield {target: Result("failed", f"its metadata cannot be merged with: {error}")}
             else:
                 self.merged[target.rows[0]] = text
-                batch.append(Target(target.asset_id, target.rows, {"jsonMetadata": text}))
-        if batch:
-            yield from super().send(batch, stop)
+                batch[Target(target.asset_id, target.rows, {"jsonMetadata": text})] = target
+        for results in super().send(list(batch), stop) if batch else ():
+            yield {batch[one]: result for one, result in results.items()}
 
-    def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:
+    def look(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
         """Return the assets whose keys have the values asked for."""
         stored = self._stored(targets)
         return {
-            target.asset_id: APPLIED
+            target: APPLIED
             for target in targets
             if target.asset_id in stored and _holds(stored[target.asset_id], target.payload)
         }

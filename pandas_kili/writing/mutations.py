@@ -1,19 +1,23 @@
-"""The changes that rows can become, in both generations of the API: how each is sent, and how it is read back."""
+"""The changes that rows can become, in both generations of the API: how each is sent, and how it is looked at."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pandas_kili.catalog import DELETE, QUEUE, REVIEW, UPDATE, Mutation
+from pandas_kili.catalog import BATCH_SIZE, DELETE, QUEUE, REVIEW, UPDATE, Mutation
 from pandas_kili.connection import Client, promised, read_back
 from pandas_kili.errors import KiliGraphQLError
-from pandas_kili.writing.delivery import Target, Verdict, after_the_work, looks
+from pandas_kili.parallel import chunked, in_order
+from pandas_kili.writing.account import Result
+from pandas_kili.writing.delivery import Target, after_the_work, looks
+from pandas_kili.writing.recent import remember
 
-APPLIED = Verdict("applied")
+APPLIED = Result("applied")
+_RESET = "shouldResetToBeLabeledBy"
 
 
 def spelling(client: Client, mutations: Sequence[Mutation]) -> Mutation:
@@ -35,35 +39,46 @@ def spelling(client: Client, mutations: Sequence[Mutation]) -> Mutation:
 class Update:
     """Properties set to values: `payload` is what the server calls AssetData."""
 
-    def __init__(self, client: Client, name: str = "update_properties_in_assets", *, in_order: bool = False) -> None:
+    repeatable = True
+
+    def __init__(self, client: Client, name: str, *, in_order: bool = False) -> None:
         self.client, self.name, self.in_order = client, name, in_order
         self.mutation = spelling(client, UPDATE)
 
-    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[str, Verdict]]:
+    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[Target, Result]]:
         """Send one batch."""
         variables = {
             "whereArray": [{"id": target.asset_id} for target in targets],
             "dataArray": [target.payload for target in targets],
         }
+        remember(
+            self.client.api_endpoint,
+            (target.payload["externalId"] for target in targets if "externalId" in target.payload),
+        )
         data = self.client.execute(self.mutation.document, variables, stop=stop)
         with promised(self.mutation.name):
-            applied = {asset["id"]: APPLIED for asset in data["data"] or ()}
-        yield applied
+            changed = {asset["id"] for asset in data["data"] or ()}
+        yield {target: APPLIED for target in targets if target.asset_id in changed}
 
-    def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:
+    def look(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
         """Return the assets whose properties have the values asked for."""
         names = dict.fromkeys(name for target in targets for name in target.payload if name != _RESET)
         fields = " ".join("toBeLabeledBy { user { email } }" if name == "toBeLabeledBy" else name for name in names)
         shown = read_back(self.client, [target.asset_id for target in targets], f"id {fields}")
         with promised("assets"):
             return {
-                target.asset_id: APPLIED
+                target: APPLIED
                 for target in targets
                 if target.asset_id in shown and _holds(shown[target.asset_id], target.payload)
             }
 
+    def proves(self, _: Target) -> bool:
+        """Return False: an asset may have had these values before."""
+        return False
 
-_RESET = "shouldResetToBeLabeledBy"
+    def explain(self, _: Sequence[Target]) -> Mapping[Target, Result]:
+        """Return nothing: why the server refuses an update can only be found by trying."""
+        return {}
 
 
 def _holds(asset: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:
@@ -92,48 +107,61 @@ class Destination:
     name: str
     mutations: tuple[Mutation, ...]
     fields: str
-    judge: Callable[[Mapping[str, Any] | None], Verdict | None]  # of an asset as shown; None where that does not tell
-    stayed: Verdict  # of an asset that the seed's servers left where it was
+    status: str | None  # of an asset that is there; None where there is no asset any more
+    unlabeled: Result  # of an asset without a label, which the server leaves where it is
+    stayed: Result  # of another asset that a legacy server left where it was
 
 
-def _judge_deleted(asset: Mapping[str, Any] | None) -> Verdict | None:
-    return APPLIED if asset is None else None
-
-
-def _judge_reviewed(asset: Mapping[str, Any] | None) -> Verdict | None:
-    if asset is not None and asset["status"] == "TO_REVIEW":
-        return APPLIED
-    return None if asset is None or asset["latestLabel"] else Verdict("declined", "it has no label to review")
-
-
-def _judge_queued(asset: Mapping[str, Any] | None) -> Verdict | None:
-    if asset is not None and asset["status"] == "ONGOING":
-        return APPLIED
-    if asset is None or asset["latestLabel"]:
-        return None
-    return Verdict("declined", "it has no label, so it is in the queue already")
-
-
-_KEPT = Verdict("failed", "the server took the request, and still shows the asset")
-_LEFT = Verdict("declined", "the server left it where it was")
-_GONE = Verdict("failed", "the asset is not there any more")
-AWAY = Destination("delete_many_from_dataset", DELETE, "id", _judge_deleted, _KEPT)
-TO_REVIEW = Destination("add_to_review", REVIEW, "id status latestLabel { id }", _judge_reviewed, _LEFT)
-TO_QUEUE = Destination("send_back_to_queue", QUEUE, "id status latestLabel { id }", _judge_queued, _LEFT)
+_STAYED = Result("declined", "the server left it where it was")
+_GONE = Result("failed", "the asset is not there any more")
+AWAY = Destination(
+    "delete_many_from_dataset",
+    DELETE,
+    "id",
+    None,
+    _GONE,
+    Result("failed", "the server took the request, and still shows the asset"),
+)
+TO_REVIEW = Destination(
+    "add_to_review",
+    REVIEW,
+    "id status latestLabel { id }",
+    "TO_REVIEW",
+    Result("declined", "it has no label to review"),
+    _STAYED,
+)
+TO_QUEUE = Destination(
+    "send_back_to_queue",
+    QUEUE,
+    "id status latestLabel { id }",
+    "ONGOING",
+    Result("unchanged", "it has no label, so it is in the queue already"),
+    _STAYED,
+)
 
 
 class Move:
     """Assets sent somewhere else: to review, back to the queue, or away."""
 
     in_order = False
+    repeatable = True
 
     def __init__(self, client: Client, destination: Destination) -> None:
         self.client, self.destination, self.name = client, destination, destination.name
         self.mutation = spelling(client, destination.mutations)
         self.tells_outcomes = self.mutation == destination.mutations[0]
 
-    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[str, Verdict]]:
-        """Send one batch; the seed's servers say nothing of single assets, so there it is read back."""
+    def look_before(self, targets: Sequence[Target]) -> None:
+        """Look where the assets are before they move, so that a move of somebody else is not undone."""
+        if self.destination is AWAY:
+            return
+        parts = in_order(self._shown, chunked(targets, BATCH_SIZE), workers=self.client.max_workers)
+        for part, shown in parts:
+            for target in part:
+                target.before = shown.get(target.asset_id)
+
+    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[Target, Result]]:
+        """Send one batch; legacy servers say nothing of single assets, so there it is looked at."""
         variables = {"where": {"idIn": [target.asset_id for target in targets]}}
         data = self.client.execute(self.mutation.document, variables, stop=stop)
         if not self.tells_outcomes:
@@ -141,47 +169,87 @@ class Move:
                 seen = self._seen(targets, stop)
             yield seen
             return
+        by_id = {target.asset_id: target for target in targets}
         with promised(self.mutation.name):
             answer = data["data"] or {}
-            applied = {asset["assetId"]: APPLIED for asset in answer.get("succeeded") or ()}
-        yield applied
+            moved = {asset["assetId"] for asset in answer.get("succeeded") or ()}
+        yield {by_id[asset_id]: APPLIED for asset_id in moved & by_id.keys()}
         with after_the_work(), promised(self.mutation.name):
-            refused = self._refused(targets, answer)
+            refused = self._refused(by_id, answer)
         yield refused
 
-    def settle(self, targets: Sequence[Target]) -> Mapping[str, Verdict]:
-        """Return the assets that are where they were to go, or that cannot go there."""
-        verdicts, _ = self._look(targets)
-        return verdicts
+    def look(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
+        """Return the assets that are where they were to go, that cannot go there, or that somebody moved meanwhile."""
+        return self._judged(targets, self._shown(targets), self._fate)
 
-    def _look(self, targets: Sequence[Target]) -> tuple[dict[str, Verdict], Collection[str]]:
-        """Return the assets whose fate is plain, and which assets there are."""
-        shown = read_back(self.client, [target.asset_id for target in targets], self.destination.fields)
+    def proves(self, target: Target) -> bool:
+        """Whether the asset was seen elsewhere before."""
+        return target.before is not None and self._arrived(target, target.before) is None
+
+    def explain(self, _: Sequence[Target]) -> Mapping[Target, Result]:
+        """Return nothing: why the server refuses a move can only be found by trying."""
+        return {}
+
+    def _shown(self, targets: Sequence[Target]) -> dict[str, dict[str, Any]]:
+        return read_back(self.client, [target.asset_id for target in targets], self.destination.fields)
+
+    def _judged(
+        self,
+        targets: Sequence[Target],
+        shown: Mapping[str, Mapping[str, Any]],
+        judge: Callable[[Target, Mapping[str, Any] | None], Result | None],
+    ) -> dict[Target, Result]:
         with promised("assets"):
-            verdicts = {target.asset_id: self.destination.judge(shown.get(target.asset_id)) for target in targets}
-        return {asset_id: verdict for asset_id, verdict in verdicts.items() if verdict is not None}, shown
+            results = {target: judge(target, shown.get(target.asset_id)) for target in targets}
+        return {target: result for target, result in results.items() if result is not None}
 
-    def _refused(self, targets: Sequence[Target], answer: Mapping[str, Any]) -> dict[str, Verdict]:
-        """Take what today's servers refuse; it may be where it was to go already."""
-        refused: dict[str, Verdict] = {}
-        for asset in answer.get("declined") or ():
-            refused[asset["assetId"]] = Verdict("declined", "the server declined it")
-        for asset in answer.get("failed") or ():
-            refused[asset["assetId"]] = Verdict("failed", str(asset.get("details") or "the server gave no reason"))
-        if refused:
-            refused |= self.settle([target for target in targets if target.asset_id in refused])
-        return refused
+    def _arrived(self, _: Target, asset: Mapping[str, Any] | None) -> Result | None:
+        """Return the result of an asset that is where it was to go, or cannot go there; None where that is open."""
+        if asset is None or self.destination.status is None:
+            return APPLIED if asset is None and self.destination.status is None else None
+        if asset["status"] == self.destination.status:
+            return APPLIED
+        return None if asset["latestLabel"] else self.destination.unlabeled
 
-    def _seen(self, targets: Sequence[Target], stop: threading.Event) -> dict[str, Verdict]:
+    def _fate(self, target: Target, asset: Mapping[str, Any] | None) -> Result | None:
+        """Return the result of an asset after an answer was lost."""
+        arrived = self._arrived(target, asset)
+        if arrived is not None or asset is None or target.before in (None, asset):
+            return arrived
+        return Result(
+            "failed", f"outcome unknown: its status is {asset['status']} now, so somebody moved it in the meantime"
+        )
+
+    def _refused(self, by_id: Mapping[str, Target], answer: Mapping[str, Any]) -> dict[Target, Result]:
+        """Return what today's servers refuse; it may be where it was to go already."""
+        declined = [by_id[asset["assetId"]] for asset in answer.get("declined") or () if asset["assetId"] in by_id]
+        failed = {
+            by_id[asset["assetId"]]: Result("failed", str(asset.get("details") or "the server gave no reason"))
+            for asset in answer.get("failed") or ()
+            if asset["assetId"] in by_id
+        }
+        refused = [*declined, *failed]
+        if not refused:
+            return {}
+        shown = self._shown(refused)
+        reasons = {
+            target: Result("declined", f"the server declined it, as its status is {shown[target.asset_id]['status']}")
+            if "status" in shown.get(target.asset_id, {})
+            else Result("declined", "the server declined it")
+            for target in declined
+        }
+        return reasons | failed | self._judged(refused, shown, self._arrived)
+
+    def _seen(self, targets: Sequence[Target], stop: threading.Event) -> dict[Target, Result]:
         """Look until every asset is accounted for, or patience ends."""
-        verdicts: dict[str, Verdict] = {}
+        results: dict[Target, Result] = {}
         waiting, there = list(targets), set[str]()
         for _ in looks(stop):
-            found, shown = self._look(waiting)
-            verdicts |= found
+            shown = self._shown(waiting)
+            results |= self._judged(waiting, shown, self._arrived)
             there.update(shown)
-            waiting = [target for target in waiting if target.asset_id not in verdicts]
+            waiting = [target for target in waiting if target not in results]
             if not waiting:
                 break
         stayed = self.destination.stayed
-        return verdicts | {target.asset_id: stayed if target.asset_id in there else _GONE for target in waiting}
+        return results | {target: stayed if target.asset_id in there else _GONE for target in waiting}

@@ -6,33 +6,31 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
 
-from pandas_kili.connection import Client
+from pandas_kili.frames import KiliFrame
 from pandas_kili.writing.cells import Columns, require_column
 from pandas_kili.writing.delivery import Target
-from pandas_kili.writing.identity import Identity, find_external_ids, repeated_values, resolve
+from pandas_kili.writing.identity import find_external_ids, repeated_values
 from pandas_kili.writing.mutations import Update
 from pandas_kili.writing.update import load
-from pandas_kili.writing.work import Options, Work
+from pandas_kili.writing.work import Effect, Options, Work
 
 
-def change_external_ids(frame: pd.DataFrame, label: Hashable, options: Options) -> pd.DataFrame:
+def change_external_ids(frame: pd.DataFrame, label: Hashable, options: Options) -> KiliFrame:
     """Give assets new external ids."""
-    work = Work(frame, options)
     require_column(frame, label)
-    if not len(frame):
-        return work.unchanged()
-    identity = work.identify(repeated=False)
-    fresh = _new_names(work.columns, label)
-    work.columns.check()
-    project_id = work.need_project_id("to see that the new external ids are free")
-    resolve(work.columns, identity, work.client, project_id)
-    holders = _refuse_taken(work.columns, identity, fresh, label, work.client, project_id)
-    targets = identity.targets()
-    for target in targets:
-        load(target, {"externalId": fresh})
-    ordered = _freed_first(targets, holders)
-    change = Update(work.client, "change_asset_external_ids", in_order=ordered != targets)
-    return work.deliver(change, identity, ordered, {} if label == "externalId" else {"externalId": fresh})
+    with Work(frame, options, "change_asset_external_ids") as work:
+        if not len(frame):
+            return work.rendered()
+        project_id = work.need_project_id("to see that the new external ids are free")
+        fresh = _new_names(work.columns, label)
+        targets = work.targets(repeated=False)
+        holders = find_external_ids(work.client, project_id, [name for name in fresh if name is not None])
+        _refuse_taken(work, fresh, holders, label)
+        for target in targets:
+            load(target, {"externalId": fresh})
+        ordered = _freed_first(targets, holders)
+        change = Update(work.client, work.name, in_order=ordered != targets)
+        return work.deliver(change, ordered, Effect({} if label == "externalId" else {"externalId": fresh}))
 
 
 def _new_names(columns: Columns, label: Hashable) -> list[str | None]:
@@ -45,21 +43,18 @@ def _new_names(columns: Columns, label: Hashable) -> list[str | None]:
 
 
 def _refuse_taken(
-    columns: Columns, identity: Identity, fresh: Sequence[str | None], label: Hashable, client: Client, project_id: str
-) -> dict[str, list[str]]:
-    """Refuse new external ids that belong to assets which keep them; return who has those names now."""
-    holders = find_external_ids(client, project_id, [name for name in fresh if name is not None])
-    renamed = dict(zip(identity.ids, fresh, strict=True))
+    work: Work, fresh: Sequence[str | None], holders: Mapping[str, Sequence[str]], label: Hashable
+) -> None:
+    """Refuse new external ids that belong to assets which keep them."""
+    ids = work.identity.ids
+    renamed = dict(zip(ids, fresh, strict=True))
     taken = [
         row
         for row, name in enumerate(fresh)
-        if any(
-            holder != identity.ids[row] and renamed.get(holder, name) == name for holder in holders.get(str(name), ())
-        )
+        if any(holder != ids[row] and renamed.get(holder, name) == name for holder in holders.get(str(name), ()))
     ]
-    columns.problem(taken, label, [fresh[row] for row in taken], "another asset of the project has it")
-    columns.check()
-    return holders
+    work.columns.problem(taken, label, [fresh[row] for row in taken], "another asset of the project has it")
+    work.columns.check()
 
 
 def _freed_first(targets: Sequence[Target], holders: Mapping[str, Sequence[str]]) -> list[Target]:

@@ -2,51 +2,60 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from pandas_kili.catalog import PROPERTIES
 from pandas_kili.errors import KiliValidationError
-from pandas_kili.messages import shown
+from pandas_kili.frames import KiliFrame
+from pandas_kili.messages import shown, warn
+from pandas_kili.writing.account import Result
 from pandas_kili.writing.cells import require_property
-from pandas_kili.writing.delivery import Target, Verdict
-from pandas_kili.writing.identity import resolve
-from pandas_kili.writing.mutations import APPLIED, Update
-from pandas_kili.writing.work import Options, Work
+from pandas_kili.writing.delivery import Target
+from pandas_kili.writing.mutations import Update
+from pandas_kili.writing.work import Effect, Options, Work
+
+NOTHING_ASKED = Result("unchanged", "all its cells are null")
+_COMPUTED = Result("declined", "this server computes the status itself")
 
 
 def update_properties(
     frame: pd.DataFrame, columns: Sequence[Hashable], named: Mapping[str, Any], options: Options
-) -> pd.DataFrame:
+) -> KiliFrame:
     """Set properties of assets to the cells of columns."""
     asked = _asked_properties(columns, named)
-    work = Work(frame, options)
     for name, label in asked.items():
         require_property(frame, name, label)
-    if not len(frame):
-        return work.unchanged()
-    values = {name: work.columns.read(name, label) for name, label in asked.items()}
-    identity = work.identify(repeated=False)
-    work.columns.check()
-    resolve(work.columns, identity, work.client, work.project_id)
-    change = Update(work.client)
-    ignored = "status" in values and "appendManyToDataset" not in work.client.names("Mutation")
-    if ignored:
-        warnings.warn(
-            "This server computes the status of assets itself: the column for 'status' is not sent.",
-            UserWarning,
-            stacklevel=3,
-        )
-        values.pop("status")
-    targets = identity.targets()
-    for target in targets:
-        load(target, values)
-    idle = Verdict("declined", "this server computes the status itself") if ignored and not values else APPLIED
-    changed = {name: cells for name, cells in values.items() if name != "toBeLabeledBy" and asked[name] != name}
-    return work.deliver(change, identity, targets, changed, idle=idle)
+    with Work(frame, options, "update_properties_in_assets") as work:
+        if not len(frame):
+            return work.rendered()
+        values = {name: work.columns.read(name, label) for name, label in asked.items()}
+        targets = work.targets(repeated=False)
+        change = Update(work.client, work.name)
+        nothing_to_send = NOTHING_ASKED
+        if "status" in values and "appendManyToDataset" not in work.client.names("Mutation"):
+            warn("This server computes the status of assets itself: the column for 'status' is not sent.")
+            del values["status"]
+            nothing_to_send = NOTHING_ASKED if values else _COMPUTED
+        for target in targets:
+            load(target, values)
+        changed = {name: cells for name, cells in values.items() if asked[name] != name}
+        if "toBeLabeledBy" in changed and work.columns.has("toBeLabeledBy"):
+            changed["toBeLabeledBy"] = _as_read(changed["toBeLabeledBy"], frame["toBeLabeledBy"])
+        return work.deliver(change, work.leave(targets, nothing_to_send), Effect(changed))
+
+
+def _as_read(assignees: Sequence[list[str] | None], column: pd.Series) -> list[Any]:
+    """Return e-mail addresses in the form that the column has: `read_kili` gives structs."""
+    dtype = column.dtype
+    if not isinstance(dtype, pd.ArrowDtype) or not pa.types.is_nested(dtype.pyarrow_dtype):
+        return list(assignees)
+    if not pa.types.is_nested(dtype.pyarrow_dtype.value_type):
+        return list(assignees)
+    return [emails and [{"user": {"email": email}} for email in emails] for emails in assignees]
 
 
 def _asked_properties(columns: Sequence[Hashable], named: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,26 +1,33 @@
-"""From the rows of a frame to mutations, and back to the frame with an account of every row."""
+"""From the rows of a frame to mutations, and back to the frame with a report of every row."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pandas_kili.arrow import plain_cells
 from pandas_kili.connection import Client, client_or_default
-from pandas_kili.errors import KiliDeclinedWarning, KiliMutationError, KiliValidationError
+from pandas_kili.errors import KiliDeclinedWarning, KiliError, KiliMutationError, KiliValidationError
+from pandas_kili.frames import KiliFrame, typed
+from pandas_kili.messages import label_at, listed, shown, warn
 from pandas_kili.progress import progress_bar
+from pandas_kili.writing.account import Account, Result
 from pandas_kili.writing.cells import Columns
-from pandas_kili.writing.delivery import Account, Change, Target, Verdict, deliver, rows_of
-from pandas_kili.writing.identity import Identity, read_identity, refuse_repeated
+from pandas_kili.writing.delivery import Change, Target, deliver, rows_of
+from pandas_kili.writing.identity import Identity, read_identity, refuse_repeated, resolve
+from pandas_kili.writing.interruption import Interruptions
 
 _SHOWN = 3
 _REPORT = "_kili_report"
 _DEEP = int(pd.__version__.partition(".")[0]) < 3  # noqa: PLR2004 - older pandas shares what a shallow copy holds
+_GONE = Result("unchanged", "there is no such asset any more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,41 +42,88 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.errors not in {"raise", "report"}:
-            raise KiliValidationError(f"errors is 'raise' or 'report'; got {self.errors!r}.")
+            raise KiliValidationError(f"errors is 'raise' or 'report'; got {shown(self.errors)}.")
+        if self.project_id is not None and not isinstance(self.project_id, str):
+            is_short = pd.api.types.is_scalar(self.project_id)
+            told = shown(self.project_id) if is_short else f"a {type(self.project_id).__name__}"
+            raise KiliValidationError(f"project_id is the identifier of a project, a string; got {told}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a write changes in the frame.
+
+    Attributes
+    ----------
+    changed : mapping of str to sequence
+        By the name of a column: the new values of all rows, put into the rows that were applied.
+    identified : mapping of label to {"id", "externalId"}
+        Columns that take what identifies each row, whatever became of it, so that a second call knows it again.
+    project_id : str, optional
+        The project that the rows belong to from now on.
+    """
+
+    changed: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    identified: Mapping[Hashable, Literal["id", "externalId"]] = field(default_factory=dict)
+    project_id: str | None = None
 
 
 def report_of(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the account of the mutation that produced this very frame."""
-    report = frame.__dict__.get(_REPORT)
-    if report is None:
+    """Return the report of the mutation that produced this very frame."""
+    tied: tuple[pd.DataFrame, pd.DataFrame] | None = frame.__dict__.get(_REPORT)
+    if tied is None:
         raise AttributeError(
             "this frame has no report: it belongs to the very object that a mutation returned, not to what is derived"
             " from it"
         )
-    if not report.index.equals(frame.index):
+    report, keys = tied
+    if not _keys_of(frame).equals(keys):
         raise AttributeError("this frame was changed in place since the mutation, so the report is not of its rows")
-    return report  # type: ignore[no-any-return]
+    return report
+
+
+def _keys_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns that identify rows, on their index: a sort in place moves them."""
+    return frame.loc[:, [isinstance(label, str) and label in {"id", "externalId"} for label in frame.columns]].copy()
 
 
 class Work:
-    """One mutation of one frame."""
+    """One mutation of one frame: a context, out of which every error but those of wrong input carries a true report.
 
-    def __init__(self, frame: pd.DataFrame, options: Options) -> None:
-        self.frame, self.options = frame, options
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+    options : Options
+    name : str
+        The verb, in messages.
+    from_elsewhere : bool
+        Whether the frame may come from another server, as that of new assets may.
+    """
+
+    def __init__(self, frame: pd.DataFrame, options: Options, name: str, *, from_elsewhere: bool = False) -> None:
+        self.frame, self.options, self.name = frame, options, name
         self.columns = Columns(frame)
-        self.by_name = False
-        self.home: str | None = None  # project that the rows belong to after all, where that is another
-        self.adopted: Mapping[Hashable, str] = {}
+        self.identity = Identity.of_none(len(frame))
+        self.account = Account(len(frame))
+        self.effect = Effect()
         told = frame.attrs.get("kili")
-        self.origin = told.get("project_id") if isinstance(told, Mapping) else None
-        self.project_id: str | None = options.project_id or self.origin
-        if self.project_id is not None and not isinstance(self.project_id, str):
-            raise KiliValidationError(f"project_id is the identifier of a project, a string; got {self.project_id!r}.")
+        self.origin: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
+        origin_id = self.origin.get("project_id")
+        self.project_id = options.project_id or (origin_id if isinstance(origin_id, str) else None)
+        self._from_elsewhere = from_elsewhere
+        self._interruptions = Interruptions()
 
-    @property
+    @cached_property
     def client(self) -> Client:
-        """The connection to use."""
-        return client_or_default(self.options.client)
+        """The connection to use; not that of another server than the rows are from."""
+        client = client_or_default(self.options.client)
+        endpoint = self.origin.get("api_endpoint")
+        if endpoint not in {None, client.api_endpoint} and not self._from_elsewhere:
+            raise KiliValidationError(
+                f"The frame was read from {endpoint}, but the client is one of {client.api_endpoint}: nothing was sent."
+                " Give client= of the server that the rows are from, or remove frame.attrs['kili'] if they are not."
+            )
+        return client
 
     def need_project_id(self, reason: str) -> str:
         """Return the project, or say why it must be given."""
@@ -77,106 +131,124 @@ class Work:
             raise KiliValidationError(f"project_id= is needed {reason}; the frame does not know where it came from.")
         return self.project_id
 
-    def identify(self, *, repeated: bool) -> Identity:
-        """Read which asset each row means; `repeated` says whether two may mean the same."""
-        identity = read_identity(self.columns)
-        self.by_name = None in identity.ids
-        if not repeated:
-            refuse_repeated(self.columns, identity)
-        return identity
+    def targets(self, *, repeated: bool, may_be_gone: bool = False) -> list[Target]:
+        """Settle which asset each row means, with all that was noted of the columns, and return the assets.
 
-    def unchanged(self) -> pd.DataFrame:
-        """Return a frame without rows as it came, with a report without rows."""
-        return self.finish(Account(0), Identity([], []), {})
-
-    def deliver(
-        self,
-        change: Change,
-        identity: Identity,
-        targets: Sequence[Target],
-        changed: Mapping[str, Sequence[Any]],
-        *,
-        account: Account | None = None,
-        idle: Verdict | None = None,
-        adopted: Mapping[Hashable, str] | None = None,
-    ) -> pd.DataFrame:
-        """Bring the change to its targets, and return the frame with what is known to have changed.
-
-        `idle` is the verdict of targets with nothing to send, where that can be; `adopted` names columns that take the
-        ``id`` or ``externalId`` of the identity, also of rows that failed, so that a second call knows them again.
+        Parameters
+        ----------
+        repeated : bool
+            Whether two rows may mean the same asset.
+        may_be_gone : bool
+            Whether assets that do not exist any more are left `unchanged`; else they are an error.
         """
-        account = account or Account(len(self.frame))
+        self.identity = read_identity(self.columns)
+        if not repeated:
+            refuse_repeated(self.columns, self.identity)
+        self.columns.check()
+        gone = resolve(
+            self.columns, self.identity, self.client, self.project_id, may_be_gone=may_be_gone, repeated=repeated
+        )
+        self.account.note(gone, _GONE)
+        lost = set(gone)
+        return [target for target in self.identity.targets() if target.rows[0] not in lost]
+
+    def deliver(self, change: Change, targets: Sequence[Target], effect: Effect) -> KiliFrame:
+        """Bring the change to its targets, and return the frame with what is known to have changed."""
         if self.options.dry_run:
-            return self.finish(account, identity, {})
-        self.adopted = adopted or {}
-        loaded = list(targets)
-        if idle is not None:
-            loaded = [target for target in targets if target.payload]
-            account.note(rows_of(target for target in targets if not target.payload), idle)
-        try:
-            with progress_bar(change.name, total=len(loaded), unit="asset", disable=self.options.disable_tqdm) as bar:
-                deliver(change, loaded, account, workers=self.client.max_workers, bar=bar)
-        except BaseException as interruption:
-            self._tell(interruption, account, identity, changed)
-            raise
-        return self._checked(self.finish(account, identity, changed), account, change.name)
-
-    def finish(self, account: Account, identity: Identity, changed: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
-        """Return a copy of the frame, its columns up to date, with the report."""
-        out = self.frame.copy(deep=_DEEP)
-        for name, values in changed.items():
-            for position in np.flatnonzero(out.columns == name).tolist():
-                column: Any = replaced(out.iloc[:, position], account.applied(), values)
-                out.isetitem(position, column)
-        if self.by_name and account.is_unfinished and not self.options.dry_run:
-            self.adopted = {"id": "id"}  # what is left may have lost its name, or the asset, when it is given again
-        for label, name in self.adopted.items():
-            texts = identity.ids if name == "id" else identity.external_ids
-            out[label] = pd.Series(pa.array(texts, pa.string()), out.index, dtype=pd.ArrowDtype(pa.string()))
-        if self.home is not None:
-            out.attrs = {**out.attrs, "kili": {"project_id": self.home, "api_endpoint": self.client.api_endpoint}}
-        return self.with_report(out, account, identity)
-
-    def with_report(self, out: pd.DataFrame, account: Account, identity: Identity) -> pd.DataFrame:
-        """Tie the account to the frame."""
-        report = account.report(out.index, identity.ids, identity.external_ids)
-        object.__setattr__(out, _REPORT, report)  # pandas does not hand it on to derived frames, as a column would be
-        return out
-
-    def _checked(self, out: pd.DataFrame, account: Account, name: str) -> pd.DataFrame:
-        counts = account.counts()
-        if counts["declined"]:
-            reasons = dict.fromkeys(account.messages[account.outcomes == "declined"].tolist())
-            warnings.warn(
-                f"{name}: {counts['declined']:,} of {len(out):,} rows declined: {'; '.join(list(reasons)[:_SHOWN])}.",
-                KiliDeclinedWarning,
-                stacklevel=5,
+            self.account = self.account.rehearsed()
+            return self.rendered()
+        self.effect = effect
+        disable = self.options.disable_tqdm
+        with progress_bar(change.name, total=len(targets), unit="asset", disable=disable) as bar:
+            deliver(
+                change,
+                targets,
+                self.account,
+                workers=self.client.max_workers,
+                bar=bar,
+                interruptions=self._interruptions,
             )
+        return self._checked(self.rendered())
+
+    def leave(self, targets: Sequence[Target], result: Result) -> list[Target]:
+        """Give targets without anything to send their result, and return the others."""
+        self.account.note(rows_of(target for target in targets if not target.payload), result)
+        return [target for target in targets if target.payload]
+
+    def rendered(self) -> KiliFrame:
+        """Return a copy of the frame, its columns up to date, with the report as of now."""
+        out = self.frame.copy(deep=_DEEP)
+        for name, values in self.effect.changed.items():
+            for position in np.flatnonzero(out.columns == name).tolist():
+                column: Any = replaced(out.iloc[:, position], self.account.having("applied"), values)
+                out.isetitem(position, column)
+        for label, name in self._identified().items():
+            texts = self.identity.ids if name == "id" else self.identity.external_ids
+            out[label] = pd.Series(pa.array(texts, pa.string()), out.index, dtype=pd.ArrowDtype(pa.string()))
+        if self.effect.project_id is not None:
+            home = {"project_id": self.effect.project_id, "api_endpoint": self.client.api_endpoint}
+            out.attrs = {**out.attrs, "kili": home}
+        report = self.account.report(out.index, self.identity.ids, self.identity.external_ids)
+        object.__setattr__(out, _REPORT, (report, _keys_of(out)))  # pandas does not hand it on to derived frames
+        return typed(out)
+
+    def _identified(self) -> Mapping[Hashable, Literal["id", "externalId"]]:
+        """Return the columns that take what identifies each row.
+
+        Where a write by external ids is unfinished, that is the id: what is left may have lost its name, or the asset.
+        """
+        is_unfinished = bool(self.account.having("failed", "not_sent").any()) and not self.options.dry_run
+        return {"id": "id"} if self.identity.is_by_name and is_unfinished else self.effect.identified
+
+    def _checked(self, out: KiliFrame) -> KiliFrame:
+        """Return the frame, or raise or warn where rows did not come through."""
+        counts, report = self.account.counts(), report_of(out)
+        if counts["declined"]:
+            reasons = dict.fromkeys(self.account.messages[self.account.having("declined")].tolist())
+            text = (
+                f"{self.name}: {counts['declined']:,} of {len(out):,} rows declined: {listed(list(reasons), _SHOWN)}."
+            )
+            warn(KiliDeclinedWarning(text, report=report, frame=out))
         if self.options.errors == "raise" and counts["failed"] + counts["not_sent"]:
-            raise KiliMutationError(_headline(name, account, out.index), report=report_of(out), frame=out)
+            raise KiliMutationError(_headline(self.name, self.account, out.index), report=report, frame=out)
         return out
 
-    def _tell(
-        self, interruption: BaseException, account: Account, identity: Identity, changed: Mapping[str, Sequence[Any]]
+    def __enter__(self) -> Self:
+        self._interruptions.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Let an interruption carry what became of each row."""
-        out = self.finish(account, identity, changed)
-        interruption.report, interruption.frame = report_of(out), out  # type: ignore[attr-defined]
-        interruption.add_note(f"{account.summary()}; .report of this exception has every row, .frame the frame.")
+        """Let what ends the work carry what became of each row."""
+        try:
+            is_late = error is None and self._interruptions.count
+            problem = KeyboardInterrupt() if is_late else error
+            if problem is not None and not isinstance(problem, (KiliValidationError, KiliMutationError)):
+                self._tell(problem)
+        finally:
+            self._interruptions.__exit__(kind, error, traceback)
+        if is_late and problem is not None:
+            raise problem
+
+    def _tell(self, problem: BaseException) -> None:
+        out = self.rendered()
+        problem.report, problem.frame = report_of(out), out  # type: ignore[attr-defined]
+        if not isinstance(problem, (KiliError, Warning)):
+            problem.add_note(f"{self.account.summary()}; .report of this exception has every row, .frame the frame.")
 
 
 def _headline(name: str, account: Account, index: pd.Index) -> str:
     """Say in one line what was done and what was not: each reason once, with its first rows."""
     reasons: dict[tuple[str, str], list[int]] = {}
-    for row in np.flatnonzero((account.outcomes == "failed") | (account.outcomes == "not_sent")).tolist():
+    for row in np.flatnonzero(account.having("failed", "not_sent")).tolist():
         reasons.setdefault((account.outcomes[row], account.messages[row]), []).append(row)
-    shown = []
-    for (outcome, message), rows in list(reasons.items())[:_SHOWN]:
-        labels = ", ".join(repr(index[row]) for row in rows[:_SHOWN])
+    told = []
+    for (outcome, message), rows in reasons.items():
+        labels = ", ".join(repr(label_at(index, row)) for row in rows[:_SHOWN])
         more = f" and {len(rows) - _SHOWN:,} more" if len(rows) > _SHOWN else ""
-        shown.append(f"row {labels}{more}: {outcome.replace('_', ' ')} ({message or 'no reason given'})")
-    rest = f"; and {len(reasons) - _SHOWN:,} more reasons" if len(reasons) > _SHOWN else ""
-    return " ".join(f"{name}: {account.summary()}. {'; '.join(shown)}{rest}".split())
+        told.append(f"row {labels}{more}: {outcome.replace('_', ' ')} ({message or 'no reason given'})")
+    return " ".join(f"{name}: {account.summary()}. {listed(told, _SHOWN)}".split())
 
 
 def replaced(series: pd.Series, rows: np.ndarray, values: Sequence[Any]) -> pd.Series:
@@ -185,6 +257,10 @@ def replaced(series: pd.Series, rows: np.ndarray, values: Sequence[Any]) -> pd.S
     if not rows.any():
         return series
     fresh = [value for value, row in zip(values, rows, strict=True) if row]
+    if isinstance(series.dtype, pd.ArrowDtype) and pa.types.is_nested(series.dtype.pyarrow_dtype):
+        cells = [value if row else cell for value, row, cell in zip(values, rows, plain_cells(series), strict=True)]
+        nested = pa.array(cells, series.dtype.pyarrow_dtype)
+        return pd.Series(pd.arrays.ArrowExtensionArray(nested), index=series.index, name=series.name)
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.cat.add_categories(
             [value for value in dict.fromkeys(fresh) if value not in series.cat.categories]

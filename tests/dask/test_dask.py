@@ -382,17 +382,15 @@ def test_reports_are_lazy_and_computed_again_they_append_nothing_twice(sandbox, 
     assert len(sandbox.assets(project)) == 150
 
 
-def test_external_ids_that_are_there_are_refused_or_declined(sandbox, client):
+def test_external_ids_that_are_there_are_refused_or_skipped(sandbox, client):
     project = sandbox.create_project("Texts", "TEXT")
     sandbox.add_assets(project, [{"externalId": "00003", "content": "x"}])
     ddf = dd.from_pandas(pd.DataFrame({"externalId": names(range(6)), "content": "x"}), npartitions=2)
     with pytest.raises(pk.KiliValidationError, match="00003"):
         ddf.kili.append_many_to_dataset(project, client=client).compute()
-    reports = ddf.kili.append_many_to_dataset(project, if_exists="skip", client=client)
-    with pytest.warns(pk.KiliDeclinedWarning):
-        frame = reports.compute()
+    frame = ddf.kili.append_many_to_dataset(project, if_exists="skip", client=client).compute()
     assert len(sandbox.assets(project)) == 6
-    assert "00003" in set(frame["externalId"][frame["outcome"] == "declined"])
+    assert "00003" in set(frame["externalId"][frame["outcome"] == "unchanged"])
 
 
 def test_ids_that_are_given_are_kept(sandbox, client):

@@ -62,14 +62,13 @@ def test_predictions_carry_their_model_and_seconds(box, project):
     assert [label["secondsToLabel"] for label in labels][:2] == [1, 2.5]
 
 
-def test_a_second_run_finds_the_labels_and_declines(box, project):
+def test_a_second_run_finds_the_labels_and_changes_nothing(box, project):
     client = client_of(box)
     df = frame_of(project, client)
     df.kili.append_labels("answer", client=client)
     before = stored(box, project)
-    with pytest.warns(pk.KiliDeclinedWarning, match="this very label"):
-        again = df.assign(answer=df["answer"].map(json.dumps)).kili.append_labels("answer", client=client)
-    assert set(again.kili.report["outcome"]) == {"declined"}
+    again = df.assign(answer=df["answer"].map(json.dumps)).kili.append_labels("answer", client=client)
+    assert set(again.kili.report["outcome"]) == {"unchanged"}
     assert stored(box, project) == before
     df.kili.append_labels("answer", "PREDICTION", "another kind", client=client)
     assert len(stored(box, project)) == 500
@@ -133,6 +132,6 @@ def test_answers_behind_urls_are_known_again(monkeypatch):
         client = client_of(box)
         df = frame_of(project, client)
         df.kili.append_labels("answer", client=client)
-        with pytest.warns(pk.KiliDeclinedWarning):
-            df.kili.append_labels("answer", client=client)
+        again = df.kili.append_labels("answer", client=client)
+        assert again.kili.report["outcome"].tolist() == ["unchanged"]
         assert len(box.labels(project)) == 1

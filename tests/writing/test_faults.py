@@ -127,7 +127,7 @@ class Job:
     def complete(self, frame, report):
         """Give the rest again, as users are told to."""
         rest = frame[report["outcome"] != "applied"]
-        assert outcomes(self.run(rest)) == ["applied"] * len(rest)
+        assert set(outcomes(self.run(rest))) <= {"applied", "unchanged"}
         self.assert_complete()
 
 
@@ -495,6 +495,6 @@ def test_a_process_that_is_killed_can_be_run_again(tmp_path):
         assert 200 <= len(sandbox.assets(project)) <= 300
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
-        assert "KiliDeclinedWarning" in done.stderr
+        assert done.stderr == ""
         names = [row["externalId"] for row in sandbox.assets(project)]
         assert names == [f"a{i}" for i in range(450)]

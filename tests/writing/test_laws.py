@@ -155,7 +155,7 @@ def test_appended_rows_are_there_once(servers, generation, size, plan, seed, dty
     assert_law(report, held())
     rest = out[(report["outcome"] != "applied").to_numpy()]
     again = rest.kili.append_many_to_dataset(project, client=client)
-    assert set(again.kili.report["outcome"]) <= {"applied"}
+    assert set(again.kili.report["outcome"]) <= {"applied", "unchanged"}
     assert all(held())
     rows = {row["content"]: row for row in sandbox.assets(project)}
     for name, meta, honeypot, place in zip(
@@ -224,12 +224,12 @@ def test_updated_rows_hold_what_was_asked_and_others_what_they_held(
         out = run(frame)
     report = out.kili.report
     for outcome, now, asked in zip(report["outcome"], shown(), wanted, strict=True):
-        assert outcome in {"applied", "failed", "not_sent"}
+        assert outcome in {"applied", "unchanged", "failed", "not_sent"}
         assert now in (
             [asked] if outcome == "applied" else [untouched] if outcome == "not_sent" else [asked, untouched]
         )
     again = run(out[(report["outcome"] != "applied").to_numpy()])
-    assert set(again.kili.report["outcome"]) <= {"applied"}
+    assert set(again.kili.report["outcome"]) <= {"applied", "unchanged"}
     assert shown() == wanted
     pd.testing.assert_frame_equal(out[frame.columns], frame)
 
@@ -274,7 +274,7 @@ def test_moved_rows_are_where_they_were_to_go(servers, verb, generation, size, p
     again = run(out[(report["outcome"] != "applied").to_numpy()])
     expected = [verb == "delete" or one in labeled for one in rows]
     assert held() == expected
-    assert set(again.kili.report["outcome"]) <= {"applied", "declined"}
+    assert set(again.kili.report["outcome"]) <= {"applied", "declined", "unchanged"}
     others = {row["id"]: row["status"] for row in sandbox.assets(project) if row["id"] not in rows}
     assert others == {one: "LABELED" if one in labeled else "TODO" for one in ids if one not in rows}
 

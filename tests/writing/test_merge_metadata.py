@@ -94,7 +94,7 @@ def test_rows_without_a_value_are_left_alone_and_nothing_is_sent_for_them(box, p
     df = pk.read_kili(project, client=client, fields=["id"])
     box.clear_requests()
     out = df.assign(site=None).kili.merge_metadata("site", client=client)
-    assert set(out.kili.report["outcome"]) == {"applied"}
+    assert set(out.kili.report["outcome"]) == {"unchanged"}
     assert not [request for request in box.requests if request.operation == "updatePropertiesInAssets"]
 
 
@@ -144,7 +144,7 @@ def test_a_key_is_removed_by_the_value_that_says_so(box, project):
     df = df.assign(site="x", day="y").kili.merge_metadata("site", "day", client=client)
     df["site"] = pd.Series([pickle.loads(pickle.dumps(pk.REMOVE)), None], dtype=object)
     out = df.kili.merge_metadata("site", client=client)
-    assert out.kili.report["outcome"].tolist() == ["applied", "applied"]
+    assert out.kili.report["outcome"].tolist() == ["applied", "unchanged"]
     there = stored(box, project)
     assert ("site" in there["e0"], there["e0"]["day"], there["e1"]["site"]) == (False, "y", "x")
     with pytest.raises(pk.KiliValidationError, match="holds a Removal"):

@@ -138,7 +138,10 @@ def test_an_empty_frame_sends_nothing_and_comes_back_with_its_columns(sandbox, v
     none = frame.iloc[:0]
     sandbox.clear_requests()
     out = VERBS[verb](none, client=client_of(sandbox), project_id=project)
-    expected = none.drop(columns="id") if verb == "append" else none
+    expected = none
+    if verb == "append":
+        texts = {name: pd.array([], dtype=TEXT) for name in ("id", "externalId")}
+        expected = none.drop(columns="id").assign(**texts)
     pd.testing.assert_frame_equal(out, expected)
     assert len(out.kili.report) == 0
     assert set(out.kili.report.dtypes) == {TEXT}
@@ -149,7 +152,7 @@ def test_an_empty_frame_of_csv_without_columns_of_texts_is_fine(today):
     project, _ = filled(today, 0)
     frame = pd.read_csv(io.StringIO("externalId,content\n"))
     out = frame.kili.append_many_to_dataset(project, client=client_of(today))
-    assert out.columns.tolist() == ["externalId", "content"]
+    assert out.columns.tolist() == ["externalId", "content", "id"]
 
 
 DTYPES = {
@@ -387,7 +390,7 @@ def test_null_cells_leave_properties_alone(sandbox):
     sandbox.clear_requests()
     part = pd.DataFrame({"id": ids, "priority": [None, 9, np.nan], "jsonMetadata": [pd.NA, None, {"b": 1}]})
     out = part.kili.update_properties_in_assets("priority", "jsonMetadata", client=client)
-    assert outcomes(out) == ["applied"] * 3
+    assert outcomes(out) == ["unchanged", "applied", "applied"]
     assert list(stored(sandbox, project, "priority").values()) == [1, 9, 3]
     assert list(metadata(sandbox, project).values()) == [{"a": 0}, {"a": 1}, {"b": 1}]
     (variables,) = sent(sandbox)
@@ -595,12 +598,24 @@ def test_assets_are_deleted_and_no_others(sandbox):
     assert list(stored(sandbox, project, "id")) == [ids[1], ids[2], ids[4]]
 
 
-def test_what_is_deleted_already_is_applied(sandbox):
-    _, ids = filled(sandbox, 3)
+def test_what_is_deleted_already_is_unchanged_by_id_and_by_external_id(sandbox):
+    project, ids = filled(sandbox, 3)
     sandbox.delete_assets(ids[:1])
     frame = pd.DataFrame({"id": [ids[0], ids[2], ids[2], "unknown"]})
-    out = frame.kili.delete_many_from_dataset(client=client_of(sandbox))
-    assert outcomes(out) == ["applied"] * 4
+    client = client_of(sandbox)
+    assert outcomes(frame.kili.delete_many_from_dataset(client=client)) == [
+        "unchanged",
+        "applied",
+        "applied",
+        "unchanged",
+    ]
+    named = pd.DataFrame({"externalId": ["n0", "n1", "n2"]})
+    out = named.kili.delete_many_from_dataset(project_id=project, client=client)
+    assert outcomes(out) == ["unchanged", "applied", "unchanged"]
+    sandbox.clear_requests()
+    again = named.kili.delete_many_from_dataset(project_id=project, client=client)
+    assert outcomes(again) == ["unchanged"] * 3
+    assert sent(sandbox) == []
 
 
 def test_review_takes_what_is_labeled_and_declines_the_rest(sandbox):
@@ -617,13 +632,12 @@ def test_review_takes_what_is_labeled_and_declines_the_rest(sandbox):
     assert out.kili.report["message"].tolist()[3] == "it has no label to review"
 
 
-def test_the_queue_takes_what_was_labeled_and_declines_the_rest(sandbox):
+def test_the_queue_takes_what_was_labeled_and_leaves_what_is_in_it(sandbox):
     project, ids = filled(sandbox, 5, labeled=[0, 1, 2])
     sandbox.set_asset(ids[2], status="ONGOING")
     frame = read(sandbox, project)
-    with pytest.warns(pk.KiliDeclinedWarning, match="send_back_to_queue: 2 of 5 rows declined"):
-        out = frame.kili.send_back_to_queue(client=client_of(sandbox))
-    assert outcomes(out) == ["applied"] * 3 + ["declined"] * 2
+    out = frame.kili.send_back_to_queue(client=client_of(sandbox))
+    assert outcomes(out) == ["applied"] * 3 + ["unchanged"] * 2
     assert out["status"].tolist() == ["ONGOING"] * 3 + ["TODO"] * 2
     assert list(stored(sandbox, project, "status").values()) == ["ONGOING"] * 3 + ["TODO"] * 2
 
@@ -717,7 +731,7 @@ def test_given_ids_are_taken_and_what_is_there_is_not_sent_again(sandbox):
     sandbox.clear_requests()
     more = pd.concat([first[["id", "externalId", "content"]], new_assets(1, externalId=["z"])], ignore_index=True)
     out = more.kili.append_many_to_dataset(project, client=client)
-    assert outcomes(out) == ["applied"] * 3
+    assert outcomes(out) == ["unchanged", "unchanged", "applied"]
     assert out.kili.report["message"].tolist() == ["it was there already"] * 2 + [""]
     (variables,) = sent(sandbox)
     assert variables["data"]["externalIDArray"] == ["z"]
@@ -726,18 +740,15 @@ def test_given_ids_are_taken_and_what_is_there_is_not_sent_again(sandbox):
 
 def test_rows_whose_external_id_is_there_are_skipped_if_asked(sandbox):
     project, ids = filled(sandbox, 2)
-    frame = pd.DataFrame({"externalId": ["n1", "new", "new", "n1", None], "content": "https://x.org/1.png"})
-    with pytest.warns(pk.KiliDeclinedWarning, match="3 of 5 rows declined") as told:
-        out = frame.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(sandbox))
-    assert [one.filename for one in told] == [__file__]
-    assert outcomes(out) == ["declined", "applied", "declined", "declined", "applied"]
-    assert out["id"].tolist()[0] == ids[1]  # of declined rows, the asset that is there
+    frame = pd.DataFrame({"externalId": ["n1", "new", "new", "n1", "last"], "content": "https://x.org/1.png"})
+    out = frame.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(sandbox))
+    assert outcomes(out) == ["unchanged", "applied", "unchanged", "unchanged", "applied"]
+    assert out["id"].tolist()[0] == ids[1]  # of skipped rows, the asset that is there
     assert out["id"].dropna().is_unique
     assert len(sandbox.assets(project)) == 4
     rest = out[out.kili.report["outcome"] != "applied"]
-    with pytest.warns(pk.KiliDeclinedWarning):
-        again = rest.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(sandbox))
-    assert set(outcomes(again)) <= {"declined", "applied"}
+    again = rest.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(sandbox))
+    assert set(outcomes(again)) == {"unchanged"}
     assert len(sandbox.assets(project)) == 4
 
 
@@ -746,8 +757,8 @@ def test_a_script_that_skips_what_exists_can_be_run_twice(sandbox):
     frame = new_assets(120)
     frame.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(sandbox))
     before = sandbox.assets(project)
-    with pytest.warns(pk.KiliDeclinedWarning, match="120 of 120"):
-        frame.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(sandbox))
+    again = frame.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(sandbox))
+    assert outcomes(again) == ["unchanged"] * 120
     assert sandbox.assets(project) == before
 
 
@@ -761,7 +772,7 @@ def test_a_frame_of_one_project_goes_into_another_under_new_ids(sandbox):
     out = frame.drop(columns="id").kili.append_many_to_dataset(other, client=client)
     assert set(out["id"]).isdisjoint(ids)
     assert out.attrs["kili"]["project_id"] == other
-    assert outcomes(out.kili.append_many_to_dataset(other, client=client)) == ["applied"] * 3
+    assert outcomes(out.kili.append_many_to_dataset(other, client=client)) == ["unchanged"] * 3
     assert len(sandbox.assets(other)) == 3
 
 
