@@ -38,6 +38,8 @@ NAMES = {
     "KiliNotFoundError",
     "KiliValidationError",
     "MutationOptions",
+    "NewAssetColumns",
+    "PropertyColumns",
     "asset_schema",
     "count_assets",
     "create_project",

@@ -224,7 +224,7 @@ class _Courier:
         if not parcel.waiting:
             return []
         if problem is None:  # an answer need not mention all that was done
-            self._look(parcel)
+            self._look(parcel, resend=False)
             self._close(parcel, "failed", "the server's answer does not mention it")
             return []
         if _blames_rows(problem):
@@ -273,10 +273,10 @@ class _Courier:
     def _refused(self, parcel: _Parcel, refusal: KiliError | Cancelled, cuts: Iterator[int]) -> list[_Parcel]:
         """Go on where the server blames rows: find those, so that the others come through."""
         if parcel.is_lost:  # then the refusal may mean that all is done
-            self._look(parcel)
+            self._look(parcel, resend=False)
         waiting = len(parcel.waiting)
         try:
-            self._note(parcel, self.change.explain(list(parcel.waiting)))
+            self._note(parcel, self.change.explain(list(parcel.waiting)) if waiting else {})
         except KiliError as error:
             self._give_up(parcel, error)
         if not parcel.waiting:
@@ -302,8 +302,11 @@ class _Courier:
         else:
             self._close(parcel, "not_sent", self.reason)
 
-    def _look(self, parcel: _Parcel, pauses: Iterable[float] = ()) -> None:
-        """Note what the server shows as done, from a look that is known to be newer than what was sent."""
+    def _look(self, parcel: _Parcel, pauses: Iterable[float] = (), *, resend: bool = True) -> None:
+        """Note what the server shows as done, from a look that is known to be newer than what was sent.
+
+        What it does not show is looked for again, unless to `resend` it is as good.
+        """
         shown: Mapping[Target, Result] = {}
         try:
             for turn, _ in enumerate(looks(self.halted, pauses)):
@@ -311,7 +314,7 @@ class _Courier:
                 is_newer = any(target not in before and (turn or self.change.proves(target)) for target in shown)
                 if is_newer:
                     self._note(parcel, shown)
-                if not parcel.waiting or (self.change.repeatable and (is_newer or not shown)):
+                if not parcel.waiting or (resend and self.change.repeatable and (is_newer or not shown)):
                     return
             self._note(parcel, shown)
         except KiliError as error:
