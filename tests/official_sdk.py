@@ -1,5 +1,6 @@
 """The official SDK in an environment of its own, for the tests in which it is the judge."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -22,8 +23,27 @@ PREAMBLE = """
 @pytest.fixture(scope="session")
 def sdk(request):
     """Return the interpreter of an environment that holds the official SDK, made on first use."""
-    folder = os.environ.get("PANDAS_KILI_SDK_ENV") or request.config.cache.mkdir("sdk") / VERSION
-    python = Path(folder) / "bin" / "python"
+    folder = os.environ.get("PANDAS_KILI_SDK_ENV")
+    if folder:
+        return made(Path(folder))
+    cache = request.config.cache.mkdir("sdk")
+    with alone(cache / "lock"):
+        return made(cache / VERSION)
+
+
+@contextlib.contextmanager
+def alone(lock):
+    """Let one process pass after the other: those of a parallel run share the environment."""
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def made(folder):
+    """Return the interpreter of the environment in this folder, which is made unless it is there and whole."""
+    python = folder / "bin" / "python"
     installed = f"import importlib.metadata as m; assert m.version('kili') == '{VERSION}'; import imagesize"
     if not python.exists() or subprocess.run([python, "-c", installed], capture_output=True, check=False).returncode:
         for command in (

@@ -1,7 +1,9 @@
 """The package reads from top to bottom: each room and each module imports only what comes before it."""
 
 import ast
+import collections
 import functools
+import re
 from pathlib import Path
 
 import pytest
@@ -139,3 +141,34 @@ def test_a_room_exports_only_what_another_one_uses(room):
         if name == room
     }
     assert exported(room) - used == set()
+
+
+NAMESAKES = {"Fault", "Kind", "Verdict", "_Answer", "_Rows"}  # still to be renamed
+
+
+def test_no_two_classes_have_the_same_name():
+    places = collections.defaultdict(list)
+    for module in PRESENT:
+        for node in ast.walk(ast.parse(path_of(module).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(module)
+    assert {name: where for name, where in places.items() if len(where) > 1 and name not in NAMESAKES} == {}
+
+
+BRITISH = re.compile(
+    r"labell(?:ing|ed|er)|colour|catalogue|licence|neighbour|behaviour|favour|honour|centred?\b|\bgrey|artefact"
+    r"|(?:organ|recogn|initial|serial|normal|summar|optim|minim|maxim|synchron|author|categor|util)is(?:e|ing|ation)",
+    re.IGNORECASE,
+)
+BRITISH_ELSEWHERE = {"writing/append_labels.py"}  # still to be changed
+
+
+def test_the_spelling_is_american():
+    found = [
+        f"{path.relative_to(ROOT)}: {word}"
+        for path in sorted(ROOT.rglob("*"))
+        if path.suffix in {".py", ".md", ".graphql", ".html", ".css", ".js"}
+        and path.relative_to(ROOT).as_posix() not in BRITISH_ELSEWHERE
+        for word in BRITISH.findall(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []

@@ -20,7 +20,7 @@ ASSET = Entity(
         Field("jsonContent", TEXT, "URL of the JSON behind rich text, frames and tiled images, else empty"),
         Field("jsonMetadata", TEXT, "the user's metadata: JSON text, as served"),
         Field("metadata", TEXT, "the metadata as the server parsed it, as JSON text"),
-        Field("ocrMetadata", TEXT, "URL of the recognised text"),
+        Field("ocrMetadata", TEXT, "URL of the recognized text"),
         Field("status", TEXT, "progress of the asset", choices=STATUSES),
         Field("currentStep", to="AssetWorkflowStep"),
         Field("priority", WHOLE, "higher is labeled earlier"),

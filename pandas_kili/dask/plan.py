@@ -40,7 +40,7 @@ class Part:
         return wanted
 
     def cut(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Leave out the rows of its neighbours."""
+        """Leave out the rows of its neighbors."""
         inside = pd.Series(data=True, index=frame.index)
         if self.since is not None:
             inside &= frame["createdAt"] >= self.since

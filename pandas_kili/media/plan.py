@@ -97,7 +97,7 @@ class Medium(NamedTuple):  # there is one a row: a tuple is made in a third of t
 
     @property
     def is_local(self) -> bool:
-        """Whether the licence must allow data of one's own: rich text does not count, as in the official SDK."""
+        """Whether the license must allow data of one's own: rich text does not count, as in the official SDK."""
         return any(file.slot != "jsonContent" for file in self.files)
 
 

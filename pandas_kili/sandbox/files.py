@@ -54,7 +54,7 @@ class Bucket:
         return hmac.new(self._secret, f"{expires}\n{file_id}".encode(), hashlib.sha256).hexdigest()
 
     def refusal_of(self, url: str) -> str | None:
-        """Return why a signed URL is not to be honoured, None where it is."""
+        """Return why a signed URL is not to be honored, None where it is."""
         parts = urlsplit(url)
         query = parse_qs(parts.query)
         expires, signature = query.get("expires", [""])[0], query.get("signature", [""])[0]

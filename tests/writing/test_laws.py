@@ -279,7 +279,7 @@ def test_moved_rows_are_where_they_were_to_go(servers, verb, generation, size, p
     assert others == {one: "LABELED" if one in labeled else "TODO" for one in ids if one not in rows}
 
 
-@settings(derandomize=True, deadline=None, database=None)
+@settings(derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(weights=st.lists(st.one_of(st.integers(0, 100), st.integers(10_000, 3_000_000)), max_size=400))
 def test_batches_are_the_rows_in_order_and_no_batch_is_too_large(weights):
     targets = [Target(f"t{i}", [i], weight=weight) for i, weight in enumerate(weights)]
