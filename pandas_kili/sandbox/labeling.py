@@ -118,6 +118,7 @@ class Labeling:
         label = {name: given.get(name) for name in _GIVEN_BY_NAME}
         json_text(given["jsonResponse"])
         author = given.get("authorID") or self._workspace.admin_id()
+        label["secondsToLabel"] = label["secondsToLabel"] or 0  # the official SDK copies it to where no null is taken
         return {**label, "assetId": asset_id, "labelType": label_type, "authorId": self._known_user(author)}
 
     def _known_user(self, user_id: str) -> str:

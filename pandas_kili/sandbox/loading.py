@@ -194,7 +194,10 @@ class Loader:
         for name in _LABEL_FLAGS:
             row[name] = bool(row[name])
         row.update(isCorrected=False, search={})
-        row["totalSecondsToLabel"] = int(row["secondsToLabel"] or 0)
+        seconds = row["secondsToLabel"]
+        if seconds is not None and seconds == int(seconds):
+            row["secondsToLabel"] = int(seconds)  # as servers in JavaScript write whole numbers
+        row["totalSecondsToLabel"] = int(seconds or 0)
         if "numberOfAnnotations" in names:
             row["numberOfAnnotations"] = sum(category_counts(answer).values())
         if "annotations" in names:

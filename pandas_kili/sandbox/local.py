@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
 
 from pandas_kili.messages import warn
+from pandas_kili.sandbox.absent import absent_resolvers
 from pandas_kili.sandbox.edits import Edits, edit_resolvers
 from pandas_kili.sandbox.event_log import EventHabit, EventLog, event_resolvers
 from pandas_kili.sandbox.execution import Executor
@@ -182,6 +183,7 @@ class Sandbox:
             **project_resolvers(projects := Projects(self._workspace)),
             **step_resolvers(Steps(self._workspace, projects.loaded)),
             **issue_resolvers(self._issues),
+            **absent_resolvers(),
             **event_resolvers(self._workspace.events),
         }
 

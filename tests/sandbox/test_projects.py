@@ -157,3 +157,11 @@ def test_steps_are_added_renamed_changed_and_deleted(sandbox, execute):
     assert [step["name"] for step in steps_now()] == ["Label", "Third look", "Final"]
     with pytest.raises(KiliGraphQLError, match="names of their own"):
         execute(add, input={"projectId": project_id, "name": "Final"})
+
+
+def test_what_is_not_in_the_sandbox_says_so_by_name(execute):
+    with pytest.raises(KiliGraphQLError, match="Plugins are not in the sandbox: listPlugins"):
+        execute("{ data: listPlugins { name } }")
+    webhook = 'mutation { data: createWebhook(data: {pluginName: "p", webhookUrl: "https://example.com"}) }'
+    with pytest.raises(KiliGraphQLError, match="Webhooks are not in the sandbox: createWebhook"):
+        execute(webhook)
