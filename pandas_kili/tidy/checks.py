@@ -250,7 +250,7 @@ def _combination_faults(
         return
     expected = _KINDS.get(job.task, kind)
     if kind != expected:
-        yield "kind", f"expected {_SAID[expected]} for job {name!r}, a {job.task}; got {_SAID[kind]}"
+        yield "kind", f"expected {_SAID[expected]} for job {name!r} ({job.task}); got {_SAID[kind]}"
         return
     if kind == ANNOTATION:
         yield from _annotation_faults(job, tool, structure)
@@ -279,16 +279,16 @@ def _place_faults(job: Job, parent: str | None, parent_category: str | None) -> 
 def _annotation_faults(job: Job, tool: str | None, structure: int) -> Iterator[tuple[str, str]]:
     if job.task in _RELATIONS:
         if not structure & _RELATED:
-            yield "startMids", f"expected the ends of a relation for job {job.name!r}, a {job.task}"
+            yield "startMids", f"expected the ends of a relation for job {job.name!r} ({job.task})"
     elif job.task == "OBJECT_DETECTION":
         if structure & _RELATED or not structure & _DRAWN:
-            yield "tool", f"expected a shape for job {job.name!r}, an OBJECT_DETECTION"
+            yield "tool", f"expected a shape for job {job.name!r} (OBJECT_DETECTION)"
         known = (tool or "").lower()
         is_pose_point = known == "marker" and "pose" in job.tools
         if tool is not None and job.tools and known not in job.tools and not is_pose_point:
             yield "tool", f"expected a tool of job {job.name!r}: {', '.join(job.tools)}"
     elif job.task == "NAMED_ENTITIES_RECOGNITION" and not structure & (_SPAN | _DRAWN):
-        yield "beginOffset", f"expected a span of text for job {job.name!r}, a NAMED_ENTITIES_RECOGNITION"
+        yield "beginOffset", f"expected a span of text for job {job.name!r} (NAMED_ENTITIES_RECOGNITION)"
 
 
 def _hint(name: str, known: Mapping[str, Any]) -> str:

@@ -1,0 +1,127 @@
+"""Answers held to what a project asks, before they are sent."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from pandas_kili.tidy.answers.geometry import box
+from pandas_kili.tidy.answers.read import read_answers
+from pandas_kili.tidy.answers.schema import ANNOTATION, CATEGORY, CHOICE, JOB, RANK, TEXT, UNREADABLE
+from pandas_kili.tidy.checks import Coordinates, Fault, interface_faults, missing_answers, shape_faults
+from pandas_kili.tidy.jobs import Job
+
+_PLACES = {CATEGORY: "categories", ANNOTATION: "annotations", RANK: "orders"}
+_SINGLE = {TEXT: "text", CHOICE: "choice"}
+_AS_ANSWERED = {  # columns by the keys that users wrote
+    **dict.fromkeys(("xmin", "ymin", "xmax", "ymax", "rings"), "boundingPoly"),
+    **dict.fromkeys(("x", "y"), "point"),
+    "category": "name",
+    "tool": "type",
+    "rangeStart": "range",
+    "rangeEnd": "range",
+    "startMids": "startEntities",
+    "endMids": "endEntities",
+    **dict.fromkeys(("kind", "job", "parentJob", "parentCategories", "extra", "text"), ""),
+}
+
+
+class AnswerFault(NamedTuple):
+    """A value of an answer that does not fit.
+
+    Attributes
+    ----------
+    answer : int
+        Position of the answer.
+    path : str
+        Where it stands, such as ``JOB_0.annotations[2].categories[0].name``.
+    check : str
+        What was expected.
+    value : object
+        The value itself; None where something is missing.
+    """
+
+    answer: int
+    path: str
+    check: str
+    value: Any
+
+
+def answer_faults(
+    answers: Sequence[str | None],
+    jobs: Mapping[str, Job] | None,
+    *,
+    is_whole: bool = True,
+    coordinates: Coordinates = "shares",
+) -> list[AnswerFault]:
+    """Return what of answers does not fit, in their order.
+
+    Parameters
+    ----------
+    answers : sequence of str
+        JSON texts, jobs by their names.
+    jobs : mapping of str to Job or None
+        The questions of the project; None where names are not to be checked.
+    is_whole : bool
+        Whether required jobs must be answered, as by people; models answer what they can.
+    coordinates : {"shares", "degrees"}
+        What shapes are drawn in: shares of a picture, or longitude and latitude on a map.
+    """
+    encoded = pa.array(answers, pa.string()).dictionary_encode(null_encoding="encode")  # equal answers are read once
+    columns, counts = read_answers(encoded.dictionary)
+    columns |= box(columns["rings"]) if "rings" in columns else {}
+    length = int(counts.sum())
+    labels = pa.array(np.repeat(np.arange(len(counts)), counts))
+    columns["row"] = pa.array(np.arange(length) - np.repeat(np.cumsum(counts) - counts, counts))
+    faults = [*shape_faults(columns, length, coordinates)]
+    if jobs is not None:
+        faults += interface_faults(columns, length, jobs, labels)
+    found: dict[int, list[tuple[str, str, Any]]] = defaultdict(list)
+    if faults:
+        path_of = _paths(columns, labels, length)
+        for fault in faults:
+            found[labels[fault.row].as_py()].append((path_of(fault), fault.check, fault.value))
+    if jobs is not None and is_whole:
+        for label, path in missing_answers(columns, length, jobs, labels, range(len(counts))):
+            found[label].append((path.replace("/", "."), "expected an answer, as the project requires one", None))
+    codes = encoded.indices.to_pylist() if found else []
+    return [AnswerFault(at, *fault) for at, code in enumerate(codes) for fault in found.get(code, ())]
+
+
+def _paths(columns: Mapping[str, pa.Array], labels: pa.Array, length: int) -> Callable[[Fault], str]:
+    """Return what says where the value of a fault stands in its answer."""
+    names = ("kind", "job", "row", "parentRow", "parentPoint", "frame", "level")
+    nothing = [None] * length
+    values = [columns[name].to_pylist() if name in columns else nothing for name in names]
+    rows = list(zip(labels.to_pylist(), *values, strict=True))
+    row_of = {(label, row): at for at, (label, _, _, row, *_) in enumerate(rows)}
+    places: dict[tuple[Any, ...], int] = defaultdict(int)
+    numbers = []
+    for label, kind, job, _, *where in rows:
+        numbers.append(places[label, kind, job, *where])
+        places[label, kind, job, *where] += 1
+
+    def place(at: int) -> str:
+        label, kind, job, _, parent, point, frame, level = rows[at]
+        above = "" if frame is None and level is None else f"{level if frame is None else frame}."
+        if parent is not None:
+            above = place(row_of[label, parent]) + ("" if point is None else f".points[{point}]") + ".children."
+        if kind == UNREADABLE:
+            return ""
+        if kind in _PLACES:
+            return f"{above}{job}.{_PLACES[kind]}[{numbers[at]}]"
+        return f"{above}{job}.{_SINGLE[kind]}" if kind in _SINGLE else f"{above}{job}"
+
+    def path_of(fault: Fault) -> str:
+        kind = rows[fault.row][1]
+        key = _AS_ANSWERED.get(fault.column, fault.column)
+        if fault.column in {"category", "confidence"} and kind == ANNOTATION:
+            key = f"categories[0].{key}"
+        own = place(fault.row)
+        return f"{own}.{key}" if key and kind != JOB and own else own
+
+    return path_of
