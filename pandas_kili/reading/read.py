@@ -16,6 +16,7 @@ import pyarrow as pa
 from pandas_kili.catalog import DEFAULT_FIELDS
 from pandas_kili.connection import Client, client_or_default, count_matching, resolved
 from pandas_kili.errors import KiliFieldError, KiliFilterError
+from pandas_kili.frames import KiliFrame
 from pandas_kili.messages import shown
 from pandas_kili.progress import progress_bar
 from pandas_kili.query import AssetFilters, Fields, Query, Selection, asset_query, select
@@ -43,7 +44,7 @@ def read_kili(
     disable_tqdm: bool | None = ...,
     client: Client | None = ...,
     **filters: Unpack[AssetFilters],
-) -> pd.DataFrame: ...
+) -> KiliFrame: ...
 @overload
 def read_kili(
     project_id: str,
@@ -58,7 +59,7 @@ def read_kili(
     disable_tqdm: bool | None = ...,
     client: Client | None = ...,
     **filters: Unpack[AssetFilters],
-) -> Iterator[pd.DataFrame]: ...
+) -> Iterator[KiliFrame]: ...
 def read_kili(  # noqa: PLR0913 - what a reader of assets is asked for
     project_id: str,
     *,
