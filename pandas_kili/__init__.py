@@ -4,6 +4,8 @@ Importing the package gives pandas the function ``pd.read_kili``, and frames the
 happens, nothing else is patched.
 """
 
+import typing
+
 import pandas as pd
 
 from pandas_kili import errors
@@ -25,6 +27,9 @@ from pandas_kili.writing import (
     delete_project,
 )
 
+if typing.TYPE_CHECKING:
+    from pandas_kili.formats import ExportOptions, read_coco, read_voc, read_yolo
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -33,6 +38,7 @@ __all__ = [
     "REMOVE",
     "AssetFilters",
     "Client",
+    "ExportOptions",
     "KiliAccessor",
     "KiliFrame",
     "MutationOptions",
@@ -46,11 +52,25 @@ __all__ = [
     "filters",
     "kili",
     "read_jobs",
+    "read_coco",
     "read_kili",
+    "read_voc",
+    "read_yolo",
     "scan_batches",
     "to_json_response",
     *errors.__all__,
 ]
+
+
+def __getattr__(name: str) -> typing.Any:
+    if name in {"ExportOptions", "read_coco", "read_voc", "read_yolo"}:
+        # What handles files costs a tenth of the import, so it is imported when it is used.
+        from pandas_kili.formats import ExportOptions, read_coco, read_voc, read_yolo  # noqa: PLC0415
+
+        globals().update(ExportOptions=ExportOptions, read_coco=read_coco, read_voc=read_voc, read_yolo=read_yolo)
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 if not hasattr(pd, "read_kili"):
     pd.read_kili = read_kili  # type: ignore[attr-defined]

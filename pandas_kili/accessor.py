@@ -34,6 +34,7 @@ from pandas_kili.writing import (
 
 if TYPE_CHECKING:
     from pandas_kili.display import KiliPlot, LabelChoice, Preview
+    from pandas_kili.formats import ExportOptions
 
 
 _NEW_ASSET, _PROPERTIES = NewAssetColumns.__optional_keys__, PropertyColumns.__optional_keys__
@@ -375,7 +376,133 @@ class KiliAccessor:
             )
         )
 
+<<<<<<< HEAD
     def labels(self, fields: Iterable[str] | None = None) -> KiliFrame:
+=======
+    def to_coco(self, path: str | os.PathLike[str] | None = None, **options: Unpack[ExportOptions]) -> dict[str, Any]:
+        """Return labels as a COCO data set of objects, and write it where a path is given.
+
+        Parameters
+        ----------
+        path : str or path, optional
+            A new file that ends with ``.json``; or a new folder, which gets ``labels.json`` and the pictures under
+            ``data``, below a folder per split.
+        **options
+            See `pandas_kili.ExportOptions`: ``labels``, ``label_types``, ``job``, ``json_interface``, ``split``,
+            ``media`` and ``overwrite``.
+
+        Returns
+        -------
+        dict
+            The data set; with ``split``, one by the name of each split. ``info["left_out"]`` lists what is not in it,
+            and a warning counts it.
+
+        Raises
+        ------
+        KiliFieldError
+            If the frame lacks labels, answers, types of labels, or names of assets.
+        KiliValidationError
+            For options that are not possible, pictures without a size or file that is needed, and paths that exist.
+
+        Notes
+        -----
+        Boxes, polygons, semantic shapes and poses are objects, in pixels of the picture as it is stored. Shapes with
+        holes become masks, which need ``pip install 'pandas-kili[formats]'``.
+
+        Examples
+        --------
+        >>> labels = [{"labelType": "DEFAULT", "jsonResponse": "{}"}]
+        >>> size = {"resolution.width": [100], "resolution.height": [80]}
+        >>> df = pd.DataFrame({"externalId": ["a.jpg"], "labels": [labels], **size})
+        >>> sorted(df.kili.to_coco())
+        ['annotations', 'categories', 'images', 'info', 'licenses']
+        """
+        from pandas_kili.formats import to_coco  # noqa: PLC0415 - what handles files costs a tenth of the import
+
+        return to_coco(self._frame, path, **options)
+
+    def to_yolo(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        task: Literal["detect", "segment", "classify"] = "detect",
+        **options: Unpack[ExportOptions],
+    ) -> pd.DataFrame:
+        """Write labels as a YOLO data set: ``images``, ``labels`` and ``data.yaml``.
+
+        Parameters
+        ----------
+        folder : str or path
+            A new folder.
+        task : {"detect", "segment", "classify"}
+            Boxes around objects; their outlines; or the class of each picture, in a folder per class.
+        **options
+            See `pandas_kili.ExportOptions`: ``labels``, ``label_types``, ``job``, ``json_interface``, ``split``,
+            ``media`` and ``overwrite``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            What was left out, which a warning counts too: ``externalId``, ``job``, ``reason`` and ``count``.
+
+        Raises
+        ------
+        KiliFieldError
+            If the frame lacks labels, answers, types of labels, or names of assets.
+        KiliValidationError
+            For options that are not possible, pictures without a size or file that is needed, and paths that exist.
+        ImportError
+            Without PyYAML: ``pip install 'pandas-kili[formats]'``.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> df = pd.DataFrame({"externalId": ["a.jpg"], "labels": [[{"labelType": "DEFAULT", "jsonResponse": "{}"}]]})
+        >>> df.kili.to_yolo(tempfile.mkdtemp() + "/yolo").columns.tolist()
+        ['externalId', 'job', 'reason', 'count']
+        """
+        from pandas_kili.formats import to_yolo  # noqa: PLC0415 - what handles files costs a tenth of the import
+
+        return to_yolo(self._frame, folder, task=task, **options)
+
+    def to_voc(self, folder: str | os.PathLike[str], **options: Unpack[ExportOptions]) -> pd.DataFrame:
+        """Write labels as a Pascal VOC data set: ``Annotations``, ``JPEGImages`` and ``ImageSets/Main``.
+
+        Parameters
+        ----------
+        folder : str or path
+            A new folder.
+        **options
+            See `pandas_kili.ExportOptions`: ``labels``, ``label_types``, ``job``, ``json_interface``, ``split``,
+            ``media`` and ``overwrite``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            What was left out, which a warning counts too: ``externalId``, ``job``, ``reason`` and ``count``.
+
+        Raises
+        ------
+        KiliFieldError
+            If the frame lacks labels, answers, types of labels, or names of assets.
+        KiliValidationError
+            For options that are not possible, pictures without a size or file that is needed, and paths that exist.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> labels = [{"labelType": "DEFAULT", "jsonResponse": "{}"}]
+        >>> size = {"resolution.width": [100], "resolution.height": [80]}
+        >>> df = pd.DataFrame({"externalId": ["a.jpg"], "labels": [labels], **size})
+        >>> len(df.kili.to_voc(tempfile.mkdtemp() + "/voc"))
+        0
+        """
+        from pandas_kili.formats import to_voc  # noqa: PLC0415 - what handles files costs a tenth of the import
+
+        return to_voc(self._frame, folder, **options)
+
+    def labels(self, fields: Iterable[str] | None = None) -> pd.DataFrame:
+>>>>>>> 1547a8e (Labels become COCO, YOLO and Pascal VOC data sets, and such data sets become answers)
         """Lay the labels of the assets out, one row per label.
 
         Parameters

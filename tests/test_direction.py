@@ -42,6 +42,7 @@ HOUSE = {
         "account interruption cells delivery recent identity mutations work keywords update rename move"
         " append_assets append_labels merge_metadata projects"
     ),
+    "formats": "pictures shapes samples classes folder incoming coco yolo voc",
     "accessor": "",
     "dask": "cluster plan read accessor",
     "sandbox": "",

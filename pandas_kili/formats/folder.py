@@ -1,0 +1,113 @@
+"""Exports on disk: written under another name, and renamed when they are whole."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from pandas_kili.errors import KiliValidationError
+from pandas_kili.formats.classes import Classes
+from pandas_kili.formats.pictures import Pictures
+from pandas_kili.formats.samples import Samples
+
+MARK = "pandas_kili.json"
+"""The file by which an export is known: the format, what was left out, and external ids that are no file names."""
+
+
+@contextlib.contextmanager
+def new_folder(
+    path: str | os.PathLike[str], format_name: str, samples: Samples | Classes, *, overwrite: bool
+) -> Iterator[Path]:
+    """Give a folder to write an export to, which gets its name when everything is written.
+
+    Raises
+    ------
+    KiliValidationError
+        If something is there already: an export is replaced with `overwrite`, anything else never.
+    """
+    target = Path(path).expanduser().absolute()
+    _check(target, overwrite=overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.parent / f".{secrets.token_hex(8)}.part"
+    draft.mkdir()
+    try:
+        yield draft
+        pictures = samples.pictures
+        names = zip(pictures.file_name, pictures.external_id, strict=True)
+        report = {
+            "format": format_name,
+            "left_out": samples.left_out.to_dict("records"),
+            "external_ids": {Path(name).stem: external_id for name, external_id in names if name != external_id},
+        }
+        (draft / MARK).write_text(json.dumps(report, indent=1), encoding="utf-8")
+        _check(target, overwrite=overwrite)
+        _replace(draft, target)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def external_ids(folder: Path) -> dict[str, str]:
+    """Return the external ids of pictures by the stem of their file, for those that differ from its name."""
+    try:
+        return {str(stem): str(name) for stem, name in json.loads((folder / MARK).read_bytes())["external_ids"].items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}  # not written by this package
+
+
+def write_file(path: str | os.PathLike[str], text: str, *, overwrite: bool) -> None:
+    """Write a file that gets its name when it is whole."""
+    target = Path(path).expanduser().absolute()
+    if target.is_dir() or (target.exists() and not overwrite):
+        raise KiliValidationError(f"{target} is there already: choose another name, or give overwrite=True.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.parent / f".{secrets.token_hex(8)}.part"
+    try:
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, target)  # noqa: PTH105 - the rename that replaces, named for it
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def put_media(pictures: Pictures, paths: list[Path], media: str) -> None:
+    """Copy or link the files of pictures to their paths."""
+    if media == "none":
+        return
+    for source, path in zip(pictures.source, paths, strict=True):
+        if source is None:
+            continue
+        if media == "copy":
+            shutil.copyfile(source, path)
+        else:
+            path.symlink_to(source)
+
+
+def _check(target: Path, *, overwrite: bool) -> None:
+    if not target.exists() and not target.is_symlink():
+        return
+    if target.is_dir() and not any(target.iterdir()):
+        return
+    if not overwrite:
+        raise KiliValidationError(f"{target} is there already: choose another name, or give overwrite=True.")
+    if target.is_symlink() or not target.is_dir() or not (target / MARK).is_file():
+        raise KiliValidationError(f"{target} is not an export of pandas_kili, so it is not replaced: remove it first.")
+
+
+def _replace(draft: Path, target: Path) -> None:
+    if not target.exists():
+        draft.rename(target)
+        return
+    old = target.parent / f".{secrets.token_hex(8)}.part"
+    target.rename(old)
+    try:
+        draft.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    shutil.rmtree(old)

@@ -1,0 +1,231 @@
+"""The pictures of training data: their names, sizes, files and splits."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pandas_kili.arrow import plain_cells
+from pandas_kili.errors import KiliFieldError, KiliValidationError
+from pandas_kili.media import extension_of, folded, image_size, is_url, known_extension, local_path, marked, safe_stem
+from pandas_kili.messages import FailureCase, label_at, listed, validation_error
+
+Whole = npt.NDArray[np.int64]
+
+_LONGEST_PATH = 4096
+_EXTENSION = ".jpg"  # of pictures that neither have a file nor say their type
+_TOLERANCE = 1e-9  # of the sum of shares
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """Pictures, each an asset or a frame of a video.
+
+    Attributes
+    ----------
+    asset : array of int
+        Position of each picture's asset in the frame.
+    frame : array of int
+        Number of the video's frame; -1 for whole assets.
+    external_id, file_name, split : list of str
+        The name of the file is unique, also without its extension; `split` is empty if there are none.
+    source : list of Path or None
+        The local file.
+    size : array of int, shape (pictures, 2)
+        Width and height in pixels; 0 if they are unknown and not needed.
+    splits : list of str
+        All splits, in their order; one empty name if there are none.
+    """
+
+    asset: Whole
+    frame: Whole
+    external_id: list[str]
+    file_name: list[str]
+    split: list[str]
+    source: list[Path | None]
+    size: Whole
+    splits: list[str]
+
+    def __len__(self) -> int:
+        return len(self.asset)
+
+
+def find_pictures(
+    frame: pd.DataFrame,
+    asset: Whole,
+    number: Whole,
+    *,
+    split: Mapping[str, float] | str | None,
+    needs_sizes: bool,
+    needs_files: bool,
+) -> Pictures:
+    """Return what is known of pictures.
+
+    Raises
+    ------
+    KiliFieldError
+        If nothing names the assets, or a column of splits is not there.
+    KiliValidationError
+        For pictures without a size, or without a local file, if these are needed; naming the rows.
+    """
+    names = asset_names(frame)
+    splits, of_asset = _splits(frame, names, split)
+    sources = _sources(frame, asset, number)
+    if needs_files:
+        _refuse(frame, asset, [source is None for source in sources], _NO_FILE)
+    size = _sizes(frame, asset, sources) if needs_sizes else np.zeros((len(asset), 2), np.int64)
+    if needs_sizes:
+        _refuse(frame, asset, (size <= 0).any(axis=1), _NO_SIZE)
+    return Pictures(
+        asset=asset,
+        frame=number,
+        external_id=[names[each] for each in asset],
+        file_name=_file_names(frame, asset, number, names, sources),
+        split=[of_asset[each] for each in asset],
+        source=sources,
+        size=size,
+        splits=splits,
+    )
+
+
+_NO_FILE = "have no local picture: run df.kili.download_media() first, or leave media='none'"
+_NO_SIZE = (
+    "have no known size: read 'resolution.width' and 'resolution.height', or download the media, so that pictures can "
+    "be measured"
+)
+
+
+def asset_names(frame: pd.DataFrame) -> list[str]:
+    """Return the external ids of assets; their ids if they have none."""
+    known = [plain_cells(frame[name]) for name in ("externalId", "id", "assetId") if name in frame]
+    if not known:
+        raise KiliFieldError(
+            "pictures are named by 'externalId' or 'id', and the frame has neither.", field="externalId"
+        )
+    return [str(next((cell for cell in cells if cell not in (None, "")), "")) for cells in zip(*known, strict=True)]
+
+
+def _refuse(frame: pd.DataFrame, asset: Whole, missing: npt.ArrayLike, reason: str) -> None:
+    rows = np.unique(asset[np.asarray(missing, bool)]).tolist()
+    if rows:
+        names = asset_names(frame)
+        told = listed([f"row {row}, {names[row]!r}" for row in rows], where=" in .failure_cases")
+        cases = [FailureCase(label_at(frame.index, row), row, "content", reason, names[row]) for row in rows]
+        raise validation_error(f"{len(rows)} assets {reason}: {told}.", cases)
+
+
+def _splits(
+    frame: pd.DataFrame, names: Sequence[str], split: Mapping[str, float] | str | None
+) -> tuple[list[str], list[str]]:
+    """Return all splits, and that of each asset."""
+    if split is None:
+        return [""], [""] * len(frame)
+    if isinstance(split, str):
+        if split not in frame:
+            raise KiliFieldError(f"the frame has no column {split!r} of splits.", field=split)
+        cells = ["" if cell is None else str(cell) for cell in plain_cells(frame[split])]
+        _check_names(cells)
+        return list(dict.fromkeys(cells)) or [""], cells
+    shares = {str(name): share for name, share in split.items()}
+    _check_names(list(shares))
+    numbers = [share for share in shares.values() if isinstance(share, int | float) and 0 <= share <= 1]
+    if len(numbers) < len(shares) or abs(math.fsum(numbers) - 1) > _TOLERANCE:
+        raise KiliValidationError(f"the shares of a split are from 0 to 1 and sum up to 1; got {dict(split)!r}.")
+    ends = np.cumsum(numbers)
+    ends[-1] = 1.0
+    known = list(shares)
+    return known, [known[int(np.searchsorted(ends, _share(name), side="right"))] for name in names]
+
+
+def _check_names(names: Sequence[str]) -> None:
+    for name in dict.fromkeys(names):
+        if not name or safe_stem(name) != name:
+            raise KiliValidationError(f"a split is the name of a folder, such as 'train'; got {name!r}.")
+
+
+def _share(name: str) -> float:
+    """Return a number from 0 to 1 that depends on the name alone; never 1."""
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "replace")).digest()[:6]) / 2**48
+
+
+def _sources(frame: pd.DataFrame, asset: Whole, number: Whole) -> list[Path | None]:
+    """Return the local files of pictures."""
+    contents = plain_cells(frame["content"]) if "content" in frame else [None] * len(frame)
+    lists = plain_cells(frame["jsonContent"]) if "jsonContent" in frame and (number >= 0).any() else []
+    frames = {int(row): _frame_files(lists[row]) for row in set(asset[number >= 0].tolist())} if lists else {}
+    found: list[Path | None] = []
+    for row, count in zip(asset.tolist(), number.tolist(), strict=True):
+        if count < 0:
+            found.append(_file(contents[row]))
+        else:
+            files = frames.get(row, [])
+            found.append(_file(files[count]) if count < len(files) else None)
+    return found
+
+
+def _frame_files(cell: Any) -> list[Any]:
+    try:
+        value = json.loads(cell) if isinstance(cell, str) else cell
+    except (ValueError, RecursionError):
+        return []
+    return value if isinstance(value, list) else []
+
+
+def _file(value: Any) -> Path | None:
+    if not isinstance(value, str) or not value or is_url(value) or len(value) > _LONGEST_PATH:
+        return None
+    try:
+        path = local_path(value)
+        return path if path.is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
+def _sizes(frame: pd.DataFrame, asset: Whole, sources: Sequence[Path | None]) -> Whole:
+    size = np.zeros((len(asset), 2))
+    for axis, name in enumerate(("resolution.width", "resolution.height")):
+        if name in frame:
+            cells = [0 if cell is None else cell for cell in plain_cells(frame[name])]
+            size[:, axis] = np.nan_to_num(np.array(cells, np.float64))[asset]
+    for row in np.flatnonzero((size <= 0).any(axis=1)).tolist():
+        source = sources[row]
+        if source is not None:
+            size[row] = image_size(source)
+    return size.round().astype(np.int64)
+
+
+def _file_names(
+    frame: pd.DataFrame, asset: Whole, number: Whole, names: Sequence[str], sources: Sequence[Path | None]
+) -> list[str]:
+    """Return names of files that stay in their folder and differ, also without extension and in capitals."""
+    contents = plain_cells(frame["content"]) if "content" in frame else [None] * len(frame)
+    ids = plain_cells(frame["id"]) if "id" in frame else list(range(len(frame)))
+    digits = (pd.Series(number).groupby(asset).max() + 1).map(str).map(len).to_dict()
+    stems, extensions = [], []
+    for row, count, source in zip(asset.tolist(), number.tolist(), sources, strict=True):
+        name = names[row]
+        own = known_extension(name)
+        content = contents[row]
+        extension = source.suffix if source else own if count < 0 else ""
+        if not extension and count < 0 and is_url(content):
+            extension = extension_of("", content)
+        stem = safe_stem(name[: len(name) - len(own)] if own else name)
+        # As the official SDK names frames: from 1 on.
+        stems.append(stem if count < 0 else f"{stem}_{count + 1:0{digits[row]}}")
+        extensions.append(extension or _EXTENSION)
+    wanted = pd.Series(stems, dtype=object).map(folded).duplicated(keep=False).tolist()
+    return [
+        (marked(stem, f"{ids[row]}\0{names[row]}\0{count}\0{row}") if is_shared else stem) + extension
+        for stem, extension, row, count, is_shared in zip(
+            stems, extensions, asset.tolist(), number.tolist(), wanted, strict=True
+        )
+    ]

@@ -1,0 +1,318 @@
+"""What all formats write: pictures with their names, sizes and splits, and the objects on them."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pandas_kili.arrow import arrow_array, plain_cells
+from pandas_kili.errors import KiliFieldError, KiliValidationError
+from pandas_kili.formats.pictures import Pictures, asset_names, find_pictures
+from pandas_kili.formats.shapes import Floats, Rings, Whole, numbers_of, read_shapes
+from pandas_kili.messages import listed, nearest, warn
+from pandas_kili.tidy import ANNOTATION, SUBMITTED, UNREADABLE, annotations_table, labels_table, of_types
+
+Media = Literal["none", "copy", "link"]
+
+AREAS = ("rectangle", "polygon", "semantic")
+_MULTIPLE = 2**32  # more than the frames of any video
+
+
+class ExportOptions(TypedDict, total=False):
+    """What the exports of training data have in common.
+
+    Attributes
+    ----------
+    labels : {"latest", "all"}
+        The latest label of each asset, or the objects of all its labels together.
+    label_types : collection of str, optional
+        Labels of other types are left out; by default only what people submitted is exported. None takes all labels.
+    job : str or list of str, optional
+        The jobs that are exported; by default all.
+    json_interface : mapping or str, optional
+        The ``jsonInterface`` of the project, which gives the categories and their order; by default the categories that
+        occur, sorted.
+    split : mapping of str to float, or str, optional
+        Shares of the assets by the name of the split, such as ``{"train": 0.8, "val": 0.2}``. A hash of the external id
+        decides, so that an asset stays in its split when others come. Or the name of a column that holds the split.
+    media : {"none", "copy", "link"}
+        Whether the pictures are copied or linked; they must be local files, see `download_media`.
+    overwrite : bool
+        Whether an export that is already there is replaced.
+    """
+
+    labels: Literal["latest", "all"]
+    label_types: Collection[str] | None
+    job: str | Sequence[str] | None
+    json_interface: Mapping[str, Any] | str | None
+    split: Mapping[str, float] | str | None
+    media: Media
+    overwrite: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Pictures and the objects on them.
+
+    Attributes
+    ----------
+    pictures : Pictures
+        In the order of the assets, then of frames.
+    categories : DataFrame
+        ``job``, ``category`` and ``name``, which is unique; the index counts from 0.
+    picture, category : arrays of int
+        Of each object: positions in `pictures` and `categories`. Objects are in the order of pictures.
+    tool : array of str
+        Of each object.
+    confidence : array of float
+        Of each object, in percent; NaN if it is unknown.
+    mid : array of str or None
+        Kili's name of each object; the parts of one object share it.
+    box : array of float, shape (objects, 4)
+        Left, top, right, bottom around all rings, as shares of the picture as it is stored.
+    rings : Rings
+        The vertices of each object.
+    points : dict of int to list
+        The points of poses, by the position of the object.
+    left_out : DataFrame
+        ``externalId``, ``job``, ``reason`` and ``count``.
+    """
+
+    pictures: Pictures
+    categories: pd.DataFrame
+    picture: Whole
+    category: Whole
+    tool: npt.NDArray[Any]
+    confidence: Floats
+    mid: npt.NDArray[Any]
+    box: Floats
+    rings: Rings
+    points: dict[int, list[dict[str, Any]]]
+    left_out: pd.DataFrame
+
+    def of_picture(self) -> Iterator[range]:
+        """Yield for each picture the positions of its objects."""
+        ends = np.searchsorted(self.picture, np.arange(len(self.pictures) + 1)).tolist()
+        return (range(start, end) for start, end in itertools.pairwise(ends))
+
+
+def collect(
+    frame: pd.DataFrame,
+    format_name: str,
+    tools: Sequence[str],
+    options: ExportOptions,
+    *,
+    needs_sizes: bool,
+    keeps_holes: bool = True,
+) -> Samples:
+    """Return the pictures of a frame and the objects on them, and warn of what is left out.
+
+    Raises
+    ------
+    KiliFieldError
+        If the frame has no labels, no answers, or no types of labels.
+    KiliValidationError
+        For options that are not possible, and for pictures without a size or a file that is needed.
+    """
+    job, json_interface, media = options.get("job"), options.get("json_interface"), options.get("media", "none")
+    if media not in ("none", "copy", "link"):
+        raise KiliValidationError(f"media is 'none', 'copy' or 'link'; got {media!r}.")
+    report = Report(format_name)
+    chosen = chosen_labels(frame, options, report)
+    rows = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0), json_interface)
+    asset = chosen.index.to_numpy(np.int64)[rows.index.to_numpy()]
+    jobs = arrow_array(rows["job"])
+    number = numbers_of(rows, "frame")
+    codes = asset * _MULTIPLE + np.where(np.isnan(number), 0, number + 1).astype(np.int64)
+    of_video = np.isin(asset, asset[~np.isnan(number)])
+    shown = np.unique(np.concatenate([codes[~of_video | ~np.isnan(number)], _others(chosen, asset[of_video])]))
+    wanted = _wanted(rows, jobs, job, tools, report, asset)
+    place = np.searchsorted(shown, codes[wanted])
+    shapes = read_shapes(rows.iloc[wanted])
+    lost = {**shapes.problems, "what lies beyond the edge of the picture": shapes.cut}
+    if not keeps_holes:
+        lost["the holes of a shape"] = shapes.fits & (shapes.ring_counts > 1)
+    for reason, which in lost.items():
+        report.add(asset[wanted[which]], reason, jobs.take(pa.array(wanted[which])).to_pylist())
+    kept = np.flatnonzero(shapes.fits)
+    position = wanted[kept]
+    pairs = pd.DataFrame(
+        {name: arrow_array(rows[name]).take(pa.array(position)).to_pylist() for name in ("job", "category")},
+        dtype=object,
+    )
+    categories = _categories(pairs, json_interface, job)
+    order = np.argsort(place[kept], kind="stable")
+    pictures = find_pictures(
+        frame,
+        shown // _MULTIPLE,
+        shown % _MULTIPLE - 1,
+        split=options.get("split"),
+        needs_sizes=needs_sizes,
+        needs_files=media != "none",
+    )
+    codes_of = categories.set_index(["job", "category"]).index.get_indexer(pd.MultiIndex.from_frame(pairs))
+    samples = Samples(
+        pictures=pictures,
+        categories=categories,
+        picture=place[kept][order],
+        category=codes_of[order].astype(np.int64),
+        tool=_objects(rows, "tool")[position][order],
+        confidence=numbers_of(rows, "confidence")[position][order],
+        mid=_objects(rows, "mid")[position][order],
+        box=shapes.box[kept][order],
+        rings=shapes.rings(kept[order]),
+        points={new: shapes.points[kept[old]] for new, old in enumerate(order) if kept[old] in shapes.points},
+        left_out=report.table(frame),
+    )
+    report.warn()
+    return samples
+
+
+def chosen_labels(frame: pd.DataFrame, options: ExportOptions, report: Report) -> pd.DataFrame:
+    """Return the labels that are exported, indexed by the position of their asset, and report assets without any."""
+    labels, label_types = options.get("labels", "latest"), options.get("label_types", SUBMITTED)
+    if labels not in ("latest", "all"):
+        raise KiliValidationError(f"labels is 'latest' or 'all'; got {labels!r}.")
+    table = of_types(labels_table(frame.set_axis(pd.RangeIndex(len(frame)), axis=0)), label_types)
+    if len(table) and "jsonResponse" not in table:
+        raise KiliFieldError("the labels were read without 'jsonResponse': add it to the fields.", field="jsonResponse")
+    skipped = np.zeros(len(frame), bool)
+    if "skipped" in frame:
+        skipped = np.array([cell is True for cell in plain_cells(frame["skipped"])], bool)
+    report.add(np.flatnonzero(skipped), "the asset was skipped")
+    without = np.setdiff1d(np.flatnonzero(~skipped), table.index.to_numpy(np.int64))
+    report.add(without, "the asset has no label of these types")
+    table = table[~skipped[table.index.to_numpy(np.int64)]]
+    if labels == "all" or not len(table):
+        return table
+    order = pd.DataFrame({"asset": table.index})
+    order["created"] = table["createdAt"].array if "createdAt" in table else pd.NaT
+    order = order.sort_values("created", kind="stable", na_position="first")
+    return table.iloc[order.drop_duplicates("asset", keep="last").sort_index().index]
+
+
+class Report:
+    """Collects what is left out, and why."""
+
+    def __init__(self, format_name: str) -> None:
+        self.format_name = format_name
+        self._parts: list[pd.DataFrame] = []
+
+    def add(self, assets: Whole, reason: str, jobs: Sequence[str | None] | None = None) -> None:
+        """Note that something of these assets is left out."""
+        if len(assets):
+            names = list(jobs) if jobs is not None else [None] * len(assets)
+            self._parts.append(pd.DataFrame({"asset": assets, "job": pd.Series(names, dtype=object), "reason": reason}))
+
+    def table(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return ``externalId``, ``job``, ``reason`` and ``count``."""
+        columns = ["externalId", "job", "reason", "count"]
+        if not self._parts:
+            return pd.DataFrame({name: [] for name in columns})
+        whole = pd.concat(self._parts, ignore_index=True)
+        counted = whole.groupby(["asset", "job", "reason"], dropna=False, sort=True).size().reset_index(name="count")
+        names = asset_names(frame)
+        counted["externalId"] = [names[asset] for asset in counted["asset"]]
+        counted["job"] = counted["job"].astype(object).where(counted["job"].notna(), None)
+        return counted[columns]
+
+    def warn(self) -> None:
+        """Warn once, with the number of cases of each reason."""
+        if self._parts:
+            counts = pd.concat(self._parts)["reason"].value_counts()
+            told = listed([f"{reason} ({count:,})" for reason, count in counts.items()], most=8)
+            warn(f"Not in the {self.format_name} export: {told}.")
+
+
+def _others(chosen: pd.DataFrame, videos: Whole) -> Whole:
+    """Return the codes of assets with a label that are no videos: they are pictures, with or without objects."""
+    return np.setdiff1d(chosen.index.to_numpy(np.int64), videos) * _MULTIPLE
+
+
+def _wanted(
+    rows: pd.DataFrame,
+    jobs: pa.Array,
+    job: str | Sequence[str] | None,
+    tools: Sequence[str],
+    report: Report,
+    asset: Whole,
+) -> Whole:
+    """Return the positions of the rows that are objects, and report the others."""
+    kinds, names = _objects(rows, "kind"), _objects(rows, "tool")
+    own = np.ones(len(rows), bool)
+    if job is not None:
+        own = _of_jobs(jobs, [job] if isinstance(job, str) else list(job))
+    report.add(asset[kinds == UNREADABLE], "the answer cannot be read")
+    has_page = ~np.isnan(numbers_of(rows, "page"))
+    drawn = own & (kinds == ANNOTATION)
+    classified = np.array([category is not None for category in _objects(rows, "category")], bool)
+    fits = drawn & np.isin(names.astype(str), tools) & classified & ~has_page
+    told = jobs.to_pylist()
+    reasons: list[tuple[npt.NDArray[np.bool_], str]] = [
+        (own & (kinds != ANNOTATION) & np.isin(kinds.astype(str), ("category", "text", "choice", "rank")), "no shape"),
+        (drawn & has_page, "a shape on a page of a document"),
+        (drawn & ~has_page & ~classified, "a shape without a category"),
+    ]
+    other = drawn & ~has_page & classified & ~fits
+    for tool in sorted({str(name) for name in names[other]}):
+        what = "an annotation without a shape" if tool == "None" else f"a shape of the tool {tool}"
+        reasons.append((other & (names.astype(str) == tool), what))
+    for which, reason in reasons:
+        found = np.flatnonzero(which)
+        report.add(asset[found], reason, [told[row] for row in found])
+    return np.flatnonzero(fits)
+
+
+def _of_jobs(jobs: pa.Array, wanted: list[str]) -> npt.NDArray[np.bool_]:
+    known = [str(name) for name in pc.unique(jobs).to_pylist() if name is not None]
+    for name in wanted:
+        if name not in known and known:
+            near = nearest(name, known, most=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise KiliValidationError(f"no label answers the job {name!r}; there are {listed(sorted(known))}.{hint}")
+    own: npt.NDArray[np.bool_] = pc.is_in(jobs, pa.array(wanted, pa.string())).to_numpy(zero_copy_only=False)
+    return own
+
+
+def _categories(
+    pairs: pd.DataFrame, json_interface: Mapping[str, Any] | str | None, job: str | Sequence[str] | None
+) -> pd.DataFrame:
+    """Return the categories in the order of the project, then others in the order of their names."""
+    wanted = None if job is None else {job} if isinstance(job, str) else set(job)
+    known = [
+        pair for pair in interface_categories(json_interface, "OBJECT_DETECTION") if wanted is None or pair[0] in wanted
+    ]
+    found = set(zip(pairs["job"], pairs["category"], strict=True))
+    table = pd.DataFrame([*known, *sorted(found.difference(known))], columns=["job", "category"], dtype=object)
+    shared = table["category"].duplicated(keep=False)
+    table["name"] = table["category"].where(~shared, table["job"] + "/" + table["category"])
+    return table
+
+
+def interface_categories(json_interface: Mapping[str, Any] | str | None, ml_task: str) -> list[tuple[str, str]]:
+    """Return the jobs of a task and their categories, in the order of the interface."""
+    try:
+        interface = json.loads(json_interface) if isinstance(json_interface, str) else json_interface or {}
+        jobs = interface.get("jobs", interface)
+        return [
+            (str(name), str(category))
+            for name, job in jobs.items()
+            if job.get("mlTask") == ml_task
+            for category in (job.get("content") or {}).get("categories") or {}
+        ]
+    except (AttributeError, TypeError, ValueError):
+        raise KiliValidationError("json_interface is not the interface of a project: it has no jobs.") from None
+
+
+def _objects(rows: pd.DataFrame, name: str) -> npt.NDArray[Any]:
+    values: npt.NDArray[Any] = arrow_array(rows[name]).to_numpy(zero_copy_only=False)
+    return values

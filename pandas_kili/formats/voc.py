@@ -1,0 +1,167 @@
+"""Pascal VOC: an XML file of boxes for each picture, and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Unpack
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pandas as pd
+
+from pandas_kili.errors import KiliValidationError
+from pandas_kili.formats.folder import new_folder, put_media
+from pandas_kili.formats.incoming import Incoming
+from pandas_kili.formats.samples import AREAS, ExportOptions, Samples, collect
+from pandas_kili.messages import listed
+
+_ANNOTATIONS, _IMAGES, _SETS = "Annotations", "JPEGImages", "ImageSets/Main"
+_EDGES = ("xmin", "ymin", "xmax", "ymax")
+_UNWRITABLE = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(55296, 57344), 65534, 65535], "�")
+_LARGEST = 2**24  # bytes of an XML file
+
+
+def to_voc(frame: pd.DataFrame, folder: str | os.PathLike[str], **options: Unpack[ExportOptions]) -> pd.DataFrame:
+    """Write labels as a Pascal VOC data set: ``Annotations``, ``JPEGImages`` and ``ImageSets/Main``.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Assets with their labels.
+    folder : str or path
+        A new folder.
+    **options
+        See `ExportOptions`. Splits are lists of pictures in ``ImageSets/Main``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        What was left out: ``externalId``, ``job``, ``reason`` and ``count``.
+
+    Raises
+    ------
+    KiliFieldError
+        If the frame lacks labels, answers, types of labels, or names of assets.
+    KiliValidationError
+        For pictures without a size, options that are not possible, and a folder that is there already.
+
+    Notes
+    -----
+    VOC counts whole pixels from 1, both edges included, so boxes are exact to a pixel. They are around all rings of an
+    object, on the picture as it is stored.
+    """
+    samples = collect(frame, "Pascal VOC", AREAS, options, needs_sizes=True)
+    pictures = samples.pictures
+    with new_folder(folder, "voc", samples, overwrite=options.get("overwrite", False)) as root:
+        for name in (_ANNOTATIONS, _IMAGES, _SETS):
+            (root / name).mkdir(parents=True)
+        for name, document in zip(pictures.file_name, _documents(samples), strict=True):
+            (root / _ANNOTATIONS / f"{Path(name).stem}.xml").write_bytes(document)
+        for split in pictures.splits:
+            of_split = zip(pictures.file_name, pictures.split, strict=True)
+            lines = [f"{Path(name).stem}\n" for name, own in of_split if own == split]
+            (root / _SETS / f"{split or 'all'}.txt").write_text("".join(lines), encoding="utf-8", errors="replace")
+        put_media(pictures, [root / _IMAGES / name for name in pictures.file_name], options.get("media", "none"))
+    return samples.left_out
+
+
+def _documents(samples: Samples) -> Iterator[bytes]:
+    """Yield the XML of each picture."""
+    pictures = samples.pictures
+    pixels = (samples.box * np.tile(pictures.size[samples.picture], 2)).round().astype(np.int64)
+    pixels[:, :2] = np.minimum(pixels[:, :2] + 1, pixels[:, 2:].clip(1))  # whole pixels from 1, at least one of them
+    pixels[:, 2:] = np.maximum(pixels[:, 2:], pixels[:, :2])
+    boxes, categories = pixels.tolist(), samples.category.tolist()
+    names, jobs = samples.categories["name"].tolist(), samples.categories["job"].tolist()
+    sizes = pictures.size.tolist()
+    for number, objects in enumerate(samples.of_picture()):
+        root = ET.Element("annotation")
+        _add(root, folder=_IMAGES, filename=pictures.file_name[number], segmented="0")
+        _add(ET.SubElement(root, "source"), database="Kili", external_id=pictures.external_id[number])
+        width, height = sizes[number]
+        _add(ET.SubElement(root, "size"), width=str(width), height=str(height), depth="3")
+        for each in objects:
+            category = categories[each]
+            found = ET.SubElement(root, "object")
+            _add(found, name=names[category], job_name=jobs[category], pose="Unspecified", truncated="0")
+            _add(found, difficult="0", occluded="0")
+            _add(ET.SubElement(found, "bndbox"), **dict(zip(_EDGES, map(str, boxes[each]), strict=True)))
+        yield ET.tostring(root, encoding="utf-8", xml_declaration=True)
+
+
+def _add(parent: ET.Element, **texts: str) -> None:
+    for name, text in texts.items():
+        ET.SubElement(parent, name).text = text.translate(_UNWRITABLE)
+
+
+def read_voc(folder: str | os.PathLike[str], *, job: str = "OBJECTS") -> pd.DataFrame:
+    """Read a Pascal VOC data set as assets with answers.
+
+    Parameters
+    ----------
+    folder : str or path
+        The folder with ``Annotations`` and ``JPEGImages``; or a folder of XML files.
+    job : str
+        The job of objects that name none (``job_name``).
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per XML file: ``externalId``, ``content``, ``resolution.width``, ``resolution.height`` and
+        ``jsonResponse``.
+
+    Raises
+    ------
+    KiliValidationError
+        If there are no XML files, or some do not fit, naming them.
+    """
+    root = Path(folder).expanduser()
+    annotations = root / _ANNOTATIONS if (root / _ANNOTATIONS).is_dir() else root
+    files = sorted(annotations.glob("*.xml"))
+    if not files:
+        raise KiliValidationError(f"{annotations} holds no XML files of Pascal VOC.")
+    incoming, problems = Incoming(), []
+    jobs: set[str] = set()
+    for path in files:
+        try:
+            jobs |= _read(path, root, job, incoming)
+        except (ET.ParseError, ValueError, OSError) as error:
+            problems.append(f"{path.name}: {error}")
+    if problems:
+        raise KiliValidationError(f"{len(problems)} files do not fit: {listed(problems)}.")
+    incoming.jobs = sorted(jobs) or [job]
+    return incoming.frame()
+
+
+def _read(path: Path, root: Path, job: str, incoming: Incoming) -> set[str]:
+    data = path.read_bytes()
+    if len(data) > _LARGEST or b"<!ENTITY" in data:  # entities that name each other fill the memory
+        raise ValueError("the file is too large, or defines entities")
+    tree = ET.fromstring(data)  # noqa: S314 - without entities
+    width, height = (int(float(tree.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
+    if min(width, height) <= 0:
+        raise ValueError("the size of the picture is missing")
+    name = Path((tree.findtext("filename") or "").replace("\\", "/")).name or f"{path.stem}.jpg"
+    picture = root / _IMAGES / name
+    key = path.stem
+    incoming.add_picture(
+        key, tree.findtext("source/external_id") or name, picture if picture.is_file() else name, (width, height)
+    )
+    jobs = set()
+    for found in tree.iterfind("object"):
+        of_job, category = found.findtext("job_name") or job, found.findtext("name") or ""
+        texts = [found.findtext(f"bndbox/{edge}") for edge in _EDGES]
+        if not category or None in texts:
+            raise ValueError("an object without name or box")
+        left, top, right, bottom = (float(text or 0) for text in texts)
+        edges = np.array([min(left, right) - 1, min(top, bottom) - 1, max(left, right), max(top, bottom)])
+        x0, y0, x1, y1 = edges / np.array([width, height, width, height])
+        if not np.isfinite(edges).all():
+            raise ValueError("a box that is not finite")
+        corners = np.array([(x0, y1), (x0, y0), (x1, y0), (x1, y1)])
+        jobs.add(of_job)
+        category = category.removeprefix(f"{of_job}/")
+        incoming.add_object(key, of_job, category, tool="rectangle", rings=[corners])
+    return jobs

@@ -1,0 +1,248 @@
+"""YOLO: text files of boxes, outlines or classes beside pictures, as Ultralytics reads them, and back."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Unpack
+
+import numpy as np
+import pandas as pd
+
+from pandas_kili.errors import KiliValidationError
+from pandas_kili.formats.classes import collect_classes
+from pandas_kili.formats.folder import external_ids, new_folder, put_media
+from pandas_kili.formats.incoming import Incoming
+from pandas_kili.formats.pictures import Pictures
+from pandas_kili.formats.samples import AREAS, ExportOptions, Samples, collect
+from pandas_kili.media import EXTENSIONS, image_size, safe_stem
+from pandas_kili.messages import listed
+
+Task = Literal["detect", "segment", "classify"]
+
+_FILE = "data.yaml"
+_PAIRS = "kili"  # key of the job and category of each name, which only this package reads
+_BOX = 4  # numbers after the class
+_SMALLEST_OUTLINE = 6  # numbers: three vertices
+_EXTRA = "pip install 'pandas-kili[formats]'"
+_PICTURES = tuple(extension for extension, type_ in EXTENSIONS.items() if type_.startswith("image/"))
+
+
+def to_yolo(
+    frame: pd.DataFrame, folder: str | os.PathLike[str], *, task: Task = "detect", **options: Unpack[ExportOptions]
+) -> pd.DataFrame:
+    """Write labels as a YOLO data set: text files, pictures, and ``data.yaml``.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Assets with their labels.
+    folder : str or path
+        A new folder. It gets ``images`` and ``labels``, with a folder per split in each, and ``data.yaml``; for
+        ``"classify"``, a folder per split and class.
+    task : {"detect", "segment", "classify"}
+        Boxes around objects; their outlines; or the class of each picture, whose `media` must be copied or linked.
+    **options
+        See `ExportOptions`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        What was left out: ``externalId``, ``job``, ``reason`` and ``count``.
+
+    Raises
+    ------
+    KiliFieldError
+        If the frame lacks labels, answers, types of labels, or names of assets.
+    KiliValidationError
+        For options that are not possible, pictures without a local file that is needed, and a folder that is there.
+    ImportError
+        Without PyYAML.
+
+    Notes
+    -----
+    Coordinates are shares of the picture as it is stored. The box of an object is that around all its rings. YOLO has
+    no holes: ``"segment"`` writes outlines, and the parts of a semantic object as one line each. Ultralytics wants a
+    split ``train`` and a split ``val``; without `split`, both name all pictures.
+    """
+    yaml = _yaml()
+    if task not in ("detect", "segment", "classify"):
+        raise KiliValidationError(f"task is 'detect', 'segment' or 'classify'; got {task!r}.")
+    overwrite, media = options.get("overwrite", False), options.get("media", "none")
+    if task == "classify":
+        return _write_classes(frame, folder, options)
+    samples = collect(frame, "YOLO", AREAS, options, needs_sizes=False, keeps_holes=task == "detect")
+    pictures = samples.pictures
+    with new_folder(folder, f"yolo {task}", samples, overwrite=overwrite) as root:
+        for kind in ("images", "labels"):
+            for split in pictures.splits:
+                (root / kind / split).mkdir(parents=True)
+        for name, split, lines in zip(pictures.file_name, pictures.split, _lines(samples, task), strict=True):
+            (root / "labels" / split / f"{Path(name).stem}.txt").write_text("".join(lines), encoding="ascii")
+        put_media(pictures, _paths(root / "images", pictures), media)
+        names = dict(enumerate(samples.categories["name"].tolist()))
+        pairs = samples.categories[["job", "category"]].to_numpy().tolist()
+        described = {**_places(pictures.splits), "names": names, _PAIRS: pairs}
+        (root / _FILE).write_text(yaml.safe_dump(described, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return samples.left_out
+
+
+def _yaml() -> Any:
+    if importlib.util.find_spec("yaml") is None:
+        raise ImportError(f"YOLO's data.yaml needs PyYAML: {_EXTRA}.", name="yaml")
+    import yaml  # noqa: PLC0415 - an optional dependency
+
+    return yaml
+
+
+def _paths(root: Path, pictures: Pictures) -> list[Path]:
+    return [root / split / name for split, name in zip(pictures.split, pictures.file_name, strict=True)]
+
+
+def _places(splits: list[str]) -> dict[str, str]:
+    if splits == [""]:
+        return {"train": "images", "val": "images"}
+    return {split: f"images/{split}" for split in splits}
+
+
+def _lines(samples: Samples, task: Task) -> Iterator[list[str]]:
+    """Yield the lines of each picture."""
+    boxes = np.concatenate([(samples.box[:, :2] + samples.box[:, 2:]) / 2, samples.box[:, 2:] - samples.box[:, :2]], 1)
+    numbers, categories = boxes.tolist(), samples.category.tolist()
+    for objects in samples.of_picture():
+        if task == "detect":
+            yield [f"{categories[each]} {' '.join(map(_number, numbers[each]))}\n" for each in objects]
+        else:
+            outlines = [(categories[each], samples.rings[each][0].ravel().tolist()) for each in objects]
+            yield [
+                f"{category} {' '.join(map(_number, outline))}\n"
+                for category, outline in outlines
+                if len(outline) >= _SMALLEST_OUTLINE
+            ]
+
+
+def _number(value: float) -> str:
+    return f"{value:.9g}"
+
+
+def _write_classes(frame: pd.DataFrame, folder: str | os.PathLike[str], options: ExportOptions) -> pd.DataFrame:
+    if options.get("media", "none") == "none":
+        raise KiliValidationError("task='classify' puts pictures into a folder per class: give media='copy' or 'link'.")
+    classes = collect_classes(frame, "YOLO", options)
+    names = [safe_stem(name) for name in classes.names]
+    if len(set(names)) < len(names):
+        raise KiliValidationError(
+            f"classes are names of folders, and some of these are equal: {listed(classes.names)}."
+        )
+    pictures = classes.pictures
+    with new_folder(folder, "yolo classify", classes, overwrite=options.get("overwrite", False)) as root:
+        for split in pictures.splits:
+            for name in names:
+                (root / split / name).mkdir(parents=True)
+        of_picture = zip(pictures.split, classes.category, pictures.file_name, strict=True)
+        paths = [root / split / names[category] / file_name for split, category, file_name in of_picture]
+        put_media(pictures, paths, options.get("media", "copy"))
+    return classes.left_out
+
+
+def read_yolo(folder: str | os.PathLike[str], *, job: str = "OBJECTS") -> pd.DataFrame:
+    """Read a YOLO data set, or what a model wrote (``save_txt``), as assets with answers.
+
+    Parameters
+    ----------
+    folder : str or path
+        The folder with ``data.yaml``, or that file.
+    job : str
+        The job of the objects, if `to_yolo` did not write the folder.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per picture: ``externalId``, ``content``, ``resolution.width``, ``resolution.height``, ``split`` and
+        ``jsonResponse``. Without pictures, a row per text file. Lines of five numbers are boxes (a sixth one is their
+        confidence), longer ones polygons.
+
+    Raises
+    ------
+    KiliValidationError
+        If there is no ``data.yaml`` with names, or lines do not fit, naming files and lines.
+    ImportError
+        Without PyYAML.
+    """
+    path = Path(folder).expanduser()
+    path = path / _FILE if path.is_dir() else path
+    try:
+        described = _yaml().safe_load(path.read_text(encoding="utf-8"))
+        names = described["names"]
+        known = dict(names) if isinstance(names, Mapping) else dict(enumerate(names))
+        root = path.parent / str(described.get("path") or "")
+        places = _places_of(described)
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, _yaml().YAMLError) as error:
+        raise KiliValidationError(f"{path} does not describe a YOLO data set: {error!r}.") from None
+    pairs = {int(number): (job, str(name)) for number, name in known.items()}
+    if isinstance(own := described.get(_PAIRS), list) and len(own) == len(pairs):
+        pairs = {number: (str(of_job), str(category)) for number, (of_job, category) in enumerate(own)}
+    incoming, splits, problems, ids = Incoming(), [], [], external_ids(path.parent)
+    incoming.jobs = sorted({of_job for of_job, _ in pairs.values()})
+    for split, place in places:
+        for picture, text in _files(root / place):
+            key = (split, text.stem)
+            content = picture or Path(f"{text.stem}.jpg")
+            size = image_size(picture) if picture else (0, 0)
+            incoming.add_picture(key, ids.get(text.stem, content.name), content, size if min(size) > 0 else None)
+            splits.append(split)
+            lines = text.read_text(encoding="utf-8").splitlines() if text.is_file() else []
+            for number, line in enumerate(lines, 1):
+                try:
+                    if line.strip():
+                        incoming.add_object(key, **_object(line.split(), pairs))
+                except (KeyError, ValueError) as error:
+                    problems.append(f"{text.name}, line {number}: {type(error).__name__} {error}")
+    if problems:
+        raise KiliValidationError(f"{len(problems)} lines do not fit: {listed(problems)}.")
+    out = incoming.frame()
+    out.insert(4, "split", pd.Series(splits, dtype=out["externalId"].dtype))
+    return out
+
+
+def _places_of(described: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return splits and their folders; a folder that several splits name is read once."""
+    found: dict[str, str] = {}
+    for split, place in described.items():
+        if split not in {"names", "nc", "path", "download", _PAIRS} and isinstance(place, str) and place:
+            found.setdefault(place, split)
+    if not found:
+        raise ValueError("it names no folder of pictures")
+    return [("" if place == "images" else split, place) for place, split in found.items()]
+
+
+def _files(images: Path) -> Iterator[tuple[Path | None, Path]]:
+    """Yield pictures with their text files; without pictures, the text files alone."""
+    parts = list(images.parts)
+    where = max((number for number, part in enumerate(parts) if part == "images"), default=None)
+    labels = images if where is None else Path(*parts[:where], "labels", *parts[where + 1 :])
+    listing = sorted(images.iterdir()) if images.is_dir() else []
+    pictures = {path.stem: path for path in listing if path.suffix.lower() in _PICTURES}
+    texts = {path.stem: path for path in sorted(labels.glob("*.txt"))} if labels.is_dir() else {}
+    for stem in sorted({*pictures, *texts}):
+        yield pictures.get(stem), texts.get(stem, labels / f"{stem}.txt")
+
+
+def _object(values: list[str], pairs: Mapping[int, tuple[str, str]]) -> dict[str, Any]:
+    job, category = pairs[int(values[0])]
+    found: dict[str, Any] = {"job": job, "category": category}
+    numbers = np.array(values[1:], np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError("a number that is not finite")
+    if len(numbers) in {_BOX, _BOX + 1}:
+        x, y, width, height = numbers[:_BOX].tolist()
+        edges = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        left, top, right, bottom = edges
+        corners = np.array([(left, bottom), (left, top), (right, top), (right, bottom)])
+        confidence = float(numbers[_BOX]) * 100 if len(numbers) > _BOX else None
+        return {**found, "tool": "rectangle", "rings": [corners], "confidence": confidence}
+    if len(numbers) < _SMALLEST_OUTLINE or len(numbers) % 2:
+        raise ValueError(f"{len(numbers)} numbers after the class are neither a box nor a polygon")
+    return {**found, "tool": "polygon", "rings": [numbers.reshape(-1, 2)]}
