@@ -376,9 +376,6 @@ class KiliAccessor:
             )
         )
 
-<<<<<<< HEAD
-    def labels(self, fields: Iterable[str] | None = None) -> KiliFrame:
-=======
     def to_coco(self, path: str | os.PathLike[str] | None = None, **options: Unpack[ExportOptions]) -> dict[str, Any]:
         """Return labels as a COCO data set of objects, and write it where a path is given.
 
@@ -501,8 +498,7 @@ class KiliAccessor:
 
         return to_voc(self._frame, folder, **options)
 
-    def labels(self, fields: Iterable[str] | None = None) -> pd.DataFrame:
->>>>>>> 1547a8e (Labels become COCO, YOLO and Pascal VOC data sets, and such data sets become answers)
+    def labels(self, fields: Iterable[str] | None = None) -> KiliFrame:
         """Lay the labels of the assets out, one row per label.
 
         Parameters

@@ -195,7 +195,8 @@ def test_every_public_function_says_what_it_takes_gives_and_raises_with_an_examp
     if name not in {"kili", "fields", "filters"}:  # these raise nothing
         raised = documented(sections["Raises"])
         assert raised
-        assert all(issubclass(getattr(errors, error), errors.KiliError) for error in raised)
+        ours = raised - {"ImportError"}  # of an extra that is not installed
+        assert all(issubclass(getattr(errors, error), errors.KiliError) for error in ours)
 
 
 @pytest.mark.parametrize("name", METHODS)

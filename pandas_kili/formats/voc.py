@@ -116,6 +116,16 @@ def read_voc(folder: str | os.PathLike[str], *, job: str = "OBJECTS") -> pd.Data
     ------
     KiliValidationError
         If there are no XML files, or some do not fit, naming them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp() + "/voc"
+    >>> labels = [[{"labelType": "DEFAULT", "jsonResponse": "{}"}]]
+    >>> size = {"resolution.width": [100], "resolution.height": [80]}
+    >>> left_out = pd.DataFrame({"externalId": ["a"], "labels": labels, **size}).kili.to_voc(folder)
+    >>> read_voc(folder)["externalId"].tolist()
+    ['a']
     """
     root = Path(folder).expanduser()
     annotations = root / _ANNOTATIONS if (root / _ANNOTATIONS).is_dir() else root

@@ -170,6 +170,15 @@ def read_yolo(folder: str | os.PathLike[str], *, job: str = "OBJECTS") -> pd.Dat
         If there is no ``data.yaml`` with names, or lines do not fit, naming files and lines.
     ImportError
         Without PyYAML.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp() + "/yolo"
+    >>> labels = [[{"labelType": "DEFAULT", "jsonResponse": "{}"}]]
+    >>> left_out = pd.DataFrame({"externalId": ["a"], "labels": labels}).kili.to_yolo(folder)
+    >>> read_yolo(folder)["externalId"].tolist()
+    ['a']
     """
     path = Path(folder).expanduser()
     path = path / _FILE if path.is_dir() else path
