@@ -20,6 +20,7 @@ QUESTIONS = (
     "read_cpu",
     "read_wall",
     "answers",
+    "resident",
     "chunks",
     "mutations",
     "append",

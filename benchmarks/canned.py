@@ -7,14 +7,17 @@ import json
 import random
 from typing import Any, Literal
 
-Kind = Literal["labelled", "plain", "behind"]
+Kind = Literal["labelled", "plain", "behind", "two behind"]
 PROJECT = "cbenchmark000000000000000"
 _POOL = 1000
 _START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 
 
 class Assets:
-    """So many assets of one kind: `labelled` have one or two labels, those of `behind` keep answers behind URLs."""
+    """So many assets of one kind.
+
+    Those of `labelled` have one or two labels, those of `behind` one and of `two behind` two, with answers behind URLs.
+    """
 
     def __init__(self, kind: Kind, count: int, url: str = "") -> None:
         self.kind, self.count, self.url = kind, count, url
@@ -34,7 +37,7 @@ class Assets:
         created = (_START + dt.timedelta(seconds=number)).isoformat(timespec="milliseconds")[:-6]
         head = f'{{"id":"{asset_id(number)}","externalId":"asset-{number}","createdAt":"{created}Z",'
         body = self._pool[number % _POOL]
-        if self.kind == "behind":
+        if self.kind.endswith("behind"):
             body = body.replace(b"URL", f"{self.url}/answers/{number}".encode())
         return head.encode() + body
 
@@ -68,19 +71,18 @@ def _body(rng: random.Random, kind: Kind, number: int) -> dict[str, Any]:
     }
     if kind == "plain":
         return body
-    count = 1 + number % 2 if kind == "labelled" else 1
-    return body | {"labels": [_label(rng, kind) for _ in range(count)]}
+    count = {"labelled": 1 + number % 2, "behind": 1, "two behind": 2}[kind]
+    return body | {"labels": [_label(rng, place, behind=kind.endswith("behind")) for place in range(count)]}
 
 
-def _label(rng: random.Random, kind: Kind) -> dict[str, Any]:
-    behind = kind == "behind"
+def _label(rng: random.Random, place: int, *, behind: bool) -> dict[str, Any]:
     author = rng.randrange(20)
     return {
         "author": {"id": f"user-{author:024}", "email": f"labeler.{author}@example.com"},
         "createdAt": f"2024-05-{rng.randrange(1, 29):02}T12:{rng.randrange(60):02}:00.{rng.randrange(1000):03}Z",
         "id": f"l{rng.getrandbits(80):024}",
         "jsonResponse": "{}" if behind else json.dumps(_response(rng, boxes=rng.choice([2, 2, 3]))),
-        "jsonResponseUrl": "URL" if behind else None,
+        "jsonResponseUrl": f"URL?label={place}" if behind else None,
         "labelType": "DEFAULT",
     }
 

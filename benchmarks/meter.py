@@ -41,6 +41,11 @@ def _start_of_peak() -> float:
         return _peak()
 
 
+def resident() -> float:
+    """Return how many MB of memory are resident now."""
+    return _status("VmRSS")
+
+
 def _peak() -> float:
     try:
         return _status("VmHWM")  # `ru_maxrss` is inherited from whoever started the process

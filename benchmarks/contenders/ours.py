@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pandas as pd
 import pandas_kili as pk
 from benchmarks.canned import asset_id
 from benchmarks.contenders import sizes
-from benchmarks.meter import measured, measured_twice, serve
+from benchmarks.meter import measured, measured_twice, resident, serve
 from pandas_kili.connection.rate_limit import Clock
 from pandas_kili.parallel import in_order
 from pandas_kili.query.fields import select
@@ -58,6 +59,41 @@ def read(endpoint: str, key: str, project: str, *, workers: int = 8, warm: int =
         pk.read_kili(project, client=client, first=warm)
     cost = measured(lambda: pk.read_kili(project, client=client))
     return cost | {"result": len(cost["result"])}
+
+
+def fetch_answers(endpoint: str, key: str, urls: list[str]) -> dict[str, Any]:
+    """Fetch files as a read fetches answers, and throw them away."""
+    client = pk.Client(key, endpoint)
+
+    def work() -> int:
+        return sum(len(data) for _, data in client.get_all(enumerate(urls)) if isinstance(data, bytes))
+
+    work()
+    return measured(work)
+
+
+def answers(endpoint: str, key: str, project: str, *, rows: int, batches: bool = False) -> dict[str, Any]:
+    """Walk through all assets with their answers, in chunks or batches; calls count as they do by default."""
+    client = pk.Client(key, endpoint)
+    pk.read_kili(project, client=client, first=1)
+
+    def work() -> int:
+        if batches:
+            return sum(batch.num_rows for batch in pk.scan_batches(project, batch_size=rows, client=client))
+        return sum(len(chunk) for chunk in pk.read_kili(project, chunksize=rows, client=client))
+
+    return measured(work)
+
+
+def repeated(endpoint: str, key: str, project: str, *, times: int) -> dict[str, Any]:
+    """Read the same project so many times, each frame deleted; return what was resident after each."""
+    client = pk.Client(key, endpoint, max_calls_per_minute=UNLIMITED)
+    found = []
+    for _ in range(times):
+        pk.read_kili(project, client=client)
+        gc.collect()
+        found.append(resident())
+    return {"first": found[0], "last": found[-1], "all": found}
 
 
 def chunks(endpoint: str, key: str, project: str, *, rows: int) -> dict[str, Any]:
@@ -136,6 +172,9 @@ if __name__ == "__main__":
             "chunks": chunks,
             "mutate": mutate,
             "append": append,
+            "answers": answers,
+            "fetch_answers": fetch_answers,
+            "repeated": repeated,
             "sustained": sustained,
         }
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from benchmarks.contenders import sizes
@@ -64,10 +66,29 @@ def fetch(endpoint: str, key: str, project: str, *, count: int) -> dict[str, Any
     return measured(lambda: sum(post(skip) for skip in range(0, count - 1, _STRIDE)))
 
 
+def fetch_answers(urls: list[str], workers: int) -> dict[str, Any]:
+    """Fetch files by one pool of `urllib3`, so many at a time, and throw them away."""
+    import urllib3  # noqa: PLC0415 - only here
+
+    pool = urllib3.PoolManager(maxsize=workers, retries=False)
+    with ThreadPoolExecutor(workers) as threads:
+        get = functools.partial(pool.request, "GET")
+        list(threads.map(get, urls[: 2 * workers]))
+        return measured(lambda: sum(len(response.data) for response in threads.map(get, urls)))
+
+
 def imports(modules: list[str]) -> dict[str, Any]:
     """Import modules, in an interpreter that has nothing of theirs."""
     return measured(lambda: [importlib.import_module(name).__name__ for name in modules])
 
 
 if __name__ == "__main__":
-    serve({"parse_orjson": parse_orjson, "parse_dicts": parse_dicts, "fetch": fetch, "imports": imports})
+    serve(
+        {
+            "parse_orjson": parse_orjson,
+            "parse_dicts": parse_dicts,
+            "fetch": fetch,
+            "fetch_answers": fetch_answers,
+            "imports": imports,
+        }
+    )

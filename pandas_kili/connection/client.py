@@ -249,7 +249,7 @@ class Client:
         def attempt(until: float) -> Verdict:
             size, trouble = None, False
             try:
-                result = self._transport.fetch(replace(request, until=until))
+                result = self._transport.fetch(request, until)
                 if isinstance(result, NoResponse):
                     trouble = result.fault in OVERLOAD_FAULTS
                     return judge_missing(result)
@@ -260,7 +260,7 @@ class Client:
 
         response = self._retry.run(
             attempt,
-            self._subject(request),
+            lambda: self._subject(request),
             repeatable=True,
             admit=lambda: pace.enter(self, self.max_downloads, stop),
             stop=stop,
@@ -364,7 +364,7 @@ class Client:
 
         return self._retry.run(
             attempt,
-            f"{self.api_endpoint} ({operation})",
+            lambda: f"{self.api_endpoint} ({operation})",
             repeatable=operation.repeatable,
             admit=lambda: self._limit.acquire(self.max_calls_per_minute, self._clock, stop),
             allowance=allowance,
@@ -416,7 +416,7 @@ class Client:
             result = self._transport.send(connections, replace(request, until=until))
             return judge_missing(result) if isinstance(result, NoResponse) else self._judge_file(result, request.method)
 
-        return self._retry.run(attempt, self._subject(request), repeatable=True, allowance=allowance, stop=stop)
+        return self._retry.run(attempt, lambda: self._subject(request), repeatable=True, allowance=allowance, stop=stop)
 
     def _subject(self, request: HttpRequest) -> str:
         return blotted(f"{request.method} {place(request.url)}", self._api_key)

@@ -178,7 +178,7 @@ class Retry:
     def run(
         self,
         attempt: Callable[[float], Verdict],
-        subject: str,
+        subject: Callable[[], str],
         *,
         repeatable: bool,
         admit: Callable[[], None] = lambda: None,
@@ -192,7 +192,7 @@ class Retry:
         attempt
             Sends the request; takes the moment at which its response must be complete.
         subject
-            What the error is about.
+            Says what the error is about.
         repeatable
             Whether the request may be sent again where it may have been processed.
         admit
@@ -216,7 +216,7 @@ class Retry:
             delay = self._delay(verdict, sent)
             patience = (self.deadline if self.reached else self.first_contact) + allowance
             if not _may_resend(verdict, spent, repeatable) or self.clock.now() + delay > start + patience:
-                raise _error(verdict, subject, sent, repeatable)
+                raise _error(verdict, subject(), sent, repeatable)
             self.clock.wait(delay, stop)
 
     def _delay(self, verdict: Verdict, sent: int) -> float:
