@@ -17,7 +17,7 @@ from pandas_kili.frames import KiliFrame
 from pandas_kili.query import AssetFilters
 from pandas_kili.reading import asset_schema, count_assets, read_kili, scan_batches
 from pandas_kili.reference import fields, filters
-from pandas_kili.tidy import ANNOTATION_SCHEMA, read_jobs, to_json_response
+from pandas_kili.tidy import ANNOTATION_SCHEMA, read_jobs, to_code_points, to_json_response, to_utf16_units
 from pandas_kili.writing import (
     REMOVE,
     MutationOptions,
@@ -57,7 +57,9 @@ __all__ = [
     "read_voc",
     "read_yolo",
     "scan_batches",
+    "to_code_points",
     "to_json_response",
+    "to_utf16_units",
     *errors.__all__,
 ]
 

@@ -525,25 +525,119 @@ class KiliAccessor:
         """
         return typed(labels_table(self._frame, fields))
 
-    def annotations(self, json_interface: Mapping[str, Any] | str | None = None) -> KiliFrame:
+    def annotations(
+        self,
+        json_interface: str | Mapping[str, Any] | pd.DataFrame | None = None,
+        *,
+        job: str | Collection[str] | None = None,
+        latest: bool = False,
+        label_types: Collection[str] | None = None,
+        categorical: bool = False,
+        wide: bool = False,
+    ) -> KiliFrame:
         """Lay the answers of labels out: one row per annotation, or per class chosen, text, comparison or rank given.
 
         Parameters
         ----------
-        json_interface : mapping or str, optional
-            The ``jsonInterface`` of the project, which names the ML task of each job; without it, the structure of the
-            answer tells.
+        json_interface : str, mapping or pandas.DataFrame, optional
+            The project's questions: its id, its ``jsonInterface``, or what `pandas_kili.read_jobs` gives. It names the
+            ML task of each job, which otherwise the structure of the answer tells; jobs that it does not know are said
+            in ``problem``.
+        job : str or collection of str, optional
+            Only these jobs, and what hangs on them.
+        latest : bool
+            Only the latest label of each asset and labeler, by ``labels.createdAt``.
+        label_types : collection of str, optional
+            Only labels of these types: ``["DEFAULT", "REVIEW"]`` is what people submitted, ``["PREDICTION"]`` what
+            models say. Needs ``labels.labelType``.
+        categorical : bool
+            ``job``, ``tool`` and ``category`` as Arrow dictionaries: smaller, and grouped faster.
+        wide : bool
+            Instead, one row per label and one column per job: the text, the class, or the list of classes of jobs that
+            take several or are drawn. ``pd.get_dummies(wide["KIND"])`` makes a column per class of it, and
+            ``wide["KINDS"].explode()`` a row per class.
 
         Returns
         -------
         pandas.DataFrame
-            The columns of `pandas_kili.ANNOTATION_SCHEMA`, whatever the project; what does not apply is null, what
-            could not be read is a row with its reason in ``problem``. The index repeats that of the asset.
+            The columns of `pandas_kili.ANNOTATION_SCHEMA`, whatever the project; what does not apply is null. The index
+            repeats the asset's index, rows are in the order of assets, labels and answers.
+
+        ================  ======================  ==================================================================
+        column            type                    meaning
+        ================  ======================  ==================================================================
+        assetId           string                  the asset's ``id``
+        externalId        string                  the asset's ``externalId``
+        labelId           string                  the label's ``id``
+        labelType         string                  DEFAULT, REVIEW, PREDICTION, …
+        author            string                  email of the label's author, else id
+        modelName         string                  the model that a prediction is of
+        createdAt         timestamp[ms, UTC]      when the label was made
+        stepName          string                  the step of the workflow in which it was made
+        row               int64                   number of the row within its label, from 0
+        parentRow         int64                   ``row`` of what this is a child of
+        parentPoint       int64                   position, from 0, of the pose's point that this is a child of
+        kind              string                  what the row is, see below
+        mid               string                  Kili's name of the object; shared by its parts and its frames
+        parentMid         string                  ``mid`` of the annotation above
+        job               string                  name of the job
+        parentJob         string                  name of the job above
+        level             string                  ``assetLevel`` for what is said of a video as a whole
+        mlTask            string                  CLASSIFICATION, OBJECT_DETECTION, NAMED_ENTITIES_RECOGNITION, …
+        tool              string                  rectangle, polygon, polyline, marker, vector, semantic, pose, range
+        category          string                  class chosen, or verdict of a comparison
+        parentCategories  list<string>            classes above, the outermost first
+        confidence        double                  of the class, in percent, 0 to 100
+        score             double                  of the object, as models give it
+        text              string                  transcription
+        beginOffset       int64                   where a span of text begins, in UTF-16 units from 0
+        endOffset         int64                   where it ends, in UTF-16 units: one more for each emoji
+        beginId           string                  block of rich text in which it begins
+        endId             string                  block in which it ends
+        content           string                  the text of the span
+        startMids         list<string>            ``mid`` of the entities or objects where a relation starts
+        endMids           list<string>            where it ends
+        firstId           string                  the chat item that a comparison places first
+        secondId          string                  the other one
+        rank              int64                   place in a ranking
+        elements          list<string>            what has this place
+        page              int64                   page of a PDF, from 1; of the first area where there are several
+        frame             int64                   frame of a video, from 0
+        isKeyFrame        bool                    whether the frame was drawn, and not interpolated
+        xmin, ymin        double                  box around ``rings``, as shares of width and height, from the top left
+        xmax, ymax        double
+        rotation          double                  degrees by which a rectangle is turned in pixels, -45 to 45; 0 where
+                                                  it is upright, null where it is not and the resolution is unknown
+        assetRotation     int64                   degrees, clockwise, by which the picture was turned when people drew
+                                                  on it: shares are those of the turned picture; null for none
+        pixelXmin, …      double                  the box in pixels of the picture as it is stored (not turned), where
+                                                  the resolution of asset or page is known
+        x, y              double                  point of a marker, as shares of width and height
+        rings             list<list<struct>>      vertices ``{x, y}``, shares: the outline, then its holes
+        polyline          list<struct>            vertices of a polyline or vector
+        points            list<struct>            ``{code, name, mid, jobName, x, y}`` of a pose
+        rangeStart        double                  where a range begins; where speech does, in seconds
+        rangeEnd          double                  where it ends
+        hasChildren       bool                    whether jobs hang on it; false for none, null where nothing is said
+        extra             string                  what has no column, or more than its columns hold: JSON text
+        problem           string                  what could not be understood, and why
+        ================  ======================  ==================================================================
+
+        ``kind`` is ``annotation``, ``category``, ``text``, ``choice`` or ``rank`` for what was answered. ``job`` stands
+        for what a job holds besides (nested jobs hang on it, where they hang on the job), ``label`` for a label without
+        any job and for frames without any, ``unreadable`` for an answer that could not be read.
 
         Raises
         ------
         KiliFieldError
-            Where the frame holds no labels with their ``jsonResponse``.
+            Where the frame holds no labels with their ``jsonResponse``, or lacks what `latest` and `label_types` need.
+        KiliValidationError
+            For an interface that is none, and for unknown jobs or types of labels.
+
+        See Also
+        --------
+        pandas_kili.to_json_response : The way back.
+        pandas_kili.to_code_points : Offsets for Python's strings.
 
         Examples
         --------
@@ -551,7 +645,17 @@ class KiliAccessor:
         >>> df.kili.annotations()[["job", "category"]].drop_duplicates().shape[1]
         2
         """
-        return typed(annotations_table(self._frame, json_interface))
+        return typed(
+            annotations_table(
+                self._frame,
+                json_interface,
+                job=job,
+                latest=latest,
+                label_types=label_types,
+                categorical=categorical,
+                wide=wide,
+            )
+        )
 
     def metadata(self, schema: Mapping[str, pa.DataType] | None = None) -> KiliFrame:
         """Lay the keys of ``jsonMetadata`` out as typed columns, row by row.

@@ -30,8 +30,8 @@ HOUSE = {
     "progress": "",
     "tidy": (
         "answers answers.schema answers.json_values answers.geometry answers.walk answers.columns answers.read"
-        " answers.compose jobs labels people annotations checks answer_checks write_answers metadata assignment"
-        " agreement"
+        " answers.compose jobs labels people offsets wide annotations checks answer_checks write_answers metadata"
+        " assignment agreement"
     ),
     "media": "kinds inspection texts plan upload imports names ledger fetch download",
     "reading": "wire frame validation windows long_answers crawl read",

@@ -54,7 +54,9 @@ NAMES = {
     "read_jobs",
     "read_kili",
     "scan_batches",
+    "to_code_points",
     "to_json_response",
+    "to_utf16_units",
 }
 FUNCTIONS = {name: getattr(pk, name) for name in sorted(NAMES) if inspect.isfunction(getattr(pk, name))}
 CLASSES = {name: getattr(pk, name) for name in sorted(NAMES) if inspect.isclass(getattr(pk, name))}

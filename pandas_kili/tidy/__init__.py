@@ -6,6 +6,7 @@ from pandas_kili.tidy.answers.schema import ANNOTATION, ANNOTATION_SCHEMA, CATEG
 from pandas_kili.tidy.jobs import read_jobs
 from pandas_kili.tidy.labels import holds_assets, labels_table, lacking
 from pandas_kili.tidy.metadata import metadata_table
+from pandas_kili.tidy.offsets import to_code_points, to_utf16_units
 from pandas_kili.tidy.people import SUBMITTED, author_names, labeler_names, of_types
 from pandas_kili.tidy.write_answers import to_json_response
 
@@ -29,5 +30,7 @@ __all__ = [
     "metadata_table",
     "of_types",
     "read_jobs",
+    "to_code_points",
     "to_json_response",
+    "to_utf16_units",
 ]

@@ -21,7 +21,7 @@ from pandas_kili.tidy.annotations import annotations_table
 from pandas_kili.tidy.answers.schema import ANNOTATION, CATEGORY, CHOICE, RANK, TEXT, UNREADABLE
 from pandas_kili.tidy.assignment import assign
 from pandas_kili.tidy.labels import holds_assets, labels_table, lacking
-from pandas_kili.tidy.people import SUBMITTED, labeler_names, of_types
+from pandas_kili.tidy.people import SUBMITTED, labeler_names, latest_of_each, of_types
 
 _BOX = ("xmin", "ymin", "xmax", "ymax")
 _SPAN = ("beginId", "beginOffset", "endId", "endOffset", "category")
@@ -303,12 +303,8 @@ def _counted(frame: pd.DataFrame, label_types: Collection[str] | None) -> pd.Dat
     if not len(labels):
         nothing = pd.Series(dtype=pd.ArrowDtype(pa.string()))
         return pd.DataFrame({"jsonResponse": nothing, "labeler": nothing}, index=labels.index)
-    names = pd.Series(labeler_names(labels).to_pylist(), index=labels.index)
-    order = labels.assign(labeler=names, asset=labels.index)[names.notna()]
-    if "createdAt" in order:
-        order = order.sort_values("createdAt", kind="stable", na_position="first")
-    latest = order.drop_duplicates(["asset", "labeler"], keep="last").sort_index(kind="stable")
-    return latest[["jsonResponse", "labeler"]]
+    latest = latest_of_each(labels, labels.index.to_series())
+    return latest[["jsonResponse"]].assign(labeler=labeler_names(latest).to_pylist())
 
 
 def _measure(row: Row) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,14 @@ import pyarrow.compute as pc
 
 from pandas_kili.arrow import arrow_array
 from pandas_kili.errors import KiliFieldError, KiliValidationError
+from pandas_kili.messages import nearest
 from pandas_kili.tidy.answers.geometry import box, rotation, turned_back
 from pandas_kili.tidy.answers.read import read_answers
 from pandas_kili.tidy.answers.schema import ANNOTATION_SCHEMA
-from pandas_kili.tidy.jobs import jobs_of
-from pandas_kili.tidy.labels import LabelRows, asset_column, identities, label_rows, lacking, to_frame
-from pandas_kili.tidy.people import author_names
+from pandas_kili.tidy.jobs import Job, jobs_of
+from pandas_kili.tidy.labels import LabelRows, asset_column, holds_assets, identities, label_rows, lacking, to_frame
+from pandas_kili.tidy.people import author_names, latest_of_each, of_types
+from pandas_kili.tidy.wide import whose, wide_columns
 
 _ANSWER = "jsonResponse"
 _LABEL_COLUMNS = {
@@ -28,13 +30,24 @@ _LABEL_COLUMNS = {
     "createdAt": "createdAt",
     "stepName": "stepName",
 }
+_CHOOSING = ("labelType", "modelName", "createdAt", "author.email", "author.id", "authorId")
+_CATEGORICAL = ("job", "tool", "category")
 _FARTHEST = 1.0  # how far beyond the picture shares reach at most: farther out, coordinates are longitude and latitude
 
 Whole = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-def annotations_table(frame: pd.DataFrame, json_interface: Mapping[str, Any] | str | None = None) -> pd.DataFrame:
+def annotations_table(
+    frame: pd.DataFrame,
+    json_interface: str | Mapping[str, Any] | pd.DataFrame | None = None,
+    *,
+    job: str | Collection[str] | None = None,
+    latest: bool = False,
+    label_types: Collection[str] | None = None,
+    categorical: bool = False,
+    wide: bool = False,
+) -> pd.DataFrame:
     """Lay the answers of labels out: one row per annotation, or per class chosen, text, comparison or rank given.
 
     Parameters
@@ -42,79 +55,27 @@ def annotations_table(frame: pd.DataFrame, json_interface: Mapping[str, Any] | s
     frame : pandas.DataFrame
         Assets with their labels, as `read_kili` gives them (``labels.jsonResponse`` is needed), or labels, as
         `labels_table` does.
-    json_interface : mapping or str, optional
-        The ``jsonInterface`` of the project. It names the ML task of each job, which otherwise is told from the
-        structure of the answer, and jobs that it does not know are said in ``problem``.
+    json_interface : str, mapping or pandas.DataFrame, optional
+        The project's questions: its id, its interface, or what `read_jobs` gives. It names the ML task of each job,
+        which otherwise is told from the structure of the answer, and jobs that it does not know are said in
+        ``problem``.
+    job : str or collection of str, optional
+        Only these jobs, and what hangs on them.
+    latest : bool
+        Only the latest label of each asset and labeler.
+    label_types : collection of str, optional
+        Only labels of these types, such as ``["DEFAULT", "REVIEW"]`` for what people submitted.
+    categorical : bool
+        ``job``, ``tool`` and ``category`` as Arrow dictionaries: smaller, and grouped faster.
+    wide : bool
+        Instead, one row per label and one column per job.
 
     Returns
     -------
     pandas.DataFrame
         `pandas.ArrowDtype` columns, the same whatever the project; what does not apply is null. The index repeats the
         asset's index, rows are in the order of assets, labels and answers.
-
-        ================  ======================  ==================================================================
-        column            type                    meaning
-        ================  ======================  ==================================================================
-        assetId           string                  the asset's ``id``
-        externalId        string                  the asset's ``externalId``
-        labelId           string                  the label's ``id``
-        labelType         string                  DEFAULT, REVIEW, PREDICTION, …
-        author            string                  email of the label's author, else id
-        modelName         string                  the model that a prediction is of
-        createdAt         timestamp[ms, UTC]      when the label was made
-        stepName          string                  the step of the workflow in which it was made
-        row               int64                   number of the row within its label, from 0
-        parentRow         int64                   ``row`` of what this is a child of
-        parentPoint       int64                   position, from 0, of the pose's point that this is a child of
-        kind              string                  what the row is, see below
-        mid               string                  Kili's name of the object; shared by its parts and its frames
-        parentMid         string                  ``mid`` of the annotation above
-        job               string                  name of the job
-        parentJob         string                  name of the job above
-        level             string                  ``assetLevel`` for what is said of a video as a whole
-        mlTask            string                  CLASSIFICATION, OBJECT_DETECTION, NAMED_ENTITIES_RECOGNITION, …
-        tool              string                  rectangle, polygon, polyline, marker, vector, semantic, pose, range
-        category          string                  class chosen, or verdict of a comparison
-        parentCategories  list<string>            classes above, the outermost first
-        confidence        double                  of the class, in percent
-        score             double                  of the object, as models give it
-        text              string                  transcription
-        beginOffset       int64                   where a span of text begins
-        endOffset         int64                   where it ends
-        beginId           string                  block of rich text in which it begins
-        endId             string                  block in which it ends
-        content           string                  the text of the span
-        startMids         list<string>            ``mid`` of the entities or objects where a relation starts
-        endMids           list<string>            where it ends
-        firstId           string                  the chat item that a comparison places first
-        secondId          string                  the other one
-        rank              int64                   place in a ranking
-        elements          list<string>            what has this place
-        page              int64                   page of a PDF, from 1; of the first area where there are several
-        frame             int64                   frame of a video, from 0
-        isKeyFrame        bool                    whether the frame was drawn, and not interpolated
-        xmin, ymin        double                  box around ``rings``, as shares of width and height, from the top left
-        xmax, ymax        double
-        rotation          double                  degrees by which a rectangle is turned in pixels, -45 to 45; 0 where
-                                                  it is upright, null where it is not and the resolution is unknown
-        assetRotation     int64                   degrees, clockwise, by which the picture was turned when people drew
-                                                  on it: shares are those of the turned picture; null for none
-        pixelXmin, …      double                  the box in pixels of the picture as it is stored (not turned), where
-                                                  the resolution of asset or page is known
-        x, y              double                  point of a marker
-        rings             list<list<struct>>      vertices ``{x, y}``: the outline, then its holes
-        polyline          list<struct>            vertices of a polyline or vector
-        points            list<struct>            ``{code, name, mid, jobName, x, y}`` of a pose
-        rangeStart        double                  where a range begins
-        rangeEnd          double                  where it ends
-        hasChildren       bool                    whether jobs hang on it; false for none, null where nothing is said
-        extra             string                  what has no column, or more than its columns hold: JSON text
-        problem           string                  what could not be understood, and why
-        ================  ======================  ==================================================================
-
-        ``kind`` is ``annotation``, ``category``, ``text``, ``choice`` or ``rank`` for what was answered. ``job`` stands
-        for what a job holds besides (nested jobs hang on it, where they hang on the job), ``label`` for a label without
-        any job and for frames without any, ``unreadable`` for an answer that could not be read.
+        The columns are those of `ANNOTATION_SCHEMA`; ``help(df.kili.annotations)`` says what each of them holds.
 
     Raises
     ------
@@ -140,11 +101,24 @@ def annotations_table(frame: pd.DataFrame, json_interface: Mapping[str, Any] | s
     >>> annotations_table(labels)[["labelId", "job", "mlTask", "category", "confidence"]].loc[0].tolist()
     ['l1', 'KIND', 'CLASSIFICATION', 'CAT', 100.0]
     """
-    tasks = None if json_interface is None else {name: job.task for name, job in jobs_of(json_interface).items()}
+    jobs = None if json_interface is None else jobs_of(json_interface)
     labels = label_rows(frame)
     if _ANSWER not in labels.fields and len(labels.parents):
         raise lacking(_ANSWER, labels.fields)
+    labels = _chosen(frame, labels, label_types, latest=latest)
+    tasks = None if jobs is None else {name: each.task for name, each in jobs.items()}
     columns, label_of = _read(_answers(labels), tasks)
+    if job is not None:
+        keep = pa.array(_of_jobs(columns, [job] if isinstance(job, str) else list(job), jobs))
+        columns = {name: column.filter(keep) for name, column in columns.items()}
+        label_of = label_of[keep.to_numpy(zero_copy_only=False)]
+    if wide:
+        if jobs is not None and job is not None:
+            jobs = {name: each for name, each in jobs.items() if name in ({job} if isinstance(job, str) else set(job))}
+        count = len(labels.parents)
+        found = wide_columns(columns, label_of.tolist(), count, jobs)
+        identity = whose(_identity(frame, labels, np.arange(count), labels.parents))
+        return to_frame({**identity, **found}, frame, labels.parents)
     parents = pc.take(labels.parents, pa.array(label_of))
     columns.update(_identity(frame, labels, label_of, parents))
     columns.update(_boxes(frame, columns, parents.to_numpy(zero_copy_only=False), label_of))
@@ -153,7 +127,53 @@ def annotations_table(frame: pd.DataFrame, json_interface: Mapping[str, Any] | s
         field.name: _fitted(columns[field.name], field) if field.name in columns else pa.nulls(length, field.type)
         for field in ANNOTATION_SCHEMA
     }
+    if categorical:
+        table |= {name: table[name].dictionary_encode() for name in _CATEGORICAL}
     return to_frame(table, frame, parents)
+
+
+def _chosen(frame: pd.DataFrame, labels: LabelRows, label_types: Collection[str] | None, *, latest: bool) -> LabelRows:
+    """Return the labels of some types, or the latest ones of each labeler."""
+    if label_types is None and not latest:
+        return labels
+    fields = {name: array for name, array in labels.fields.items() if name in _CHOOSING}
+    count = len(labels.parents)
+    table: pd.DataFrame = pa.table({"": pa.nulls(count), **fields}).to_pandas(types_mapper=pd.ArrowDtype)
+    table = of_types(table.drop(columns=""), label_types)
+    if latest and len(table):
+        assets = labels.parents
+        if not holds_assets(frame):
+            if "assetId" not in frame:
+                raise KiliFieldError(
+                    "latest=True needs to know the assets: the labels have no assetId.", field="assetId"
+                )
+            assets = arrow_array(frame["assetId"])
+        table = latest_of_each(table, pd.Series(assets.to_pylist()).loc[table.index])
+    at = pa.array(table.index.to_numpy(np.int64))
+    return LabelRows(labels.parents.take(at), {name: array.take(at) for name, array in labels.fields.items()})
+
+
+def _of_jobs(
+    columns: Mapping[str, pa.Array], names: Sequence[str], jobs: Mapping[str, Job] | None
+) -> npt.NDArray[np.bool_]:
+    """Return which rows are of some jobs, or hang on rows of them."""
+    known = dict.fromkeys(jobs or pc.unique(columns["job"]).drop_null().to_pylist())
+    for name in names:
+        near = nearest(name, known) if name not in known else ()
+        if near or (jobs is not None and name not in known):
+            hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else f" There are {', '.join(known)}."
+            raise KiliValidationError(f"there is no job {name!r}.{hint}")
+    keep: npt.NDArray[np.bool_] = pc.is_in(columns["job"], pa.array(names, pa.string())).to_numpy(zero_copy_only=False)
+    if "parentRow" not in columns:
+        return keep
+    has_parent = columns["parentRow"].is_valid().to_numpy(zero_copy_only=False)
+    rows, numbers = np.arange(len(keep)), columns["row"].to_numpy(zero_copy_only=False)
+    above = rows - numbers + pc.fill_null(columns["parentRow"], 0).to_numpy(zero_copy_only=False)
+    while True:  # once a level of nesting
+        below = keep | (has_parent & keep[above])
+        if np.array_equal(below, keep):
+            return keep
+        keep = below
 
 
 def _answers(labels: LabelRows) -> pa.Array:

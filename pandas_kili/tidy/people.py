@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -94,3 +95,22 @@ def labeler_names(labels: pd.DataFrame) -> pa.Array:
     if "modelName" not in labels:
         raise lacking("modelName", [str(name) for name in labels.columns])
     return pc.if_else(pa.array(is_model), pc.coalesce(arrow_array(labels["modelName"]).cast(pa.string()), names), names)
+
+
+def latest_of_each(labels: pd.DataFrame, assets: pd.Series[Any]) -> pd.DataFrame:
+    """Return of each asset and labeler the latest label, by ``createdAt`` where it was read, else by their order.
+
+    Parameters
+    ----------
+    labels : pandas.DataFrame
+        Labels, as `labels_table` gives them. Those of nobody known are left out.
+    assets : pandas.Series
+        Which asset each label is of, on the same index.
+    """
+    names = pd.Series(labeler_names(labels).to_pylist(), index=labels.index, dtype=object)
+    order = pd.DataFrame({"asset": assets, "labeler": names, "at": range(len(labels))})
+    if "createdAt" in labels:
+        order["createdAt"] = labels["createdAt"]
+        order = order.sort_values("createdAt", kind="stable", na_position="first")
+    kept = order[order["labeler"].notna()].drop_duplicates(["asset", "labeler"], keep="last")
+    return labels.iloc[kept["at"].sort_values()]

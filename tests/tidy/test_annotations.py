@@ -739,6 +739,108 @@ class TestInterface:
             table({}, json_interface=interface)
 
 
+def label_of(author, answer, created="2024-01-01", kind="DEFAULT", model=None):
+    made = {"createdAt": pd.Timestamp(created, tz="UTC"), "labelType": kind, "modelName": model}
+    return {"id": f"{author}-{created}-{kind}", "author": {"email": author}, "jsonResponse": json.dumps(answer), **made}
+
+
+def assets_of(*labels):
+    array = pa.array(list(labels))
+    return pd.DataFrame(
+        {"id": [f"a{at}" for at in range(len(labels))], "labels": pd.Series(array, dtype=pd.ArrowDtype(array.type))}
+    )
+
+
+class TestChosen:
+    ASSETS = assets_of(
+        [
+            label_of("ada", {"KIND": {"categories": [{"name": "OLD"}]}}),
+            label_of("ada", {"KIND": {"categories": [{"name": "NEW"}]}, "BOX": {"annotations": [BOX]}}, "2024-02-01"),
+            label_of("ada", {"KIND": {"categories": [{"name": "GUESS"}]}}, kind="PREDICTION", model="yolo"),
+        ],
+        [label_of("bob", DOCUMENTED["transcription on a box"])],
+    )
+
+    def test_some_jobs_and_what_hangs_on_them(self):
+        assert annotations_table(self.ASSETS, job="KIND")["category"].tolist() == ["OLD", "NEW", "GUESS", "FAST"]
+        assert annotations_table(self.ASSETS, job=["JOB_0"])["job"].tolist() == ["JOB_0", "TEXT", "KIND"]
+
+    def test_a_job_of_another_name_is_refused_with_the_nearest(self):
+        with pytest.raises(KiliValidationError, match=r"no job 'KINDD'\. Did you mean 'KIND'"):
+            annotations_table(self.ASSETS, job="KINDD")
+        interface = {"KIND": {"mlTask": "CLASSIFICATION"}}
+        with pytest.raises(KiliValidationError, match=r"no job 'OTHER'\. There are KIND"):
+            annotations_table(self.ASSETS, interface, job="OTHER")
+
+    def test_the_latest_label_of_each_labeler(self):
+        assert annotations_table(self.ASSETS, latest=True, job="KIND")["category"].tolist() == ["NEW", "GUESS", "FAST"]
+        labels = labels_table(self.ASSETS)
+        assert annotations_table(labels, latest=True).equals(annotations_table(self.ASSETS, latest=True))
+
+    def test_labels_of_some_types(self):
+        guesses = annotations_table(self.ASSETS, label_types=["PREDICTION"])
+        assert guesses[["category", "modelName"]].to_numpy().tolist() == [["GUESS", "yolo"]]
+        assert annotations_table(self.ASSETS, label_types=["REVIEW"]).empty
+        with pytest.raises(KiliFieldError, match=r"labels\.labelType"):
+            annotations_table(labels_of({}), label_types=["DEFAULT"])
+
+    def test_names_as_arrow_dictionaries_are_written_back_too(self):
+        plain, small = annotations_table(self.ASSETS), annotations_table(self.ASSETS, categorical=True)
+        for name in ("job", "tool", "category"):
+            assert pa.types.is_dictionary(small[name].dtype.pyarrow_dtype)
+            assert small[name].tolist() == plain[name].tolist()
+        assert to_json_response(small).equals(to_json_response(plain))
+
+
+class TestWide:
+    def test_a_row_a_label_and_a_column_a_job(self):
+        wide = annotations_table(TestChosen.ASSETS, wide=True)
+        assert wide["KIND"].tolist() == ["OLD", "NEW", "GUESS", "FAST"]
+        assert wide["BOX"].tolist() == [pd.NA, ["TESLA"], pd.NA, pd.NA]
+        assert wide["TEXT"].tolist() == [pd.NA, pd.NA, pd.NA, "AB-123"]
+        assert wide["author"].tolist() == ["ada", "ada", "ada", "bob"]
+        assert wide.index.tolist() == [0, 0, 0, 1]
+
+    def test_several_classes_are_lists_in_every_row(self):
+        wide = table(DOCUMENTED["several classes"], DOCUMENTED["single class"], wide=True)
+        assert wide["JOB_0"].tolist() == [["BAD", "ILLEGAL"], ["SPAM"]]
+        assert wide["JOB_0"].explode().tolist() == ["BAD", "ILLEGAL", "SPAM"]
+
+    def test_the_interface_gives_columns_that_nobody_answered_and_their_types(self):
+        content = {"input": "checkbox", "categories": {"SPAM": {}}}
+        jobs = {"JOB_0": {"mlTask": "CLASSIFICATION", "content": content}, "NOTE": {"mlTask": "TRANSCRIPTION"}}
+        wide = table(DOCUMENTED["single class"], json_interface=jobs, wide=True)
+        assert wide[["JOB_0", "NOTE"]].loc[0].tolist() == [["SPAM"], pd.NA]
+        assert table(json_interface=jobs, wide=True).columns.tolist()[-2:] == ["JOB_0", "NOTE"]
+
+    def test_frames_of_a_video_say_their_class_once(self):
+        answer = {str(frame): {"KIND": {"categories": [{"name": "DAY"}]}} for frame in range(3)}
+        assert table(answer, wide=True)["KIND"].tolist() == ["DAY"]
+
+    def test_a_class_becomes_a_column_by_get_dummies(self):
+        dummies = pd.get_dummies(annotations_table(TestChosen.ASSETS, wide=True, latest=True)["KIND"])
+        assert dummies.columns.tolist() == ["FAST", "GUESS", "NEW"]
+
+    def test_labels_without_an_answer_have_a_row(self):
+        wide = table({}, {"T": {"text": "x"}}, wide=True)
+        assert wide["T"].tolist() == [pd.NA, "x"]
+
+
+def test_the_help_names_every_column_with_its_type():
+    lines = pd.DataFrame.kili.annotations.__doc__.splitlines()
+    named = {}
+    for line in lines:
+        head = line[:60].split("  ")
+        parts = [part.strip() for part in head if part.strip()]
+        if len(parts) >= 2:
+            named |= dict.fromkeys(parts[0].split(", "), parts[1])
+    for field in ANNOTATION_SCHEMA:
+        name = "pixelXmin" if field.name.startswith("pixel") else field.name
+        assert name in named, name
+        short = {"bool": "bool", "timestamp[ms, tz=UTC]": "timestamp[ms, UTC]"}.get(str(field.type), str(field.type))
+        assert named[name] == short or named[name].split("<")[0] == short.split("<")[0], name
+
+
 class TestMalformed:
     @pytest.mark.parametrize(
         ("text", "reason"),
