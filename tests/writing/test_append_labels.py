@@ -1,6 +1,7 @@
 """df.kili.append_labels: each row's asset gets its label, once, whatever happens on the way."""
 
 import json
+import threading
 
 import pandas as pd
 import pytest
@@ -8,6 +9,7 @@ from writing import client_of, hurry
 
 import pandas_kili as pk
 from pandas_kili.sandbox import Fault, Sandbox
+from pandas_kili.writing import delivery
 
 
 @pytest.fixture(params=["current", "legacy"])
@@ -135,3 +137,79 @@ def test_answers_behind_urls_are_known_again(monkeypatch):
         again = df.kili.append_labels("answer", client=client)
         assert again.kili.report["outcome"].tolist() == ["unchanged"]
         assert len(box.labels(project)) == 1
+
+
+def test_a_label_is_written_once_although_the_server_works_longer_than_the_client_waits(box, project, monkeypatch):
+    """The client gives up, and the work is done while it looks."""
+    monkeypatch.setattr(delivery, "_LIFE", (0.0, 0.05, 0.1, 0.2, 0.4, 0.8))
+    client = client_of(box, timeout=(5, 0.1))
+    df = frame_of(project, client_of(box), 3)
+    held = threading.Event()
+    box.before_request(lambda request: held.wait(0.5) if request.operation == "appendManyLabels" else None)
+    out = df.kili.append_labels("answer", client=client)
+    assert set(out.kili.report["outcome"]) == {"applied"}
+    assert stored(box, project) == [(f"e{number}", f"e{number}") for number in range(3)]
+
+
+def test_a_label_whose_request_may_live_still_is_not_sent_again(box, project):
+    client = client_of(box, timeout=(5, 0.1))
+    df = frame_of(project, client_of(box), 3)
+    released, arrived, done = threading.Event(), [], threading.Event()
+
+    def hold(request):
+        if request.operation == "appendManyLabels":
+            arrived.append(request)
+            released.wait(20)
+
+    box.before_request(hold)
+    box.after_request(lambda request: done.set() if request.operation == "appendManyLabels" else None)
+    out = df.kili.append_labels("answer", client=client, errors="report")
+    released.set()
+    assert done.wait(10)
+    assert len(arrived) == 1
+    assert set(out.kili.report["outcome"]) == {"failed"}
+    assert out.kili.report["message"].str.startswith("outcome unknown").all()
+    box.clear_hooks()
+    rest = out[out.kili.report["outcome"] != "applied"]
+    again = rest.kili.append_labels("answer", client=client_of(box))
+    assert set(again.kili.report["outcome"]) == {"unchanged"}
+    assert stored(box, project) == [(f"e{number}", f"e{number}") for number in range(3)]
+
+
+def complete(box, *labels):
+    """Complete stored answers as some servers do."""
+    store = box._store
+    for label in labels:
+        answer = json.loads(label["jsonResponse"])
+        for job in answer.values():
+            for category in job.get("categories", ()):
+                category.setdefault("confidence", 100)
+        store.change("UPDATE labels SET jsonResponse = ? WHERE id = ?", (json.dumps(answer), label["id"]))
+
+
+@pytest.mark.parametrize("fault", [None, "reset_after"])
+def test_an_answer_that_the_server_completes_is_known_again(box, project, fault):
+    client = client_of(box)
+    df = frame_of(project, client, 3)
+
+    def after(request):
+        if request.operation == "appendManyLabels":
+            complete(box, *box.labels(project))
+
+    box.after_request(after)
+    if fault:
+        box.inject(Fault(fault, operation="appendManyLabels"))
+    assert set(df.kili.append_labels("answer", client=client).kili.report["outcome"]) == {"applied"}
+    assert set(df.kili.append_labels("answer", client=client).kili.report["outcome"]) == {"unchanged"}
+    assert len(box.labels(project)) == 3
+    assert all('"confidence": 100' in label["jsonResponse"] for label in box.labels(project))
+
+
+def test_an_answer_that_says_less_than_one_that_is_there_is_another_label(box, project):
+    client = client_of(box)
+    df = frame_of(project, client, 1)
+    full = {"JOB_0": {"categories": [{"name": "A"}]}, "JOB_1": {"categories": [{"name": "B"}]}}
+    df.assign(answer=[full]).kili.append_labels("answer", client=client)
+    less = df.assign(answer=[{"JOB_0": full["JOB_0"]}]).kili.append_labels("answer", client=client)
+    assert less.kili.report["outcome"].tolist() == ["applied"]
+    assert len(box.labels(project)) == 2
