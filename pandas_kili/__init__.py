@@ -22,9 +22,11 @@ from pandas_kili.writing import (
     REMOVE,
     MutationOptions,
     NewAssetColumns,
+    Plan,
     PropertyColumns,
     create_project,
     delete_project,
+    read_plan,
 )
 
 if typing.TYPE_CHECKING:
@@ -43,6 +45,7 @@ __all__ = [
     "KiliFrame",
     "MutationOptions",
     "NewAssetColumns",
+    "Plan",
     "PropertyColumns",
     "asset_schema",
     "count_assets",
@@ -54,6 +57,7 @@ __all__ = [
     "read_jobs",
     "read_coco",
     "read_kili",
+    "read_plan",
     "read_voc",
     "read_yolo",
     "scan_batches",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import pandas as pd
@@ -20,11 +20,13 @@ from pandas_kili.writing import (
     MutationOptions,
     NewAssetColumns,
     Options,
+    Plan,
     PropertyColumns,
     Work,
     append_labels,
     change_external_ids,
     columns_and_options,
+    make_plan,
     merge_metadata,
     move,
     options_of,
@@ -249,6 +251,120 @@ class KiliAccessor:
         ['Lyon']
         """
         return merge_metadata(self._frame, columns, options_of("merge_metadata", project_id, options))
+
+    def plan(
+        self,
+        project_id: str | None = None,
+        *,
+        properties: Sequence[str] | None = None,
+        metadata: Sequence[str] | None = None,
+        new: Literal["append", "refuse", "skip"] = "append",
+        missing: Literal["keep", "delete"] = "keep",
+        within: Mapping[str, Any] | None = None,
+        client: Client | None = None,
+    ) -> Plan:
+        """Compare the frame with its project, and return what would have to change; nothing is changed.
+
+        Parameters
+        ----------
+        project_id : str, optional
+            Project that the rows describe; by default the one that the frame was read from.
+        properties : sequence of str, optional
+            Columns to compare; by default all that bear the name of a property that can be set: ``externalId`` (where
+            rows have an ``id``), ``jsonMetadata``, ``priority``, ``isHoneypot``, ``toBeLabeledBy`` and so on.
+            ``content`` and ``jsonContent`` are for new assets only, unless named. A null cell leaves the property as it
+            is.
+        metadata : sequence of str, optional
+            Columns that are merged into the metadata, key by key; only these keys are compared. `pandas_kili.REMOVE`
+            removes a key.
+        new : {"append", "refuse", "skip"}
+            What to do with rows that the project does not have.
+        missing : {"keep", "delete"}
+            What to do with assets that no row names.
+        within : mapping, optional
+            Filters, as of `pandas_kili.read_kili`: only assets that match them are deleted.
+        client : Client, optional
+            Connection to use; by default one that the environment describes.
+
+        Returns
+        -------
+        Plan
+            False where nothing is to be done. Its ``apply()`` sends the changes.
+
+        Raises
+        ------
+        KiliValidationError
+            For cells that do not fit, assets that are ambiguous or named twice, names that are taken: all at once.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, fields=["id", "externalId", "priority"], first=3)
+        >>> df.kili.plan()
+        Plan for project '...': nothing to do.
+        >>> plan = df.assign(priority=[8, 9, None]).kili.plan()
+        >>> plan.summary["update"]
+        2
+        >>> plan.apply().kili.report["outcome"].tolist()
+        ['applied', 'applied', 'unchanged']
+        """
+        return make_plan(
+            self._frame,
+            project_id,
+            properties=properties,
+            metadata=metadata,
+            new=new,
+            missing=missing,
+            within=within,
+            client=client,
+        )
+
+    def upsert(
+        self,
+        project_id: str | None = None,
+        *,
+        properties: Sequence[str] | None = None,
+        metadata: Sequence[str] | None = None,
+        new: Literal["append", "refuse", "skip"] = "append",
+        missing: Literal["keep", "delete"] = "keep",
+        within: Mapping[str, Any] | None = None,
+        delete: bool | int = False,
+        force: bool = False,
+        **options: Unpack[MutationOptions],
+    ) -> KiliFrame:
+        """Make the project what the frame says: `plan` it and apply the plan.
+
+        Parameters
+        ----------
+        project_id, properties, metadata, new, missing, within
+            As for `plan`.
+        delete, force
+            As for `Plan.apply`.
+        **options
+            See `MutationOptions`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With the ``id`` of new assets.
+
+        Examples
+        --------
+        >>> table = pd.DataFrame({"externalId": ["day-1"], "content": ["First text."], "priority": [3]})
+        >>> table.kili.upsert(project_id).kili.report["outcome"].tolist()
+        ['applied']
+        >>> table.kili.upsert(project_id).kili.report["outcome"].tolist()
+        ['unchanged']
+        """
+        plan = self.plan(
+            project_id,
+            properties=properties,
+            metadata=metadata,
+            new=new,
+            missing=missing,
+            within=within,
+            client=options.get("client"),
+        )
+        return plan.apply(delete=delete, force=force, **options)
 
     def change_asset_external_ids(
         self, new_external_ids: Hashable, *, project_id: str | None = None, **options: Unpack[MutationOptions]

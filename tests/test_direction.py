@@ -40,7 +40,7 @@ HOUSE = {
     ),
     "writing": (
         "account interruption cells delivery recent identity mutations work keywords update rename move"
-        " append_assets append_labels merge_metadata projects"
+        " append_assets append_labels merge_metadata projects edits apply compare plan_text plan"
     ),
     "formats": "pictures shapes samples classes folder incoming coco yolo voc",
     "accessor": "",

@@ -25,6 +25,8 @@ NAMES = {
     "ANNOTATION_SCHEMA",
     "DEFAULT_FIELDS",
     "REMOVE",
+    "Plan",
+    "read_plan",
     "AssetFilters",
     "Client",
     "KiliAccessor",

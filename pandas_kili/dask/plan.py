@@ -49,7 +49,7 @@ class Part:
         return frame if inside.all() else frame[inside].reset_index(drop=True)
 
 
-class Plan:
+class Partitioning:
     """Cuts what is to be read into parts."""
 
     def __init__(self, client: Client, project_id: str, rows: int) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 from pandas_kili.catalog import DEFAULT_FIELDS
 from pandas_kili.connection import Client, client_or_default
 from pandas_kili.dask.cluster import Connection
-from pandas_kili.dask.plan import Part, Plan
+from pandas_kili.dask.plan import Part, Partitioning
 from pandas_kili.errors import KiliFilterError
 from pandas_kili.query import AssetFilters, Fields, select
 from pandas_kili.reading import read_kili as read_frame
@@ -100,7 +100,7 @@ def read_kili(
     )
     connection = Connection(client_or_default(client))
     whole = Part(given, int(skip), first)
-    parts = Plan(connection.open(), project_id, rows_per_partition).parts(whole)
+    parts = Partitioning(connection.open(), project_id, rows_per_partition).parts(whole)
     source = _Source(connection, project_id, fields, validate, uuid.uuid4().hex)
     meta = select(fields).schema.empty_table().to_pandas(types_mapper=pd.ArrowDtype)
     ddf: dd.DataFrame = dd.from_map(_read_part, parts, source=source, meta=meta, label="read-kili")

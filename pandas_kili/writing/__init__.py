@@ -14,6 +14,7 @@ from pandas_kili.writing.keywords import (
 from pandas_kili.writing.merge_metadata import merge_metadata
 from pandas_kili.writing.move import move
 from pandas_kili.writing.mutations import AWAY, TO_QUEUE, TO_REVIEW
+from pandas_kili.writing.plan import Plan, make_plan, read_plan
 from pandas_kili.writing.projects import create_project, delete_project
 from pandas_kili.writing.rename import change_external_ids
 from pandas_kili.writing.update import update_properties
@@ -31,6 +32,7 @@ __all__ = [
     "MutationOptions",
     "NewAssetColumns",
     "Options",
+    "Plan",
     "PropertyColumns",
     "Work",
     "append_labels",
@@ -39,9 +41,11 @@ __all__ = [
     "columns_and_options",
     "create_project",
     "delete_project",
+    "make_plan",
     "merge_metadata",
     "move",
     "options_of",
+    "read_plan",
     "report_of",
     "require_column",
     "update_properties",

@@ -106,7 +106,7 @@ def merged(text: str | None, entries: Mapping[str, Any]) -> str:
         if entry is REMOVE:
             metadata.pop(key, None)
         else:
-            metadata[key] = _entry(entry, metadata.get(key))
+            metadata[key] = entry_for(entry, metadata.get(key))
     return json_text(metadata)
 
 
@@ -128,7 +128,7 @@ def _object(text: str | None) -> dict[str, Any]:
     return metadata
 
 
-def _entry(cell: Any, there: Any) -> Any:
+def entry_for(cell: Any, there: Any) -> Any:
     """Return what a cell says of a key, given the value that the key has.
 
     `metadata_table` gives objects, lists and values of mixed types as JSON text. Text is read as JSON where the key
@@ -153,6 +153,6 @@ def _holds(text: str | None, entries: Mapping[str, Any]) -> bool:
     except NotJsonError:
         return False
     return all(
-        key not in metadata if entry is REMOVE else key in metadata and metadata[key] == _entry(entry, metadata[key])
+        key not in metadata if entry is REMOVE else key in metadata and metadata[key] == entry_for(entry, metadata[key])
         for key, entry in entries.items()
     )

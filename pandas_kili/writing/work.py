@@ -158,17 +158,16 @@ class Work:
             self.account = self.account.rehearsed()
             return self.rendered()
         self.effect = effect
+        self.carry(change, targets, self.account)
+        return self.checked(self.rendered())
+
+    def carry(self, change: Change, targets: Sequence[Target], account: Account) -> None:
+        """Bring one change to its targets; a write may be made of several."""
         disable = self.options.disable_tqdm
         with progress_bar(change.name, total=len(targets), unit="asset", disable=disable) as bar:
             deliver(
-                change,
-                targets,
-                self.account,
-                workers=self.client.max_workers,
-                bar=bar,
-                interruptions=self._interruptions,
+                change, targets, account, workers=self.client.max_workers, bar=bar, interruptions=self._interruptions
             )
-        return self._checked(self.rendered())
 
     def leave(self, targets: Sequence[Target], result: Result) -> list[Target]:
         """Give targets without anything to send their result, and return the others."""
@@ -200,7 +199,7 @@ class Work:
         is_unfinished = bool(self.account.having("failed", "not_sent").any()) and not self.options.dry_run
         return {"id": "id"} if self.identity.is_by_name and is_unfinished else self.effect.identified
 
-    def _checked(self, out: KiliFrame) -> KiliFrame:
+    def checked(self, out: KiliFrame) -> KiliFrame:
         """Return the frame, or raise or warn where rows did not come through."""
         counts, report = self.account.counts(), report_of(out)
         if counts["declined"]:

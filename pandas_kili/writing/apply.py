@@ -1,0 +1,389 @@
+"""A plan brought to the server: in an order that never collides, and only where nobody else was faster."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from pandas_kili.catalog import BATCH_SIZE, LIST_ASSETS
+from pandas_kili.connection import Client, promised, read_back
+from pandas_kili.errors import KiliValidationError
+from pandas_kili.json_text import NotJsonError
+from pandas_kili.messages import listed, shown
+from pandas_kili.writing.account import Account, Outcome, Result
+from pandas_kili.writing.delivery import Target
+from pandas_kili.writing.edits import KEPT, Edit, is_same, payload_of, selection, value_of
+from pandas_kili.writing.mutations import APPLIED, AWAY, Move, Update
+from pandas_kili.writing.recent import looks_for
+from pandas_kili.writing.work import Options, Work
+
+_DONE = Result("unchanged", "it is so already")
+_GONE = Result("declined", "the asset is not there any more")
+_AWAY = Result("unchanged", "it is gone already")
+_TAKEN = "another asset of the project has the external id"
+# Of the results of one asset in several steps, the first of these counts.
+_RANKS: tuple[Outcome, ...] = ("failed", "not_sent", "declined", "applied", "unchanged")
+
+
+class Revision(Update):
+    """Properties set to their new values, where they still are what the plan saw."""
+
+    def __init__(
+        self,
+        client: Client,
+        project_id: str,
+        edits: Mapping[str, Sequence[Edit]],
+        aliases: Mapping[str, str],
+        *,
+        force: bool = False,
+        in_order: bool = False,
+    ) -> None:
+        super().__init__(client, "apply", in_order=in_order)
+        self.project_id, self.edits, self.aliases, self.force = project_id, edits, aliases, force
+        self._sent: set[str] = set()
+        self.freed: set[str] = set()  # assets that gave up their name just now: a replica may still show it
+
+    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[Target, Result]]:
+        """Look at one batch, and send what is still to be done."""
+        assets = self._assets(targets)
+        results = {target: self._prepared(target, assets.get(target.asset_id)) for target in targets}
+        going = [target for target, result in results.items() if result is None]
+        results |= self._collisions(going)
+        yield {target: result for target, result in results.items() if result is not None}
+        going = [target for target in going if results[target] is None]
+        if going:
+            self._sent.update(target.asset_id for target in going)
+            for sent in super().send(going, stop):
+                self.freed.update(target.asset_id for target in sent if "externalId" in target.payload)
+                yield sent
+
+    def look(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
+        """Return the assets whose properties have their new values."""
+        assets = self._assets(targets)
+        return {
+            target: APPLIED
+            for target in targets
+            if target.asset_id in assets and not self._open(target, assets[target.asset_id])
+        }
+
+    def _assets(self, targets: Sequence[Target]) -> dict[str, dict[str, Any]]:
+        """Return the assets as they are; those that were made a moment ago may show a little later."""
+        fields = selection(str(edit.property) for target in targets for edit in self.edits[target.asset_id])
+        ids = [target.asset_id for target in targets]
+        assets: dict[str, dict[str, Any]] = {}
+        for _ in looks_for(self.client.api_endpoint, ids):
+            assets = read_back(self.client, ids, fields, self.project_id)
+            if len(assets) == len(ids):
+                break
+        return assets
+
+    def _open(self, target: Target, asset: Mapping[str, Any]) -> list[Edit]:
+        """Return the edits that are still to be made."""
+        with promised("assets"):
+            return [
+                edit
+                for edit in self.edits[target.asset_id]
+                if not is_same(str(edit.property), value_of(asset, str(edit.property)), edit.after)
+            ]
+
+    def _prepared(self, target: Target, asset: Mapping[str, Any] | None) -> Result | None:
+        """Load a target with what is to be sent; return the result where that is nothing."""
+        if asset is None:
+            return _GONE
+        edits = self._open(target, asset)
+        if not edits:
+            return APPLIED if target.asset_id in self._sent else _DONE
+        conflicts = [] if self.force else self._conflicts(target, edits, asset)
+        if conflicts:
+            return Result("declined", f"changed by others since the plan: {listed(conflicts)}")
+        try:
+            target.payload = payload_of(edits, asset)
+        except NotJsonError as error:
+            return Result("failed", f"its metadata cannot be merged with: {error}")
+        return None
+
+    def _conflicts(self, target: Target, edits: Sequence[Edit], asset: Mapping[str, Any]) -> list[str]:
+        """Say which properties are neither what the plan saw nor what it wants, with both values."""
+        told = []
+        for edit in edits:
+            name = str(edit.property)
+            now = value_of(asset, name)
+            is_ours = name == "externalId" and now == self.aliases.get(target.asset_id)
+            if not is_ours and not is_same(name, now, edit.before):
+                told.append(f"{name} was {shown(edit.before)}, is {shown(now)}, was to become {shown(edit.after)}")
+        return told
+
+    def _collisions(self, going: Sequence[Target]) -> dict[Target, Result]:
+        """Return the targets whose new external id another asset keeps."""
+        wanted = {target.payload["externalId"]: target for target in going if "externalId" in target.payload}
+        if not wanted:
+            return {}
+        holders = holders_of(self.client, self.project_id, list(wanted))
+        refused: dict[Target, Result] = {}
+        while True:
+            position = {target.asset_id: place for place, target in enumerate(going) if target not in refused}
+            frees = {target.asset_id for target in going if target not in refused and "externalId" in target.payload}
+            found = [
+                (target, holder)
+                for name, target in wanted.items()
+                if target not in refused
+                for holder in holders.get(name, ())
+                if holder not in {target.asset_id, *self.freed}
+                and not (holder in frees and position[holder] < position[target.asset_id])
+            ]
+            if not found:
+                return refused
+            for target, holder in found:
+                name = target.payload["externalId"]
+                refused[target] = Result("declined", f"{_TAKEN} {shown(name)} now: {holder}")
+
+
+class Withdrawal(Move):
+    """Assets deleted, where they still are what the plan saw."""
+
+    def __init__(
+        self,
+        client: Client,
+        project_id: str,
+        edits: Mapping[str, Sequence[Edit]],
+        aliases: Mapping[str, str],
+        *,
+        force: bool,
+    ) -> None:
+        super().__init__(client, AWAY)
+        self.project_id, self.edits, self.aliases, self.force = project_id, edits, aliases, force
+        self._sent: set[str] = set()
+
+    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[Target, Result]]:
+        """Look at one batch, and delete what is as it was planned."""
+        ids = [target.asset_id for target in targets]
+        assets = read_back(self.client, ids, selection(KEPT), self.project_id)
+        with promised("assets"):
+            results = {target: self._refused_now(target, assets.get(target.asset_id)) for target in targets}
+        yield {target: result for target, result in results.items() if result is not None}
+        going = [target for target, result in results.items() if result is None]
+        if going:
+            self._sent.update(target.asset_id for target in going)
+            yield from super().send(going, stop)
+
+    def _refused_now(self, target: Target, asset: Mapping[str, Any] | None) -> Result | None:
+        if asset is None:
+            return APPLIED if target.asset_id in self._sent else _AWAY
+        (edit,) = self.edits[target.asset_id]
+        told = []
+        for name in () if self.force else KEPT:
+            now, before = value_of(asset, name), edit.before.get(name)
+            is_ours = name == "externalId" and now == self.aliases.get(target.asset_id)
+            if name in edit.before and not is_ours and not is_same(name, now, before):
+                told.append(f"{name} was {shown(before)}, is {shown(now)}")
+        return Result("declined", f"changed by others since the plan: {listed(told)}") if told else None
+
+
+def holders_of(client: Client, project_id: str, external_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return the ids of the assets that have these external ids, at most a batch of them."""
+    where = {"project": {"id": project_id}, "externalIdStrictlyIn": list(external_ids)}
+    data = client.execute(LIST_ASSETS % "id externalId", {"where": where, "first": BATCH_SIZE, "skip": 0})
+    found: dict[str, list[str]] = defaultdict(list)
+    with promised("assets"):
+        for asset in data["data"]:
+            found[asset["externalId"]].append(asset["id"])
+    return found
+
+
+@dataclass
+class Step:
+    """Some edits that are brought together, and what became of the assets that they are of."""
+
+    edits: dict[str, list[Edit]]
+    bring: Callable[[Step], None]
+    account: Account = field(init=False)
+    counts: bool = True  # whether the report is of it; taking and giving back temporary names is not
+
+    def __post_init__(self) -> None:
+        self.account = Account(len(self.edits))
+
+    def targets(self) -> list[Target]:
+        """Return one target per asset."""
+        return [
+            Target(asset_id, [place], weight=sum(len(str(edit.after)) + 20 for edit in edits))
+            for place, (asset_id, edits) in enumerate(self.edits.items())
+        ]
+
+    def results(self) -> dict[str, Result]:
+        """Return the result of each asset."""
+        pairs = zip(self.account.outcomes.tolist(), self.account.messages.tolist(), strict=True)
+        return {asset_id: Result(*pair) for asset_id, pair in zip(self.edits, pairs, strict=True)}
+
+
+class Application:
+    """The steps of a plan, in an order that never collides.
+
+    Names that others need, of assets that are to be deleted or stand in a ring, are freed by temporary names; then
+    come renames that wait for each other, the other updates, new assets and what is set of those, and deletions last.
+    """
+
+    def __init__(self, work: Work, plan_id: str, project_id: str, edits: Sequence[Edit], *, force: bool) -> None:
+        self.work, self.project_id, self.force = work, project_id, force
+        by_asset: dict[str, list[Edit]] = defaultdict(list)
+        for edit in edits:
+            by_asset[edit.asset_id].append(edit)
+        self.new = {asset_id: of for asset_id, of in by_asset.items() if of[0].operation == "append"}
+        self.gone = {asset_id: of for asset_id, of in by_asset.items() if of[0].operation == "delete"}
+        changed = {key: of for key, of in by_asset.items() if key not in self.new and key not in self.gone}
+        ordered, blockers = _freed_first(changed, self.new, self.gone)
+        self.aliases = {asset_id: f"pandas_kili-{plan_id}-{asset_id}" for asset_id in blockers}
+        self._blockers = blockers
+        self._freed: set[str] = set()
+        later = {asset_id: [one for one in of if one.operation == "update"] for asset_id, of in self.new.items()}
+        self.steps = [
+            Step({asset_id: changed[asset_id] for asset_id in ordered}, self._revise_in_order),
+            Step({asset_id: of for asset_id, of in changed.items() if asset_id not in ordered}, self._revise),
+            Step({asset_id: of[:1] for asset_id, of in self.new.items()}, self._append),
+            Step({asset_id: of for asset_id, of in later.items() if of}, self._revise),
+            Step(self.gone, self._withdraw),
+        ]
+
+    def run(self) -> None:
+        """Bring all steps; where one leaves something undone, nothing is deleted."""
+        self._take_names()
+        try:
+            for step in self.steps:
+                if not step.edits:
+                    continue
+                if step.bring == self._withdraw and self._is_unfinished():
+                    step.account.messages[:] = "nothing is deleted where other changes failed"
+                    continue
+                step.bring(step)
+        finally:
+            self._give_back_names()
+
+    def results(self) -> dict[str, Result]:
+        """Return what became of each asset: of its steps, the worst."""
+        found: dict[str, Result] = {}
+        for step in self.steps:
+            for asset_id, result in step.results().items():
+                known = found.setdefault(asset_id, result)
+                if _RANKS.index(result.outcome) < _RANKS.index(known.outcome):
+                    found[asset_id] = result
+        return found
+
+    def _is_unfinished(self) -> bool:
+        return any(step.account.having("failed", "not_sent").any() for step in self.steps[:-1])
+
+    def _revise(self, step: Step) -> None:
+        self._revise_with(step, in_order=False)
+
+    def _revise_in_order(self, step: Step) -> None:
+        self._revise_with(step, in_order=True)
+
+    def _revise_with(self, step: Step, *, in_order: bool) -> None:
+        change = Revision(
+            self.work.client, self.project_id, step.edits, self.aliases, force=self.force, in_order=in_order
+        )
+        change.freed |= self._freed
+        self.work.carry(change, step.targets(), step.account)
+        self._freed |= change.freed
+
+    def _withdraw(self, step: Step) -> None:
+        change = Withdrawal(self.work.client, self.project_id, step.edits, self.aliases, force=self.force)
+        self.work.carry(change, step.targets(), step.account)
+
+    def _append(self, step: Step) -> None:
+        """Append as every other append does it; an external id that somebody took since the plan is declined."""
+        from pandas_kili.writing.append_assets import append_rows  # noqa: PLC0415 - brings media/, as in `__init__`
+
+        made = [edit for (edit,) in step.edits.values()]
+        rows = {name: [edit.after.get(name) for edit in made] for name in sorted({n for e in made for n in e.after})}
+        frame = pd.DataFrame(
+            {"id": list(step.edits), "externalId": [edit.external_id for edit in made], **rows}, dtype=object
+        )
+        given = self.work.options
+        options = Options(self.project_id, given.client or self.work.client, given.disable_tqdm, errors="report")
+        try:
+            report = append_rows(frame, {"id": "id"}, "skip", options).kili.report
+        except KiliValidationError as error:
+            step.account.note(range(len(made)), Result("failed", str(error)))
+            return
+        except BaseException as error:
+            _note(step, getattr(error, "report", None))
+            raise
+        _note(step, report)
+
+    def _take_names(self) -> None:
+        """Give temporary names to assets whose name others need, where these still are what the plan saw."""
+        if not self._blockers:
+            return
+        client = self.work.client
+        edits = {
+            asset_id: [Edit("rename", asset_id, name, "externalId", name, self.aliases[asset_id])]
+            for asset_id, name in self._blockers.items()
+        }
+        step = Step(edits, self._revise)
+        change = Revision(client, self.project_id, edits, {}, force=False)
+        self.work.carry(change, step.targets(), step.account)
+        self._freed |= change.freed
+
+    def _give_back_names(self) -> None:
+        """Give assets that still have a temporary name their own name back, where it is free."""
+        if not self._blockers:
+            return
+        results = self.results()
+        left = {
+            asset_id: name
+            for asset_id, name in self._blockers.items()
+            if results[asset_id].outcome not in {"applied", "unchanged"}
+        }
+        edits = {
+            asset_id: [Edit("rename", asset_id, None, "externalId", self.aliases[asset_id], name)]
+            for asset_id, name in left.items()
+        }
+        if edits:
+            step = Step(edits, self._revise)
+            change = Revision(self.work.client, self.project_id, edits, {}, force=False)
+            self.work.carry(change, step.targets(), step.account)
+
+
+def _note(step: Step, report: pd.DataFrame | None) -> None:
+    """Take over what became of new assets."""
+    if report is None:
+        return
+    ids = list(step.edits)
+    for place, (asset_id, outcome, message) in enumerate(
+        zip(report["id"], report["outcome"], report["message"], strict=True)
+    ):
+        is_other = outcome == "unchanged" and asset_id != ids[place]
+        found = "" if pd.isna(asset_id) else f": {asset_id}"
+        result = Result("declined", f"{_TAKEN} now{found}") if is_other else Result(outcome, message)
+        step.account.note([place], result)
+
+
+def _freed_first(
+    changed: Mapping[str, Sequence[Edit]], new: Mapping[str, Sequence[Edit]], gone: Mapping[str, Sequence[Edit]]
+) -> tuple[list[str], dict[str, str]]:
+    """Return the renames that wait for each other, in an order that frees names first; and assets that block others.
+
+    Those that block are one asset of each ring of names, and assets that are to be deleted and whose name is taken;
+    with their names.
+    """
+    renames = {edit.asset_id: edit for of in changed.values() for edit in of if edit.operation == "rename"}
+    holder = {edit.before: asset_id for asset_id, edit in renames.items()}
+    taken = {edit.after for edit in renames.values()} | {of[0].external_id for of in new.values()}
+    blockers = {asset_id: str(of[0].external_id) for asset_id, of in gone.items() if of[0].external_id in taken}
+    waits = {asset_id: holder[edit.after] for asset_id, edit in renames.items() if edit.after in holder}
+    waiting = dict.fromkeys([*waits, *waits.values()])
+    ordered: list[str] = []
+    while waiting:
+        chain = [next(iter(waiting))]
+        del waiting[chain[0]]
+        while (needed := waits.get(chain[-1])) in waiting:
+            chain.append(str(needed))
+            del waiting[str(needed)]
+        if needed == chain[0]:
+            blockers[chain[0]] = str(renames[chain[0]].before)
+        ordered += reversed(chain)
+    return ordered, blockers

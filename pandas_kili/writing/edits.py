@@ -1,0 +1,132 @@
+"""Single changes of a plan: a property of an asset from one value to another; how values are compared and sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pandas_kili.json_text import json_text
+
+Operation = Literal["append", "update", "rename", "delete"]
+OPERATIONS: tuple[Operation, ...] = ("append", "update", "rename", "delete")
+
+KEY = "jsonMetadata."  # before the name of a key that is changed beside those that stay
+DEFAULTS: Mapping[str, Any] = {"priority": 0, "toBeLabeledBy": [], "isUsedForConsensus": False}  # of new assets
+APPENDED = ("content", "jsonContent", "jsonMetadata", "isHoneypot")  # what an asset can be made with
+KEPT = ("externalId", "jsonMetadata", "priority", "isHoneypot", "toBeLabeledBy", "latestLabel.id")
+"""What must be as it was planned for an asset to be deleted; media are served under addresses that change."""
+RESTORED = (*APPENDED, "priority", "consensusMark", "honeypotMark", "toBeLabeledBy", "isUsedForConsensus")
+_SELECTIONS = {"toBeLabeledBy": "toBeLabeledBy { user { email } }", "latestLabel.id": "latestLabel { id }"}
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One row of `Plan.changes`.
+
+    Attributes
+    ----------
+    operation : {"append", "update", "rename", "delete"}
+    asset_id : str
+        Also of an asset that is to be appended: its id is made when the change is planned.
+    external_id : str or None
+        As it is before the change.
+    property : str or None
+        ``externalId``, a property, or ``jsonMetadata.<key>``; None for appended and deleted assets.
+    before, after : object
+        Values on the wire, people by their e-mail addresses; dicts of properties for appended and deleted assets. A key
+        of metadata that is not there is None.
+    row : object
+        Label of the row that asks for it; None for a deletion.
+    """
+
+    operation: Operation
+    asset_id: str
+    external_id: str | None
+    property: str | None
+    before: Any
+    after: Any
+    row: Any = None
+
+
+def selection(properties: Iterable[str]) -> str:
+    """Return the fields to ask for, as GraphQL writes them."""
+    names = dict.fromkeys("jsonMetadata" if name.startswith(KEY) else name for name in properties)
+    return " ".join(dict.fromkeys(["id", "externalId", *(_SELECTIONS.get(name, name) for name in names)]))
+
+
+def value_of(asset: Mapping[str, Any], name: str) -> Any:
+    """Return a property of an asset as the server shows it."""
+    if name.startswith(KEY):
+        return metadata_of(asset.get("jsonMetadata")).get(name.removeprefix(KEY))
+    if name == "toBeLabeledBy":
+        return [user["user"]["email"] for user in asset.get(name) or ()]
+    if name == "latestLabel.id":
+        return (asset.get("latestLabel") or {}).get("id")
+    return asset.get(name)
+
+
+def metadata_of(text: Any) -> dict[str, Any]:
+    """Return the keys of metadata; those of metadata that is no object are none."""
+    try:
+        value = json.loads(text) if isinstance(text, str) and text.strip() else text
+    except (RecursionError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def is_same(name: str, one: Any, other: Any) -> bool:
+    """Return whether two values of a property mean the same: metadata by what they hold, people in any order."""
+    if type(one) is type(other) and one == other and not isinstance(one, (dict, list)):
+        return True
+    if name == "toBeLabeledBy":
+        return set(one or ()) == set(other or ())
+    if name == "isUsedForConsensus":
+        return bool(one) == bool(other)
+    if name in {"jsonMetadata", "jsonContent"}:
+        return _is_equal(_parsed(one), _parsed(other))
+    return _is_equal(one, other)
+
+
+def _parsed(text: Any) -> Any:
+    """Return what JSON text holds; null and empty text are metadata without keys."""
+    if text is None or (isinstance(text, str) and not text.strip()):
+        return {}
+    try:
+        return json.loads(text) if isinstance(text, str) else text
+    except (RecursionError, ValueError):
+        return text
+
+
+def _is_equal(one: Any, other: Any) -> bool:
+    """Compare JSON values; unlike Python's, flags are no numbers."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_is_equal(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_equal, one, other))
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+
+
+def payload_of(edits: Iterable[Edit], asset: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the server calls AssetData: new values, and metadata with their keys put in.
+
+    Raises
+    ------
+    NotJsonError
+        Where keys go into metadata that hold NaN.
+    """
+    payload: dict[str, Any] = {}
+    keys = {}
+    for edit in edits:
+        if str(edit.property).startswith(KEY):
+            keys[str(edit.property).removeprefix(KEY)] = edit.after
+        else:
+            payload[str(edit.property)] = edit.after
+    if keys:
+        metadata = metadata_of(asset.get("jsonMetadata")) | keys
+        gone = {key for key, value in keys.items() if value is None}
+        payload["jsonMetadata"] = json_text({key: value for key, value in metadata.items() if key not in gone})
+    if payload.get("toBeLabeledBy") == []:
+        payload["shouldResetToBeLabeledBy"] = True
+    return payload

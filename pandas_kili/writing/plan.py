@@ -1,0 +1,465 @@
+"""The frame is the desired state: a plan of what would have to change, shown, saved, applied and taken back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import json
+import os
+import secrets
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Unpack
+from urllib.parse import urlsplit
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pandas_kili.connection import Client
+from pandas_kili.errors import KiliDeclinedWarning, KiliMutationError, KiliValidationError
+from pandas_kili.frames import KiliFrame
+from pandas_kili.json_text import NotJsonError, json_text
+from pandas_kili.messages import listed, shown, warn
+from pandas_kili.writing.account import Result
+from pandas_kili.writing.apply import Application
+from pandas_kili.writing.compare import Comparison, Missing, New, Question
+from pandas_kili.writing.edits import APPENDED, DEFAULTS, KEY, RESTORED, Edit, is_same
+from pandas_kili.writing.identity import Identity
+from pandas_kili.writing.keywords import MutationOptions, options_of
+from pandas_kili.writing.plan_text import as_html, as_text, counted
+from pandas_kili.writing.work import Effect, Options, Work, report_of
+
+_FORMAT = 1
+_HEAD = b"pandas_kili.plan"
+_SAME = Result("unchanged", "it is so already")
+_SKIPPED = Result("unchanged", "the project has no such asset, and new='skip' leaves it out")
+
+
+class Plan:
+    """What would have to change in a project, so that it is what a frame says; see `KiliAccessor.plan`.
+
+    Attributes
+    ----------
+    project_id, api_endpoint : str
+        What it is a plan for; it can be applied to nothing else.
+    created : str
+        When it was made: ISO text, UTC.
+    version : str
+        Of this package, at that time.
+    notes : list of str
+        What `inverse` cannot bring back.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a plan holds
+        self,
+        edits: Sequence[Edit],
+        project_id: str,
+        api_endpoint: str,
+        *,
+        plan_id: str | None = None,
+        created: str | None = None,
+        version: str | None = None,
+        needs_count: bool = False,
+        client: Client | None = None,
+        frame: pd.DataFrame | None = None,
+        rows: Mapping[str, int] | None = None,
+        skipped: Iterable[int] = (),
+        identity: Identity | None = None,
+    ) -> None:
+        self.project_id, self.api_endpoint = project_id, api_endpoint
+        self.created = created or dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        self.version = version or importlib.metadata.version("pandas-kili")
+        self._edits, self._id, self._needs_count = list(edits), plan_id or secrets.token_hex(4), needs_count
+        self._client = client
+        self._results: dict[str, Result] = {}
+        if frame is None:
+            frame, rows, identity = self._own_frame()
+        self._frame, self._rows, self._skipped, self._identity = frame, dict(rows or {}), list(skipped), identity
+
+    def _own_frame(self) -> tuple[pd.DataFrame, dict[str, int], Identity]:
+        """Return a row per asset, for a plan whose frame is not at hand."""
+        names = {edit.asset_id: edit.external_id for edit in self._edits}
+        identity = Identity(list(names), list(names.values()))
+        columns = {"id": identity.ids, "externalId": identity.external_ids}
+        table = pa.table({name: pa.array(texts, pa.string()) for name, texts in columns.items()})
+        frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+        frame.attrs["kili"] = {"project_id": self.project_id, "api_endpoint": self.api_endpoint}
+        return frame, {asset_id: row for row, asset_id in enumerate(names)}, identity
+
+    @property
+    def changes(self) -> pd.DataFrame:
+        """One row per change.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``operation`` (``append``, ``update``, ``rename``, ``delete``), ``id``, ``externalId`` (before the change)
+            and ``property`` as ``string``; ``before``, ``after`` and ``row`` (the label of the frame's row) as objects.
+            For appended and deleted assets, ``property`` is null, and ``after`` or ``before`` is a dict of properties.
+            Single keys of metadata are ``jsonMetadata.<key>``; one that is not there is None.
+        """
+        edits = self._edits
+        texts = {
+            "operation": [edit.operation for edit in edits],
+            "id": [edit.asset_id for edit in edits],
+            "externalId": [edit.external_id for edit in edits],
+            "property": [edit.property for edit in edits],
+        }
+        table = pa.table({name: pa.array(values, pa.string()) for name, values in texts.items()})
+        frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+        for name in ("before", "after", "row"):
+            cells = np.fromiter((getattr(edit, name) for edit in edits), dtype=object, count=len(edits))
+            frame[name] = pd.Series(cells, dtype=object)
+        return frame
+
+    @property
+    def outcomes(self) -> pd.DataFrame:
+        """The `changes` with what became of each asset: ``outcome`` and ``message``, as of the last `apply`."""
+        frame = self.changes
+        results = [self._results.get(edit.asset_id, Result("not_sent")) for edit in self._edits]
+        for name in ("outcome", "message"):
+            texts = pa.array([getattr(result, name) for result in results], pa.string())
+            frame[name] = pd.Series(texts, dtype=pd.ArrowDtype(pa.string()))
+        return frame
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """How many changes there are of each operation."""
+        return {str(name): count for name, count in counted(self._edits).items()}
+
+    @property
+    def notes(self) -> list[str]:
+        """What cannot be taken back."""
+        deleted = [edit for edit in self._edits if edit.operation == "delete"]
+        labeled = sum(edit.before.get("latestLabel.id") is not None for edit in deleted)
+        stored = sum(_is_stored(edit.before, self.api_endpoint) for edit in deleted)
+        nulls = sum(_is_final(edit) for edit in self._edits)
+        told = {
+            f"{labeled:,} of {len(deleted):,} assets to delete have labels, which are lost for good.": labeled,
+            f"{stored:,} of {len(deleted):,} assets to delete have media that Kili stores: they come back only while"
+            " the server still serves them.": stored,
+            f"{nulls:,} properties have no value now; servers do not take one away again.": nulls,
+        }
+        return [note for note, count in told.items() if count]
+
+    def __len__(self) -> int:
+        return len(self._edits)
+
+    def __bool__(self) -> bool:
+        return bool(self._edits)
+
+    def __repr__(self) -> str:
+        return as_text(self._edits, self.project_id, self.notes)
+
+    def _repr_html_(self) -> str:
+        return as_html(self._edits, self.project_id, self.notes)
+
+    def apply(
+        self, *, delete: bool | int = False, force: bool = False, **options: Unpack[MutationOptions]
+    ) -> KiliFrame:
+        """Send the changes, each once, in an order that never collides: names are freed before they are taken.
+
+        Parameters
+        ----------
+        delete : bool or int
+            Whether assets may be deleted: True, or how many the plan deletes. Deletions come last, and only where all
+            else came through.
+        force : bool
+            Overwrite also what others changed since the plan. Without it, each asset is looked at just before its batch
+            is sent; where a value is neither what the plan saw nor what it wants, the asset is `declined`, and its
+            message has both values.
+        **options
+            See `MutationOptions`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The frame of the plan, with the ``id`` of new assets; of a plan that was read from a file, a row per asset.
+            Its ``kili.report`` tells what became of each row, `outcomes` what became of each change.
+
+        Notes
+        -----
+        A plan can be applied again, also after a crash: what is done is `unchanged`, and nothing is sent for it.
+        """
+        given = options_of("apply", self.project_id, options)
+        self._check_deletions(delete)
+        with Work(self._frame, _with_client(given, self._client), "apply") as work:
+            if self._identity is not None:
+                work.identity = Identity(list(self._identity.ids), list(self._identity.external_ids))
+            work.account.note(range(len(self._frame)), _SAME)
+            work.account.note(self._skipped, _SKIPPED)
+            if not self._edits:
+                return work.rendered()
+            self._check_server(work.client)
+            application = Application(work, self._id, self.project_id, self._edits, force=force)
+            try:
+                if not given.dry_run:
+                    application.run()
+            finally:
+                self._results = application.results()
+                for asset_id, result in self._results.items():
+                    if asset_id in self._rows:
+                        work.account.note([self._rows[asset_id]], result)
+            if given.dry_run:
+                work.account = work.account.rehearsed()
+                return work.rendered()
+            work.effect = Effect(identified={"id": "id"} if self._names_new_rows() else {})
+            out = work.checked(work.rendered())
+        self._check_deleted(given)
+        return out
+
+    def inverse(self) -> Plan:
+        """Return the plan that takes this one back: what was applied of it, or all where it was not applied here.
+
+        Old values and names are set again, appended assets deleted, deleted ones appended with their id, content,
+        external id and metadata. `notes` tells what cannot come back.
+        """
+        kept = [edit for edit in self._edits if self._outcome(edit) not in {"declined", "not_sent"}]
+        made = {edit.asset_id for edit in kept if edit.operation == "append"}
+        edits = [back for edit in kept for back in _taken_back(edit, made, kept)]
+        return Plan(edits, self.project_id, self.api_endpoint, client=self._client)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the plan to a Parquet file, which pandas opens too; it never holds the key.
+
+        Values are JSON text there.
+        """
+        columns: dict[str, list[str | None]] = {
+            "operation": [edit.operation for edit in self._edits],
+            "id": [edit.asset_id for edit in self._edits],
+            "externalId": [edit.external_id for edit in self._edits],
+            "property": [edit.property for edit in self._edits],
+            "before": [_saved(edit.before) for edit in self._edits],
+            "after": [_saved(edit.after) for edit in self._edits],
+            "row": [_saved(edit.row) for edit in self._edits],
+        }
+        head = {
+            "format": _FORMAT,
+            "plan_id": self._id,
+            "project_id": self.project_id,
+            "api_endpoint": self.api_endpoint,
+            "created": self.created,
+            "version": self.version,
+            "needs_count": self._needs_count,
+        }
+        from pyarrow import parquet  # noqa: PLC0415 - whoever saves no plan need not load it
+
+        table = pa.table({name: pa.array(texts, pa.string()) for name, texts in columns.items()})
+        parquet.write_table(table.replace_schema_metadata({_HEAD: json.dumps(head).encode()}), os.fspath(path))
+
+    # --- guards
+
+    def _outcome(self, edit: Edit) -> str:
+        result = self._results.get(edit.asset_id)
+        return "" if result is None else result.outcome
+
+    def _names_new_rows(self) -> bool:
+        return any(edit.operation == "append" and edit.asset_id in self._rows for edit in self._edits)
+
+    def _check_server(self, client: Client) -> None:
+        if client.api_endpoint != self.api_endpoint:
+            raise KiliValidationError(
+                f"This is a plan for {self.api_endpoint}, but the client is one of {client.api_endpoint}: nothing was"
+                " sent. Give client= of the plan's server."
+            )
+
+    def _check_deletions(self, delete: bool | int) -> None:
+        count = self.summary["delete"]
+        is_number = isinstance(delete, int) and not isinstance(delete, bool)
+        if not isinstance(delete, (bool, int)) or (is_number and delete != count):
+            raise KiliValidationError(f"The plan deletes {count:,} assets, but delete={delete!r}: nothing was sent.")
+        if count and self._needs_count and not is_number:
+            raise KiliValidationError(
+                f"The frame has no rows, so that the plan deletes all {count:,} assets that match: delete={count} says"
+                " that this is meant. Nothing was sent."
+            )
+        if count and delete is False:
+            raise KiliValidationError(
+                f"The plan deletes {count:,} assets: apply(delete=True) says that this is meant. Nothing was sent."
+            )
+
+    def _check_deleted(self, options: Options) -> None:
+        """Warn or raise where assets were not deleted, of which the frame has no row."""
+        away = {
+            edit.asset_id: self._results[edit.asset_id]
+            for edit in self._edits
+            if edit.operation == "delete" and edit.asset_id not in self._rows
+        }
+        bad = {key: result for key, result in away.items() if result.outcome in {"failed", "not_sent"}}
+        declined = [result.message for result in away.values() if result.outcome == "declined"]
+        if declined:
+            text = f"apply: {len(declined):,} of {len(away):,} deletions declined: {listed(declined, 3)}"
+            warn(KiliDeclinedWarning(text))
+        if bad and options.errors == "raise":
+            frame, rows, identity = self._own_frame()
+            with Work(frame, Options(self.project_id), "apply") as work:
+                work.identity = identity
+                for asset_id, result in self._results.items():
+                    work.account.note([rows[asset_id]], result)
+                out = work.rendered()
+            told = [f"{asset_id}: {result.outcome} ({result.message})" for asset_id, result in bad.items()]
+            text = f"apply: {len(bad):,} of {len(away):,} assets were not deleted: {listed(told, 3)}"
+            raise KiliMutationError(text, report=report_of(out), frame=out)
+
+
+def make_plan(
+    frame: pd.DataFrame,
+    project_id: str | None,
+    *,
+    properties: Sequence[str] | None,
+    metadata: Sequence[Hashable] | None,
+    new: New,
+    missing: Missing,
+    within: Mapping[str, Any] | None,
+    client: Client | None,
+) -> Plan:
+    """Compare a frame with its project."""
+    question = Question(properties, metadata, new, missing, within)
+    if not len(frame) and missing == "delete" and not within:
+        raise KiliValidationError(
+            "A frame without rows and missing='delete' would delete every asset of the project. If that is meant for"
+            " some of them, say which by within=."
+        )
+    with Work(frame, Options(project_id, client), "plan") as work:
+        comparison = Comparison(work, question)
+        edits = comparison.edits()
+        return Plan(
+            edits,
+            comparison.project_id,
+            work.client.api_endpoint,
+            needs_count=not len(frame),
+            client=work.client,
+            frame=frame.copy(deep=False),
+            rows=comparison.rows,
+            skipped=comparison.skipped,
+            identity=comparison.identity,
+        )
+
+
+def read_plan(path: str | os.PathLike[str]) -> Plan:
+    """Read a plan that `Plan.save` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    Plan
+        Of the same changes; its frame is a row per asset.
+
+    Raises
+    ------
+    KiliValidationError
+        Where the file is no plan, or one of a later version of this package.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "plan.parquet"
+    >>> df = pk.read_kili(project_id, fields=["id", "priority"], first=2)
+    >>> df.assign(priority=7).kili.plan().save(path)
+    >>> plan = pk.read_plan(path)
+    >>> plan.apply().kili.report["outcome"].tolist()
+    ['applied', 'applied']
+    >>> plan.inverse().apply().kili.report["outcome"].tolist()
+    ['applied', 'applied']
+    """
+    from pyarrow import parquet  # noqa: PLC0415 - as in `Plan.save`
+
+    name = Path(path)
+    if not name.is_file():
+        raise KiliValidationError(f"There is no file {os.fspath(path)!r}.")
+    try:
+        table = parquet.read_table(name)
+        head = json.loads((table.schema.metadata or {})[_HEAD])
+        if head["format"] > _FORMAT:
+            raise KiliValidationError(
+                f"{os.fspath(path)!r} is a plan of pandas_kili {head['version']}, which is later than this: upgrade."
+            )
+        rows = table.to_pylist()
+        edits = [
+            Edit(
+                row["operation"],
+                row["id"],
+                row["externalId"],
+                row["property"],
+                *map(_loaded, (row["before"], row["after"], row["row"])),
+            )
+            for row in rows
+        ]
+        names = ("plan_id", "created", "version", "needs_count")
+        return Plan(edits, head["project_id"], head["api_endpoint"], **{each: head[each] for each in names})
+    except KiliValidationError:
+        raise
+    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
+        raise KiliValidationError(f"{os.fspath(path)!r} is no plan: {shown(str(error))}") from None
+
+
+def _with_client(options: Options, client: Client | None) -> Options:
+    """Return options whose client is that of the plan, unless another is given."""
+    return Options(options.project_id, options.client or client, options.disable_tqdm, options.dry_run, options.errors)
+
+
+def _saved(value: Any) -> str | None:
+    if value is None:
+        return None
+    try:
+        return json_text(value)
+    except NotJsonError:  # such as the label of a row
+        return json_text(repr(value))
+
+
+def _loaded(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+def _is_stored(asset: Mapping[str, Any], api_endpoint: str) -> bool:
+    """Return whether the media of an asset are Kili's: under signed addresses, or at its own server."""
+    content = urlsplit(asset.get("content") or asset.get("jsonContent") or "")
+    return content.netloc == urlsplit(api_endpoint).netloc or "signature" in content.query.lower()
+
+
+def _is_final(edit: Edit) -> bool:
+    """Return whether a property gets its first value, which servers do not take away again."""
+    name = str(edit.property)
+    plain = (
+        edit.operation == "update" and not name.startswith(KEY) and name not in {"jsonMetadata", "isUsedForConsensus"}
+    )
+    return plain and edit.before is None
+
+
+def _taken_back(edit: Edit, made: set[str], edits: Sequence[Edit]) -> Iterable[Edit]:
+    """Return the changes that take one back."""
+    if edit.operation == "append":
+        later = {one.property: one.after for one in edits if one.asset_id == edit.asset_id and one.property}
+        before = {
+            "externalId": edit.external_id,
+            "latestLabel.id": None,
+            "jsonMetadata": edit.after.get("jsonMetadata"),
+            "isHoneypot": bool(edit.after.get("isHoneypot")),
+            "priority": 0,
+            "toBeLabeledBy": [],
+            **later,
+        }
+        return [Edit("delete", edit.asset_id, edit.external_id, None, before, None, edit.row)]
+    if edit.asset_id in made or _is_final(edit):
+        return []
+    if edit.operation == "delete":
+        return _made_again(edit)
+    after = "{}" if edit.property == "jsonMetadata" and edit.before is None else edit.before
+    after = bool(after) if edit.property == "isUsedForConsensus" else after
+    name = edit.after if edit.operation == "rename" else edit.external_id
+    return [Edit(edit.operation, edit.asset_id, name, edit.property, edit.after, after, edit.row)]
+
+
+def _made_again(edit: Edit) -> list[Edit]:
+    """Return the changes that append a deleted asset again, as it was."""
+    parts = {name: edit.before[name] for name in APPENDED if edit.before.get(name) not in (None, "")}
+    edits = [Edit("append", edit.asset_id, edit.external_id, None, None, parts, edit.row)]
+    for name in RESTORED:
+        value = edit.before.get(name)
+        if name not in APPENDED and value is not None and not is_same(name, value, DEFAULTS.get(name)):
+            edits.append(Edit("update", edit.asset_id, edit.external_id, name, DEFAULTS.get(name), value, edit.row))
+    return edits
