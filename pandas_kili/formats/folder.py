@@ -84,7 +84,10 @@ def put_media(pictures: Pictures, paths: list[Path], media: str) -> None:
             continue
         if media == "copy":
             shutil.copyfile(source, path)
-        else:
+            continue
+        try:
+            path.hardlink_to(source)  # readers refuse symbolic links that lead out of their folder
+        except OSError:  # on another disk
             path.symlink_to(source)
 
 
