@@ -373,6 +373,19 @@ def test_a_report_does_not_follow_a_frame_that_was_changed_in_place(today):
         _ = out.kili.report
 
 
+@pytest.mark.filterwarnings("ignore:.*inplace")
+def test_a_report_does_not_follow_rows_that_were_sorted_in_place(today):
+    frame, _ = prepared(today)
+    out = frame.reset_index(drop=True).kili.add_to_review(client=client_of(today))
+    order = out["id"].tolist()
+    out.sort_values("wanted", ascending=False, ignore_index=True, inplace=True)  # noqa: PD002 - what is tested
+    assert out["id"].tolist() == order[::-1]
+    with pytest.raises(AttributeError, match="in place"):
+        _ = out.kili.report
+    out.sort_values("wanted", ignore_index=True, inplace=True)  # noqa: PD002 - as above
+    assert outcomes(out) == ["applied"] * 6
+
+
 def test_typed_spelling_is_the_same(today):
     frame, _ = prepared(today)
     out = pk.kili(frame).add_to_review(client=client_of(today))
@@ -472,6 +485,23 @@ def test_an_assignment_that_was_read_is_written_back(sandbox):
     moved = shown.assign(toBeLabeledBy=shown["toBeLabeledBy"].iloc[[1, 0, 2]].array)
     moved.kili.update_properties_in_assets("toBeLabeledBy", client=client)
     assert [sandbox.assignees(one) for one in ids] == [["ada@x.org", "bob@x.org"], ["ada@x.org"], []]
+
+
+def test_a_column_of_assignments_is_brought_up_to_date(sandbox):
+    project, ids = filled(sandbox, 3)
+    client = client_of(sandbox)
+    frame = pd.DataFrame({"id": ids, "who": [["ada@x.org"], ["bob@x.org"], None]})
+    frame.kili.update_properties_in_assets(to_be_labeled_by="who", client=client)
+    shown = read(sandbox, project, fields=["id", "toBeLabeledBy.user.email"])
+    shown["who"] = pd.Series([["carl@x.org", "ada@x.org"], [], None], dtype=object)
+    out = shown.kili.update_properties_in_assets(to_be_labeled_by="who", client=client)
+    again = read(sandbox, project, fields=["id", "toBeLabeledBy.user.email"])
+
+    def emails(frame):
+        return [sorted(one["user"]["email"] for one in cell) for cell in frame["toBeLabeledBy"]]
+
+    assert emails(out) == emails(again) == [["ada@x.org", "carl@x.org"], [], []]
+    assert out["toBeLabeledBy"].dtype == shown["toBeLabeledBy"].dtype
 
 
 def test_a_status_is_set_where_the_server_lets_it():
@@ -760,6 +790,74 @@ def test_a_script_that_skips_what_exists_can_be_run_twice(sandbox):
     again = frame.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(sandbox))
     assert outcomes(again) == ["unchanged"] * 120
     assert sandbox.assets(project) == before
+
+
+def test_a_row_without_external_id_is_refused_where_existing_ones_are_skipped(sandbox):
+    project, _ = filled(sandbox, 0)
+    client = client_of(sandbox)
+    frame = pd.DataFrame({"name": ["a", None], "content": "https://x.org/1.png"})
+    for options in ({"external_id": "name"}, {}):
+        with pytest.raises(pk.KiliValidationError, match="expected an external id") as caught:
+            frame.kili.append_many_to_dataset(project, if_exists="skip", client=client, **options)
+        assert caught.value.failure_cases["row"].tolist() == ([1] if options else [0, 1])
+    assert sandbox.assets(project) == []
+
+
+def test_a_column_of_the_users_own_names_is_not_filled_in(sandbox):
+    project, _ = filled(sandbox, 0)
+    frame = pd.DataFrame({"name": ["a", None], "content": "https://x.org/1.png"})
+    out = frame.kili.append_many_to_dataset(project, external_id="name", client=client_of(sandbox))
+    assert outcomes(out) == ["applied"] * 2
+    assert out["name"].tolist() == ["a", None] or out["name"].isna().tolist() == [False, True]
+    assert out["externalId"].tolist() == [row["externalId"] for row in sandbox.assets(project)]
+
+
+@pytest.mark.parametrize("rows", [30, 250])
+def test_of_two_writers_that_skip_what_exists_each_asset_is_made_by_one(sandbox, rows):
+    """The other one writes while this one is between its look and its first batch, and goes on beside it."""
+    project, _ = filled(sandbox, 0, kind="TEXT")
+    frame = pd.DataFrame({"externalId": [f"a{i}" for i in range(rows)], "content": [f"text {i}" for i in range(rows)]})
+    name = MUTATIONS[sandbox.generation]["append"]
+    begun, ended = threading.Event(), []
+
+    def other():
+        ended.append(frame.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(sandbox)))
+
+    def begin(request):
+        if request.operation == name and not begun.is_set():
+            begun.set()
+            winner.start()
+            winner.join()
+
+    winner = threading.Thread(target=other)
+    sandbox.before_request(begin)
+    sandbox.clear_requests()
+    out = frame.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(sandbox))
+    assert outcomes(ended[0]) == ["applied"] * rows
+    assert outcomes(out) == ["unchanged"] * rows
+    assert out["id"].tolist() == ended[0]["id"].tolist()
+    assert [row["externalId"] for row in sandbox.assets(project)] == frame["externalId"].tolist()
+    appended = [each for each in sandbox.requests if each.operation == name]
+    assert len(appended) == 2 * -(-rows // 100)  # nothing is cut to be tried row by row
+
+
+def test_of_two_writers_on_a_server_that_takes_names_twice_it_is_told(monkeypatch):
+    hurry(monkeypatch)
+    with Sandbox(generation="current", unique_external_ids=False) as sandbox:
+        project, _ = filled(sandbox, 0)
+        frame = new_assets(3)
+        begun = threading.Event()
+
+        def interfere(request):
+            if request.operation == "appendManyAssets" and not begun.is_set():
+                begun.set()
+                sandbox.add_assets(project, [{"externalId": "a1", "content": "https://x.org/1.png"}])
+
+        sandbox.before_request(interfere)
+        with pytest.warns(pk.KiliConsistencyWarning, match="1 external ids belong to several assets now.*'a1'") as told:
+            out = frame.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(sandbox))
+        assert [one.filename for one in told] == [__file__]
+        assert outcomes(out) == ["applied"] * 3
 
 
 def test_a_frame_of_one_project_goes_into_another_under_new_ids(sandbox):
