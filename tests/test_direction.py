@@ -36,7 +36,8 @@ HOUSE = {
     "media": "kinds inspection texts plan upload imports names ledger fetch download",
     "reading": "wire frame validation windows long_answers crawl read",
     "display": (
-        "escaping palette choice decoder thumbnails decoding media overlay maps spans summary cards style gallery plot"
+        "escaping palette choice decoder thumbnails decoding media overlay maps spans summary cards style gallery"
+        " axes plot"
     ),
     "writing": (
         "account interruption cells delivery recent identity mutations work keywords update rename move"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -30,21 +31,36 @@ class Tone(NamedTuple):
 
 
 class Palette:
-    """The colors of the categories of a gallery.
+    """The colors of categories: each has the same one in every gallery and chart, as far as there are enough.
+
+    The name decides. Where two categories of one picture would have the same tone, the later one takes the next that is
+    free, so that up to 24 are told apart.
 
     Parameters
     ----------
     categories : iterable of tuple
-        Every use of a category; within a job, the most used ones get the first colors, which differ most.
+        Every use of a category.
     """
 
     def __init__(self, categories: Iterable[Category]) -> None:
         self.counts = Counter(categories)
-        order = sorted(self.counts, key=lambda category: (category[0], -self.counts[category], category[1]))
-        self.tones = {category: _tone(number) for number, category in enumerate(order)}
+        self.tones: dict[Category, Tone] = {}
+        taken: set[int] = set()
+        for category in sorted(self.counts):
+            number = _free_number(zlib.crc32("\0".join(category).encode("utf-8", "replace")), taken)
+            taken.add(number)
+            self.tones[category] = _tone(number)
 
     def __getitem__(self, category: Category) -> Tone:
         return self.tones[category]
+
+
+def _free_number(wish: int, taken: set[int]) -> int:
+    """Return the first free number in the order: plain colors from the one wished for on, then dashed, then dotted."""
+    tries = (
+        len(COLORS) * dash + (wish + step) % len(COLORS) for dash in range(len(DASHES)) for step in range(len(COLORS))
+    )
+    return next((number for number in tries if number not in taken), wish % (len(COLORS) * len(DASHES)))
 
 
 def _tone(number: int) -> Tone:

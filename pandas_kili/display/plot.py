@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Collection, Hashable, Iterable
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from pandas_kili.catalog import STATUSES
+from pandas_kili.display.axes import (
+    NONE,
+    boxes,
+    busiest,
+    drawn,
+    filled,
+    first_colors,
+    heat_map,
+    legend_beside,
+    nothing,
+    plain,
+    size_for,
+    write_days,
+    written_literally,
+)
 from pandas_kili.display.choice import PER_ASSET, PER_LABELER, chosen_labels, labelers
-from pandas_kili.display.palette import COLORS
+from pandas_kili.display.palette import COLORS, Palette
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.tidy import ANNOTATION, CATEGORY, CHOICE, SUBMITTED, annotations_table, labels_table, lacking, of_types
 
@@ -22,8 +36,8 @@ if TYPE_CHECKING:
 _MARKS = ("consensusMark", "honeypotMark")
 _CLASSES = (CATEGORY, CHOICE, ANNOTATION)
 _CHOSEN = (CATEGORY, CHOICE)
-_NONE = "(none)"
-_FEWEST_DATES = 4
+_MOST_DAYS = pd.Timedelta(days=60)  # beyond, weeks are counted
+_STEPS = {"D": (1, "day"), "W": (7, "week")}
 _ONE_LINE = 50  # characters that stand side by side below a chart
 
 
@@ -54,15 +68,17 @@ class KiliPlot:
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
 
-    def progress(self, ax: Axes | None = None, **kwargs: Any) -> Axes:
+    def progress(self, ax: Axes | None = None, *, by: Hashable | None = None, **kwargs: Any) -> Axes:
         """Draw how many assets there are of each status, in the order of the work.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
             Where to draw; by default new axes.
+        by : label, optional
+            A column of the frame: one bar per value of it, made of the statuses, such as ``by="currentStep.name"``.
         **kwargs
-            For `pandas.Series.plot`.
+            For `pandas.Series.plot`, or with `by` for `pandas.DataFrame.plot`.
 
         Returns
         -------
@@ -75,16 +91,35 @@ class KiliPlot:
         >>> [int(bar.get_height()) for bar in axes.patches]
         [2, 0, 1, 0, 0]
         """
-        counts = self._column("status").value_counts()
-        others = [status for status in counts.index if status not in STATUSES]
-        counts = counts.reindex([*STATUSES, *others], fill_value=0).astype("int64")
-        options = {"kind": "bar", "title": "Progress", "rot": 0, "ylabel": "assets", "xlabel": "", **_calm(), **kwargs}
-        return _drawn(counts, ax, options)
+        statuses = self._column("status").astype(object)
+        known = [*STATUSES, *sorted(set(statuses.dropna()) - set(STATUSES))]
+        if by is not None:
+            return self._progress_by(by, statuses, known, ax, kwargs)
+        counts = statuses.value_counts().reindex(known, fill_value=0).astype("int64")
+        options = {"kind": "bar", "title": "Progress", "rot": 0, "ylabel": "assets", "xlabel": "", **plain(), **kwargs}
+        return drawn(counts, ax, options)
+
+    def _progress_by(
+        self, by: Hashable, statuses: pd.Series[Any], known: list[str], ax: Axes | None, kwargs: dict[str, Any]
+    ) -> Axes:
+        values = self._column(by).astype(object).where(lambda column: column.notna(), NONE).astype(str)
+        counts = pd.crosstab(values.array, statuses.array).reindex(columns=known, fill_value=0)
+        counts.columns.name = "status"
+        counts = counts.loc[sorted(counts.index, key=_place_of_class, reverse=True), counts.any()]
+        options = {"kind": "barh", "stacked": True, "title": "Progress", "xlabel": "assets", "ylabel": str(by)}
+        options |= {"color": first_colors(counts.shape[1]), "figsize": size_for(len(counts))}
+        axes = drawn(counts, ax, {**options, **kwargs})
+        return written_literally(axes if ax is not None else legend_beside(axes), [*counts.index, str(by)])
 
     def labels_over_time(
-        self, ax: Axes | None = None, *, label_types: Collection[str] | None = SUBMITTED, **kwargs: Any
+        self,
+        ax: Axes | None = None,
+        *,
+        label_types: Collection[str] | None = SUBMITTED,
+        freq: Literal["D", "W"] | None = None,
+        **kwargs: Any,
     ) -> Axes:
-        """Draw how many labels each labeler made each day (UTC).
+        """Draw how many labels each labeler made each day or week (UTC), one on top of the other.
 
         Parameters
         ----------
@@ -93,8 +128,10 @@ class KiliPlot:
         label_types : collection of str or None
             Labels of other types are left out; by default only what people submitted counts. None takes all labels;
             those of models go under the name of the model.
+        freq : {"D", "W"}, optional
+            Count by day, or by week from Monday on. By default days, and weeks for more than 60 days.
         **kwargs
-            For `pandas.DataFrame.plot`, such as ``kind="area"``.
+            For `pandas.DataFrame.plot`, such as ``kind="line"``.
 
         Returns
         -------
@@ -108,22 +145,34 @@ class KiliPlot:
         """
         labels = self._labels("createdAt", label_types)
         days = pd.to_datetime(labels["createdAt"], utc=True).dt.tz_localize(None).astype("datetime64[ns]").dt.floor("D")
+        if freq is None:
+            freq = "W" if len(days) and days.max() - days.min() > _MOST_DAYS else "D"
+        if freq == "W":
+            days -= pd.to_timedelta(days.dt.day_of_week, unit="D")
         counts = pd.crosstab(days.array, pd.Index(labelers(labels))).rename_axis(columns="labeler")
-        counts = _every_day(counts) if len(counts) else _nothing("labels")
-        options = {"title": "Labels a day", "xlabel": "", "ylabel": "labels", "ylim": (0, None)}
-        options["color"] = _colors(counts.shape[1])
-        line = {} if "kind" in kwargs else {"marker": "o", "clip_on": False}  # for a single day, or the first
-        has_dates = len(labels) > 0 and kwargs.get("kind", "line") in {"line", "area"}  # bars have names, not dates
-        dates = {"x_compat": True} if has_dates else {}
-        axes = _drawn(counts, ax, {**options, **line, **dates, **kwargs})
+        counts = filled(_STEPS[freq], busiest(counts)) if len(counts) else nothing("labels")
+        options: dict[str, Any] = {
+            "kind": "area",
+            "title": f"Labels a {_STEPS[freq][1]}",
+            "xlabel": "",
+            "ylabel": "labels",
+        }
+        options |= {"xlabel": "", "ylim": (0, None), "color": first_colors(counts.shape[1]), "linewidth": 0, **kwargs}
+        if options["kind"] == "line":
+            options = {"marker": "o", "clip_on": False, **options, "linewidth": kwargs.get("linewidth", 1.5)}
+        has_dates = len(labels) > 0 and options["kind"] in {"line", "area"}  # bars have names, not dates
+        axes = drawn(counts, ax, {**options, **({"x_compat": True} if has_dates else {})})
         if has_dates:
-            _write_days(axes, len(counts))
-        return _literal(axes if ax is not None else _legend_beside(axes), counts.columns)
+            axes.set_xlim(counts.index.min(), counts.index.max())
+            write_days(axes, len(counts))
+        return written_literally(axes if ax is not None else legend_beside(axes), counts.columns)
 
     def time_to_label(
         self, ax: Axes | None = None, *, label_types: Collection[str] | None = SUBMITTED, **kwargs: Any
     ) -> Axes:
         """Draw how long each labeler takes for a label: median, quartiles and outliers.
+
+        Labelers without any time are left out.
 
         Parameters
         ----------
@@ -133,7 +182,7 @@ class KiliPlot:
             Labels of other types are left out; by default only what people submitted counts. None takes all labels;
             those of models go under the name of the model.
         **kwargs
-            For `pandas.DataFrame.plot`, such as ``logy=True``.
+            For `matplotlib.axes.Axes.boxplot`, such as ``showfliers=False``; and ``title``, ``xlabel``, ``figsize``.
 
         Returns
         -------
@@ -143,15 +192,14 @@ class KiliPlot:
         --------
         >>> fields = ["labels.secondsToLabel", "labels.author.email", "labels.labelType"]
         >>> df = pd.read_kili(project_id, fields=fields, first=10)
-        >>> KiliPlot(df).time_to_label().get_ylabel()
+        >>> KiliPlot(df).time_to_label().get_xlabel()
         'seconds'
         """
         labels = self._labels("secondsToLabel", label_types)
         seconds = labels["secondsToLabel"].astype("Float64").to_numpy(np.float64, na_value=np.nan)
         groups = pd.Series(seconds).groupby(pd.Series(labelers(labels), dtype=object))
-        wide = pd.DataFrame({author: times.dropna().reset_index(drop=True) for author, times in groups})
-        options = {"kind": "box", "title": "Time to label", "ylabel": "seconds", "rot": _turn(wide.columns), **kwargs}
-        return _literal(_drawn(wide if wide.size else _nothing("labels"), ax, options), wide.columns)
+        times = {str(labeler): each.dropna().to_numpy() for labeler, each in groups if each.notna().any()}
+        return written_literally(boxes(times, ax, {"title": "Time to label", "xlabel": "seconds", **kwargs}), times)
 
     def marks(self, ax: Axes | None = None, **kwargs: Any) -> Axes:
         """Draw how the consensus and honeypot marks of the assets are distributed.
@@ -180,8 +228,11 @@ class KiliPlot:
             {name.removesuffix("Mark"): self._frame[name].to_numpy(np.float64, na_value=np.nan) for name in known}
         )
         options = {"kind": "hist", "title": "Marks", "bins": 20, "range": (0, 1), "alpha": 0.6, "xlim": (0, 1)}
-        options |= {"ylabel": "assets", "xlabel": "mark", "color": _colors(len(known))}
-        return _drawn(marks, ax, {**options, **kwargs})
+        options |= {"ylabel": "assets", "xlabel": "mark", "color": first_colors(len(known))}
+        axes = drawn(marks, ax, {**options, **kwargs})
+        if not marks.notna().any(axis=None):
+            axes.text(0.5, 0.5, "no marks yet", ha="center", va="center", transform=axes.transAxes, alpha=0.6)
+        return axes
 
     def class_balance(
         self,
@@ -217,22 +268,28 @@ class KiliPlot:
         Examples
         --------
         >>> df = pd.read_kili(project_id, status_in=["LABELED"], first=10)
-        >>> KiliPlot(df).class_balance("KIND").get_xlabel()
+        >>> KiliPlot(df).class_balance("KIND").get_ylabel()
         'KIND'
         """
         self._labels("jsonResponse", label_types)
         rows = annotations_table(chosen_labels(self._frame, PER_ASSET, label_types))
         rows = rows[rows["kind"].isin(_CLASSES) & rows["category"].notna()]
-        names = rows["category"].astype(object)
         if job is not None:
-            names = names[rows["job"].isin([_known(job, rows["job"])])]
-        elif len(rows["job"].unique()) > 1:
-            names = rows["job"].astype(object) + ": " + names
-        counts = names.value_counts().astype("int64")
-        options = {"kind": "bar", "title": "Classes", "xlabel": job or "", "ylabel": "times", **_calm()}
-        options |= {"rot": _turn(counts.index), **kwargs}
-        axes = _drawn(counts if len(counts) else pd.Series([0], [_NONE]), ax, options)
-        return _literal(axes, [*counts.index, job or ""])
+            rows = rows[rows["job"].isin([_known(job, rows["job"])])]
+        classes = pd.Series(list(zip(rows["job"], rows["category"], strict=True)), dtype=object)
+        counts = classes.value_counts().sort_values(kind="stable").astype("int64")
+        several = len({each[0] for each in counts.index}) > 1
+        palette = Palette(counts.index)
+        names = [": ".join(each) if several else each[1] for each in counts.index]
+        bars = pd.Series(counts.to_numpy(), names) if names else pd.Series([0], [NONE])
+        options = {"kind": "barh", "title": "Classes", "xlabel": "times", "ylabel": job or "", "legend": False}
+        options |= {"color": [COLORS[palette[each].color] for each in counts.index] or COLORS[0], "width": 0.8}
+        options |= {"figsize": size_for(len(bars)), **kwargs}
+        axes = drawn(bars, ax, dict(options))
+        if options["kind"] == "barh":
+            axes.bar_label(axes.containers[-1], fmt="{:,.0f}", padding=3)  # type: ignore[arg-type]
+            axes.margins(x=0.1)
+        return written_literally(axes, [*names, job or ""])
 
     def confusion(
         self,
@@ -281,11 +338,13 @@ class KiliPlot:
             _check(labeler, known, "labeler")
         job, classes = self._classes(job, label_types)
         both = pd.DataFrame({"a": classes.get(labeler_a, {}), "b": classes.get(labeler_b, {})}, dtype=object).dropna()
-        both = both[(both != _NONE).any(axis=1)]
+        both = both[(both != NONE).any(axis=1)]
         counts = pd.crosstab(both["a"], both["b"])
         names = sorted({*counts.index, *counts.columns}, key=_place_of_class)
         counts = counts.reindex(index=names, columns=names, fill_value=0)
-        return _literal(_heat_map(counts, (labeler_a, labeler_b), job, ax, kwargs), [*names, labeler_a, labeler_b, job])
+        return written_literally(
+            heat_map(counts, (labeler_a, labeler_b), job, ax, kwargs), [*names, labeler_a, labeler_b, job]
+        )
 
     def _classes(self, job: str | None, label_types: Collection[str] | None) -> tuple[str, dict[str, dict[int, str]]]:
         """Return the job, and by labeler and asset the classes chosen for it."""
@@ -297,10 +356,10 @@ class KiliPlot:
         said = rows["category"].astype(object).groupby(rows.index).agg(lambda names: " + ".join(sorted(set(names))))
         found: dict[str, dict[int, str]] = {}
         for number, (labeler, asset) in enumerate(zip(labelers(chosen), chosen.index, strict=True)):
-            found.setdefault(labeler, {})[asset] = said.get(number, _NONE)
+            found.setdefault(labeler, {})[asset] = said.get(number, NONE)
         return job, found
 
-    def _column(self, name: str) -> pd.Series[Any]:
+    def _column(self, name: Hashable) -> pd.Series[Any]:
         if name not in self._frame:
             raise _unread(name)
         return self._frame[name]
@@ -312,8 +371,8 @@ class KiliPlot:
         return labels
 
 
-def _unread(name: str) -> KiliFieldError:
-    return KiliFieldError(f"The frame has no column {name!r}: read it among the fields.", field=name)
+def _unread(name: Hashable) -> KiliFieldError:
+    return KiliFieldError(f"The frame has no column {name!r}: read it among the fields.", field=str(name))
 
 
 def _known(job: str, jobs: pd.Series[Any]) -> str:
@@ -340,93 +399,9 @@ def _listed(names: list[Any]) -> str:
 def _place_of_class(name: str) -> tuple[bool, list[str | int]]:
     """Return the sort key of a class: the tenth comes after the second, and "(none)" last."""
     parts = re.split(r"(\d+)", name)
-    return name == _NONE, [int(part) if number % 2 else part for number, part in enumerate(parts)]
+    return name == NONE, [int(part) if number % 2 else part for number, part in enumerate(parts)]
 
 
 def _turn(names: Iterable[str]) -> int:
     """Return by how many degrees names are turned so that they do not overlap."""
     return 0 if sum(map(len, names)) <= _ONE_LINE else 90
-
-
-def _calm() -> dict[str, Any]:
-    return {"color": COLORS[0], "legend": False}
-
-
-def _colors(count: int) -> list[str]:
-    return [COLORS[number % len(COLORS)] for number in range(count)]
-
-
-def _every_day(counts: pd.DataFrame) -> pd.DataFrame:
-    around = pd.Timedelta(days=1) if len(counts) == 1 else pd.Timedelta(0)  # a line needs more than one
-    days = pd.date_range(counts.index.min() - around, counts.index.max() + around, freq="D")
-    return counts.reindex(days, fill_value=0)
-
-
-def _write_days(axes: Axes, days: int) -> None:
-    """Write as many days, or months, as there is room for."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - an optional dependency
-
-    # With more ticks than days, hours would be written.
-    locator = AutoDateLocator(minticks=min(_FEWEST_DATES, days - 1))  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-
-
-def _nothing(name: str) -> pd.DataFrame:
-    return pd.DataFrame({name: [0.0]}, index=pd.Index([_NONE]))
-
-
-def _need_matplotlib() -> None:
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ImportError("Charts need matplotlib: pip install 'pandas-kili[plot]'.", name="matplotlib")
-
-
-def _drawn(data: pd.Series[Any] | pd.DataFrame, ax: Axes | None, options: dict[str, Any]) -> Axes:
-    _need_matplotlib()
-    if ax is None:
-        ax = _new_axes(options)
-    axes = cast("Axes", data.plot(ax=ax, **options))
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes
-
-
-def _new_axes(options: dict[str, Any]) -> Axes:
-    import matplotlib.pyplot as plt  # noqa: PLC0415 - an optional dependency, heavy
-
-    return plt.subplots(figsize=options.pop("figsize", None), layout="constrained")[1]
-
-
-def _legend_beside(axes: Axes) -> Axes:
-    """Move the legend beside the chart, where it hides no lines."""
-    if (legend := axes.get_legend()) is not None:
-        axes.legend(title=legend.get_title().get_text(), loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-    return axes
-
-
-def _literal(axes: Axes, names: Iterable[str]) -> Axes:
-    """Write names as they are: matplotlib takes what stands between dollar signs for mathematics."""
-    from matplotlib.text import Text  # noqa: PLC0415 - an optional dependency
-
-    known = set(names)
-    for text in axes.findobj(Text):
-        if isinstance(text, Text) and text.get_text() in known:
-            text.set_parse_math(False)
-    return axes
-
-
-def _heat_map(
-    counts: pd.DataFrame, labelers: tuple[str, str], job: str, ax: Axes | None, options: dict[str, Any]
-) -> Axes:
-    _need_matplotlib()
-    ax = _new_axes(options) if ax is None else ax
-    values = counts.to_numpy()
-    ax.imshow(values, **{"cmap": "Blues", "vmin": 0, **options})
-    dark = values.max(initial=0) / 2
-    for (row, column), count in np.ndenumerate(values):
-        if count:
-            color = "white" if count > dark else "black"
-            ax.text(column, row, f"{count:,}", ha="center", va="center", color=color)
-    ax.set_xticks(range(len(counts)), counts.columns, rotation=45, ha="right")
-    ax.set_yticks(range(len(counts)), counts.index)
-    ax.set(title=job, ylabel=labelers[0], xlabel=labelers[1])
-    return ax

@@ -571,7 +571,8 @@ def test_colors_stand_out_and_are_one_a_category():
     uses = [("J", str(number)) for number in range(20)] + [("J", "19")]
     palette = Palette(uses)
     assert len(set(palette.tones.values())) == 20
-    assert palette["J", "19"].classes == "kp-c0 kp-d0"
+    assert Palette([("J", "7")])["J", "7"] == Palette([("J", "7"), ("K", "x")])["J", "7"], "the name decides"
+    assert len(set(Palette([("J", str(number)) for number in range(30)]).tones.values())) == 24
 
 
 def test_frames_of_arrow_and_of_parquet_look_the_same(tmp_path):

@@ -4,6 +4,7 @@ import importlib.util
 import json
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -50,6 +51,16 @@ def heights(axes):
     return {tick.get_text(): bar.get_height() for tick, bar in zip(axes.get_xticklabels(), axes.patches, strict=True)}
 
 
+def widths(axes):
+    return {tick.get_text(): bar.get_width() for tick, bar in zip(axes.get_yticklabels(), axes.patches, strict=True)}
+
+
+def tops(axes):
+    """Return how high the areas reach, from the lowest on."""
+    outlines = [np.array(area.get_paths()[0].vertices) for area in axes.collections]
+    return [round(float(top[:, 1].max())) for top in outlines]
+
+
 def cells(axes):
     rows, columns = ([tick.get_text() for tick in ticks] for ticks in (axes.get_yticklabels(), axes.get_xticklabels()))
     return {(rows[int(t.get_position()[1])], columns[int(t.get_position()[0])]): int(t.get_text()) for t in axes.texts}
@@ -67,10 +78,30 @@ def test_progress_counts_assets_in_the_order_of_the_work():
     ]
 
 
-def test_labels_over_time_has_a_line_an_author_and_no_gap(frame):
+def test_labels_over_time_stacks_the_labelers_and_has_no_gap(frame):
     axes = KiliPlot(frame).labels_over_time()
-    lines = {line.get_label(): line.get_ydata().tolist() for line in axes.lines}
+    assert axes.get_title() == "Labels a day"
+    assert tops(axes) == [3, 3]
+    lines = {
+        line.get_label(): line.get_ydata().tolist() for line in KiliPlot(frame).labels_over_time(kind="line").lines
+    }
     assert lines == {"ada": [3, 0, 0], "bob": [0, 0, 2]}
+
+
+def test_many_days_are_counted_by_week():
+    days = pd.date_range("2026-03-04", periods=100)  # a Wednesday
+    frame = assets(*[[label("ada", "CAT", str(day.date()))] for day in days])
+    axes = KiliPlot(frame).labels_over_time(kind="line")
+    assert axes.get_title() == "Labels a week"
+    assert axes.lines[0].get_ydata().tolist() == [5, *[7] * 13, 4]
+    assert KiliPlot(frame).labels_over_time(freq="D").get_title() == "Labels a day"
+
+
+def test_labelers_beyond_the_colors_are_added_up():
+    frame = assets(*[[label(f"labeler-{number:02}", "CAT")] * (1 + (number < 7)) for number in range(30)])
+    axes = KiliPlot(frame).labels_over_time()
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == [*[f"labeler-{number:02}" for number in range(7)], "23 others"]
 
 
 @pytest.mark.parametrize("kind", ["line", "area"])
@@ -81,7 +112,7 @@ def test_days_are_named_as_far_as_there_is_room(kind, days):
     axes = KiliPlot(frame).labels_over_time(kind=kind)
     axes.figure.canvas.draw()
     names = [tick.label1 for tick in axes.xaxis.get_major_ticks() if tick.label1.get_text()]
-    assert min(days, 3) <= len(names) <= 12
+    assert min(days, 3) <= len(names) <= 13
     if names[0].get_rotation() == 0:  # those that are turned may lie above each other's corners
         edges = [end for name in names for end in name.get_window_extent().intervalx]
         assert edges == sorted(edges)
@@ -89,35 +120,35 @@ def test_days_are_named_as_far_as_there_is_room(kind, days):
 
 
 def test_no_line_lies_behind_the_legend_or_is_cut_off_at_the_edge(frame):
-    axes = KiliPlot(frame).labels_over_time()
+    axes = KiliPlot(frame).labels_over_time(kind="line")
     axes.figure.canvas.draw()
     assert not axes.get_legend().get_window_extent().overlaps(axes.bbox)
     assert axes.get_legend().get_window_extent().x1 <= axes.figure.bbox.x1
     assert not any(line.get_clip_on() for line in axes.lines)
 
 
-def test_names_of_classes_stand_upright_where_there_is_room(frame):
-    turned = {KiliPlot(frame).class_balance().get_xticklabels()[0].get_rotation()}
-    long = assets(*[[label("ada", kind * 30)] for kind in "AB"])
-    turned |= {KiliPlot(long).class_balance().get_xticklabels()[0].get_rotation()}
-    assert turned == {0, 90}
-
-
-def test_names_of_authors_stand_upright_where_there_is_room(frame):
-    turned = {KiliPlot(frame).time_to_label().get_xticklabels()[0].get_rotation()}
-    long = assets([label(name * 30, "CAT") for name in "ab"])
-    turned |= {KiliPlot(long).time_to_label().get_xticklabels()[0].get_rotation()}
-    assert turned == {0, 90}
+def test_long_names_are_cut_in_the_legend_and_whole_beside_bars():
+    long = assets([label(name * 30, name * 30) for name in "ab"])
+    legend = KiliPlot(long).labels_over_time().get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["a" * 28 + "…", "b" * 28 + "…"]
+    address = assets([label("ada.lovelace@a-company-of-many-words.example.com", "CAT")])
+    legend = KiliPlot(address).labels_over_time().get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["ada.lovelace@…"]
+    for axes in (KiliPlot(long).time_to_label(), KiliPlot(long).class_balance()):
+        axes.figure.canvas.draw()
+        names = [tick for tick in axes.get_yticklabels() if tick.get_text()]
+        assert {len(name.get_text()) for name in names} == {30}
+        assert all(name.get_window_extent().x0 >= 0 for name in names)
 
 
 def test_a_single_day_is_drawn_without_complaint(frame):
-    axes = KiliPlot(frame.iloc[2:3]).labels_over_time()
+    axes = KiliPlot(frame.iloc[2:3]).labels_over_time(kind="line")
     assert axes.lines[0].get_ydata().tolist() == [0, 1, 0]
 
 
 def test_time_to_label_has_a_box_an_author(frame):
     axes = KiliPlot(frame).time_to_label()
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["ada", "bob"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["bob", "ada"]
     assert axes.lines  # whiskers and medians
 
 
@@ -129,14 +160,46 @@ def test_marks_are_counted_where_they_are_known(dtype):
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["consensus", "honeypot"]
 
 
+def test_without_marks_the_chart_says_so():
+    axes = KiliPlot(pd.DataFrame({"consensusMark": [None, None]})).marks()
+    assert [text.get_text() for text in axes.texts] == ["no marks yet"]
+
+
+def test_labelers_without_times_are_left_out_of_the_times():
+    frame = assets([label("ada", "CAT"), label("bob", "CAT", seconds=None)])
+    axes = KiliPlot(frame).time_to_label()
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["ada"]
+
+
+def test_progress_by_a_column_has_a_bar_a_value():
+    frame = pd.DataFrame({"status": ["TODO", "LABELED", "TODO"], "site": ["Lyon", "Lyon", None]})
+    axes = KiliPlot(frame).progress(by="site")
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["(none)", "Lyon"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["TODO", "LABELED"]
+    assert [[bar.get_width() for bar in bars] for bars in axes.containers] == [[1, 1], [0, 1]]
+
+
 def test_class_balance_counts_the_latest_label_of_each_asset(frame):
-    assert heights(KiliPlot(frame).class_balance()) == {"DOG": 2, "CAT": 1}
+    axes = KiliPlot(frame).class_balance()
+    assert list(widths(axes).items()) == [("CAT", 1), ("DOG", 2)], "the largest is at the top"
+    assert [text.get_text() for text in axes.texts] == ["1", "2"]
+
+
+def test_a_class_has_one_color_in_every_chart_and_gallery(frame):
+    def colors(axes):
+        return {
+            tick.get_text(): bar.get_facecolor() for tick, bar in zip(axes.get_yticklabels(), axes.patches, strict=True)
+        }
+
+    some, all_ = colors(KiliPlot(frame.iloc[2:3]).class_balance()), colors(KiliPlot(frame).class_balance())
+    assert some == {"DOG": all_["DOG"]}
+    assert len(set(all_.values())) == 2
 
 
 def test_class_balance_tells_jobs_apart():
     frame = assets([label("ada", "CAT", color="RED")], [label("ada", "CAT", color="BLUE")])
-    assert heights(KiliPlot(frame).class_balance()) == {"KIND: CAT": 2, "COLOR: RED": 1, "COLOR: BLUE": 1}
-    assert heights(KiliPlot(frame).class_balance("COLOR")) == {"RED": 1, "BLUE": 1}
+    assert widths(KiliPlot(frame).class_balance()) == {"KIND: CAT": 2, "COLOR: RED": 1, "COLOR: BLUE": 1}
+    assert widths(KiliPlot(frame).class_balance("COLOR")) == {"RED": 1, "BLUE": 1}
     with pytest.raises(KiliValidationError, match="'COLOR', 'KIND'"):
         KiliPlot(frame).class_balance("SHAPE")
 
@@ -159,10 +222,12 @@ def test_predictions_are_not_taken_for_a_person():
     people = [{**label(author, "CAT"), "modelName": None} for author in ("ada", "bob")]
     plot = KiliPlot(pd.DataFrame({"labels": [[people[0], guess, people[1]]]}))
     assert cells(plot.confusion("ada", "bob")) == {("CAT", "CAT"): 1}
-    assert heights(plot.class_balance()) == {"CAT": 1}
-    assert {line.get_label() for line in plot.labels_over_time().lines} == {"ada", "bob"}
+    assert widths(plot.class_balance()) == {"CAT": 1}
+    assert {line.get_label() for line in plot.labels_over_time(kind="line").lines} == {"ada", "bob"}
     assert cells(plot.confusion("ada", "cats-1", label_types=None)) == {("CAT", "DOG"): 1}
-    assert {line.get_label() for line in plot.labels_over_time(label_types=["PREDICTION"]).lines} == {"cats-1"}
+    assert {line.get_label() for line in plot.labels_over_time(label_types=["PREDICTION"], kind="line").lines} == {
+        "cats-1"
+    }
     with pytest.raises(KiliValidationError, match="cats-1"):
         plot.confusion("ada", "cats-1")
 

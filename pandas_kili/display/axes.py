@@ -1,0 +1,156 @@
+"""How a chart is drawn: sizes, colors, dates, legends and names, with matplotlib loaded at the first drawing."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable
+from inspect import signature
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+
+from pandas_kili.display.palette import COLORS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NONE = "(none)"
+_FEWEST_DATES = 4
+_LONGEST_NAME = 28  # characters in a legend; more would leave no room for the chart
+
+
+def plain() -> dict[str, Any]:
+    """Return the options of a chart of one color."""
+    return {"color": COLORS[0], "legend": False}
+
+
+def first_colors(count: int) -> list[str]:
+    """Return so many colors of the palette, from its beginning again where it ends."""
+    return [COLORS[number % len(COLORS)] for number in range(count)]
+
+
+def filled(step: tuple[int, str], counts: pd.DataFrame) -> pd.DataFrame:
+    """Fill in the days or weeks without labels; a single one gets neighbors, as an area needs more than one."""
+    days = pd.Timedelta(days=step[0])
+    around = days if len(counts) == 1 else pd.Timedelta(0)
+    every = pd.date_range(counts.index.min() - around, counts.index.max() + around, freq=days)
+    return counts.reindex(every, fill_value=0)
+
+
+def busiest(counts: pd.DataFrame) -> pd.DataFrame:
+    """Add up the columns beyond those that have colors of their own: the least busy ones."""
+    if counts.shape[1] <= len(COLORS):
+        return counts
+    order = counts.sum().sort_values(ascending=False, kind="stable").index
+    shown, others = order[: len(COLORS) - 1], order[len(COLORS) - 1 :]
+    return counts[shown].assign(**{f"{len(others)} others": counts[others].sum(axis=1)})
+
+
+def size_for(bars: int) -> tuple[float, float]:
+    """Return the size of a chart, in inches, that has room for the names of so many horizontal bars."""
+    return 6.4, max(2.4, 1.2 + 0.26 * bars)
+
+
+def write_days(axes: Axes, days: int) -> None:
+    """Write as many days, or months, as there is room for."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - an optional dependency
+
+    # With more ticks than days, hours would be written.
+    locator = AutoDateLocator(minticks=min(_FEWEST_DATES, days - 1))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def nothing(name: str) -> pd.DataFrame:
+    """Return what an empty chart draws."""
+    return pd.DataFrame({name: [0.0]}, index=pd.Index([NONE]))
+
+
+def _need_matplotlib() -> None:
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ImportError("Charts need matplotlib: pip install 'pandas-kili[plot]'.", name="matplotlib")
+
+
+def drawn(data: pd.Series[Any] | pd.DataFrame, ax: Axes | None, options: dict[str, Any]) -> Axes:
+    """Draw with pandas, on new axes where none are given."""
+    _need_matplotlib()
+    if ax is None:
+        ax = _new_axes(options)
+    axes = cast("Axes", data.plot(ax=ax, **options))
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def _new_axes(options: dict[str, Any]) -> Axes:
+    import matplotlib.pyplot as plt  # noqa: PLC0415 - an optional dependency, heavy
+
+    return plt.subplots(figsize=options.pop("figsize", None), layout="constrained")[1]
+
+
+def boxes(values: dict[str, np.ndarray], ax: Axes | None, options: dict[str, Any]) -> Axes:
+    """Draw a horizontal box per name, the first name at the top."""
+    _need_matplotlib()
+    title, xlabel = options.pop("title"), options.pop("xlabel")
+    figsize = options.pop("figsize", size_for(len(values)))
+    ax = _new_axes({"figsize": figsize}) if ax is None else ax
+    # matplotlib 3.10 brought `orientation`; 3.13 takes `vert` away.
+    lies = {"orientation": "horizontal"} if "orientation" in signature(ax.boxplot).parameters else {"vert": False}
+    lines = {f"{part}props": {"color": COLORS[0]} for part in ("box", "whisker", "cap")}
+    lines |= {"medianprops": {"color": COLORS[1]}, "flierprops": {"markeredgecolor": COLORS[0]}}
+    names = list(values)[::-1]
+    if names:
+        ax.boxplot([values[name] for name in names], **(lies | lines | options))
+    ax.set_yticks(range(1, len(names) + 1), names)
+    ax.set(title=title, xlabel=xlabel)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def legend_beside(axes: Axes) -> Axes:
+    """Move the legend beside the chart, where it hides no lines."""
+    if (legend := axes.get_legend()) is not None:
+        lines, names = axes.get_legend_handles_labels()
+        short = [_shortened(str(name)) for name in names]
+        title = legend.get_title().get_text()
+        axes.legend(lines, short, title=title, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    return axes
+
+
+def _shortened(name: str) -> str:
+    """Cut a long name for a legend; of an address what tells people apart stays."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    local, at, _ = name.partition("@")
+    kept = f"{local}@" if at and len(local) < _LONGEST_NAME else name[:_LONGEST_NAME]
+    return f"{kept}\N{HORIZONTAL ELLIPSIS}"
+
+
+def written_literally(axes: Axes, names: Iterable[str]) -> Axes:
+    """Write names as they are: matplotlib takes what stands between dollar signs for mathematics."""
+    from matplotlib.text import Text  # noqa: PLC0415 - an optional dependency
+
+    known = set(names)
+    for text in axes.findobj(Text):
+        if isinstance(text, Text) and text.get_text() in known:
+            text.set_parse_math(False)
+    return axes
+
+
+def heat_map(
+    counts: pd.DataFrame, labelers: tuple[str, str], job: str, ax: Axes | None, options: dict[str, Any]
+) -> Axes:
+    """Draw a table of counts, darker where there are more."""
+    _need_matplotlib()
+    ax = _new_axes(options) if ax is None else ax
+    values = counts.to_numpy()
+    ax.imshow(values, **{"cmap": "Blues", "vmin": 0, **options})
+    dark = values.max(initial=0) / 2
+    for (row, column), count in np.ndenumerate(values):
+        if count:
+            color = "white" if count > dark else "black"
+            ax.text(column, row, f"{count:,}", ha="center", va="center", color=color)
+    ax.set_xticks(range(len(counts)), counts.columns, rotation=45, ha="right")
+    ax.set_yticks(range(len(counts)), counts.index)
+    ax.set(title=job, ylabel=labelers[0], xlabel=labelers[1])
+    return ax
