@@ -16,6 +16,7 @@ from pandas_kili.writing import (
     AWAY,
     TO_QUEUE,
     TO_REVIEW,
+    AnswerCheck,
     LabelKind,
     MutationOptions,
     NewAssetColumns,
@@ -180,6 +181,7 @@ class KiliAccessor:
         model_name: str | None = None,
         *,
         seconds_to_label: Hashable | None = None,
+        check: AnswerCheck = "interface",
         project_id: str | None = None,
         **options: Unpack[MutationOptions],
     ) -> KiliFrame:
@@ -195,6 +197,12 @@ class KiliAccessor:
             The model behind them; predictions and inferences need one.
         seconds_to_label : label, optional
             Column of the seconds that each took.
+        check : {"interface", "shape", False}
+            What answers are held to before anything is sent. By default to the project's own questions, where the
+            project is known: names of jobs and categories, tasks, tools, what hangs on what, and for labels of people
+            the required answers; as well as to what every answer must be: shares within the picture, confidences from
+            0 to 100, ends after beginnings. ``"shape"``, for keys that may not read the interface, leaves the names
+            unchecked; False checks only that answers are JSON objects.
 
         Returns
         -------
@@ -209,13 +217,13 @@ class KiliAccessor:
         Examples
         --------
         >>> df = pd.read_kili(project_id, fields=["id"], skip=200, first=2)
-        >>> df["guess"] = [{"JOB_0": {"categories": [{"name": "CAT", "confidence": 80}]}}] * 2
+        >>> df["guess"] = [{"KIND": {"categories": [{"name": "SPAM", "confidence": 80}]}}] * 2
         >>> df.kili.append_labels("guess", "PREDICTION", "cats-v1").kili.report["outcome"].tolist()
         ['applied', 'applied']
         """
         kind = LabelKind(label_type, model_name)
         told = options_of("append_labels", project_id, options)
-        return append_labels(self._frame, json_response, seconds_to_label, kind, told)
+        return append_labels(self._frame, json_response, seconds_to_label, kind, told, check)
 
     def merge_metadata(
         self, *columns: str, project_id: str | None = None, **options: Unpack[MutationOptions]

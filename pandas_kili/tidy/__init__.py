@@ -2,8 +2,9 @@
 
 from pandas_kili.tidy.agreement import agreement, disagreements
 from pandas_kili.tidy.annotations import annotations_table
+from pandas_kili.tidy.answer_checks import answer_faults
 from pandas_kili.tidy.answers.schema import ANNOTATION, ANNOTATION_SCHEMA, CATEGORY, CHOICE, RANK, TEXT, UNREADABLE
-from pandas_kili.tidy.jobs import read_jobs
+from pandas_kili.tidy.jobs import jobs_of, read_jobs
 from pandas_kili.tidy.labels import holds_assets, labels_table, lacking
 from pandas_kili.tidy.metadata import metadata_table
 from pandas_kili.tidy.offsets import to_code_points, to_utf16_units
@@ -21,9 +22,11 @@ __all__ = [
     "UNREADABLE",
     "agreement",
     "annotations_table",
+    "answer_faults",
     "author_names",
     "disagreements",
     "holds_assets",
+    "jobs_of",
     "labeler_names",
     "labels_table",
     "lacking",

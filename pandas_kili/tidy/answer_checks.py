@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from pandas_kili.tidy.answers.read import read_answers
 from pandas_kili.tidy.answers.schema import ANNOTATION, CATEGORY, CHOICE, JOB, RANK, TEXT, UNREADABLE
 from pandas_kili.tidy.checks import Coordinates, Fault, interface_faults, missing_answers, shape_faults
 from pandas_kili.tidy.jobs import Job
+from pandas_kili.tidy.offsets import utf16_length
 
 _PLACES = {CATEGORY: "categories", ANNOTATION: "annotations", RANK: "orders"}
 _SINGLE = {TEXT: "text", CHOICE: "choice"}
@@ -57,6 +58,7 @@ def answer_faults(
     *,
     is_whole: bool = True,
     coordinates: Coordinates = "shares",
+    texts: Sequence[str | None] | None = None,
 ) -> list[AnswerFault]:
     """Return what of answers does not fit, in their order.
 
@@ -70,6 +72,8 @@ def answer_faults(
         Whether required jobs must be answered, as by people; models answer what they can.
     coordinates : {"shares", "degrees"}
         What shapes are drawn in: shares of a picture, or longitude and latitude on a map.
+    texts : sequence of str, optional
+        The text that each answer is about, where it is known: offsets must lie within it.
     """
     encoded = pa.array(answers, pa.string()).dictionary_encode(null_encoding="encode")  # equal answers are read once
     columns, counts = read_answers(encoded.dictionary)
@@ -88,8 +92,33 @@ def answer_faults(
     if jobs is not None and is_whole:
         for label, path in missing_answers(columns, length, jobs, labels, range(len(counts))):
             found[label].append((path.replace("/", "."), "expected an answer, as the project requires one", None))
-    codes = encoded.indices.to_pylist() if found else []
-    return [AnswerFault(at, *fault) for at, code in enumerate(codes) for fault in found.get(code, ())]
+    codes = encoded.indices.to_pylist()
+    faulty = [AnswerFault(at, *fault) for at, code in enumerate(codes) for fault in found.get(code, ())]
+    if texts is not None and "endOffset" in columns:
+        faulty += _beyond_texts(columns, labels, length, codes, texts)
+        faulty.sort(key=lambda fault: fault.answer)
+    return faulty
+
+
+def _beyond_texts(
+    columns: Mapping[str, pa.Array], labels: pa.Array, length: int, codes: Sequence[int], texts: Sequence[str | None]
+) -> Iterator[AnswerFault]:
+    """Yield offsets beyond the text that they are of; those within blocks of rich text are left alone."""
+    path_of = _paths(columns, labels, length)
+    rows_of: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    in_block = columns["endId"].is_valid().to_pylist() if "endId" in columns else [False] * length
+    ends = columns["endOffset"].to_pylist()
+    for row, (label, end, block) in enumerate(zip(labels.to_pylist(), ends, in_block, strict=True)):
+        if end is not None and not block:
+            rows_of[label].append((row, end))
+    for at, (code, text) in enumerate(zip(codes, texts, strict=True)):
+        if text is None:
+            continue
+        most = utf16_length(text)
+        for row, end in rows_of[code]:
+            if end > most:
+                check = f"expected an offset within the text, of {most:,} UTF-16 units"
+                yield AnswerFault(at, path_of(Fault(row, "endOffset", check, end)), check, end)
 
 
 def _paths(columns: Mapping[str, pa.Array], labels: pa.Array, length: int) -> Callable[[Fault], str]:

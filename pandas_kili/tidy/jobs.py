@@ -138,7 +138,10 @@ def read_jobs(source: str | Mapping[str, Any], *, client: Client | None = None) 
     >>> read_jobs(interface)[["job", "category", "categoryName", "required"]].to_numpy().tolist()
     [['KIND', 'CAT', 'Cat', True], ['KIND', 'DOG', 'Dog', True]]
     """
-    rows = [row for job in jobs_of(source, client=client).values() for row in _rows(job)]
+    jobs = jobs_of(source, client=client)
+    if not jobs:
+        raise KiliValidationError("json_interface holds no jobs; expected {'jobs': {name: {'mlTask': …}}}.")
+    rows = [row for job in jobs.values() for row in _rows(job)]
     table: pd.DataFrame = pa.Table.from_pylist(rows, _SCHEMA).to_pandas(types_mapper=pd.ArrowDtype)
     return table
 
@@ -173,6 +176,8 @@ def _rows(job: Job) -> Iterator[dict[str, Any]]:
 def jobs_of(source: str | Mapping[str, Any] | pd.DataFrame, *, client: Client | None = None) -> dict[str, Job]:
     """Return the jobs of a project by name: of its id, its interface, or of the frame that `read_jobs` made of it.
 
+    A project that asks nothing yet has none.
+
     Raises
     ------
     KiliNotFoundError
@@ -188,15 +193,13 @@ def jobs_of(source: str | Mapping[str, Any] | pd.DataFrame, *, client: Client | 
         try:
             source = json.loads(source)
         except (ValueError, RecursionError) as error:
-            raise KiliValidationError(f"json_interface is JSON text; this is none: {error}.") from None
+            raise KiliValidationError(f"json_interface is JSON text; this is not: {error}.") from None
     return _of_interface(source)
 
 
 def _of_interface(interface: Any) -> dict[str, Job]:
     held = _expect(interface, dict, "json_interface")
     jobs = _expect(held.get("jobs", held), dict, "json_interface: jobs")
-    if not jobs:
-        raise KiliValidationError("json_interface holds no jobs; expected {'jobs': {name: {'mlTask': …}}}.")
     found = {name: _job(name, _expect(job, dict, f"json_interface: jobs.{name}")) for name, job in jobs.items()}
     for parent in found.values():
         below: dict[str, list[str]] = {}

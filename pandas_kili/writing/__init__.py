@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pandas_kili.writing.append_labels import LabelKind, append_labels
+from pandas_kili.writing.append_labels import AnswerCheck, LabelKind, append_labels
 from pandas_kili.writing.cells import REMOVE, require_column
 from pandas_kili.writing.keywords import (
     MutationOptions,
@@ -28,6 +28,7 @@ __all__ = [
     "REMOVE",
     "TO_QUEUE",
     "TO_REVIEW",
+    "AnswerCheck",
     "LabelKind",
     "MutationOptions",
     "NewAssetColumns",

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from pandas_kili.catalog import APPEND_LABELS, BATCH_SIZE, LABEL_TYPES
-from pandas_kili.connection import Client, current_user, promised, read_back
+from pandas_kili.connection import Client, current_user, find_project, promised, read_back
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.frames import KiliFrame
 from pandas_kili.messages import shown
 from pandas_kili.parallel import chunked, in_order
+from pandas_kili.tidy import SUBMITTED, answer_faults, jobs_of
 from pandas_kili.writing.account import Result
 from pandas_kili.writing.cells import require_column
 from pandas_kili.writing.delivery import Target
@@ -42,10 +44,22 @@ class LabelKind:
             raise KiliValidationError(f"A {self.label_type} needs model_name=, to say whose it is.")
 
 
+AnswerCheck = Literal["interface", "shape", False]
+_URL = re.compile(r"[a-z]+://\S+$")
+_CHECKS = ("interface", "shape", False)
+
+
 def append_labels(
-    frame: pd.DataFrame, answers: Hashable, seconds: Hashable | None, kind: LabelKind, options: Options
+    frame: pd.DataFrame,
+    answers: Hashable,
+    seconds: Hashable | None,
+    kind: LabelKind,
+    options: Options,
+    check: AnswerCheck = "interface",
 ) -> KiliFrame:
     """Give the asset of each row a label."""
+    if not isinstance(check, str | bool) or check not in _CHECKS:
+        raise KiliValidationError(f"check is 'interface', 'shape' or False; got {shown(check)}.")
     for label in (answers, seconds):
         if label is not None:
             require_column(frame, label)
@@ -66,6 +80,8 @@ def append_labels(
             key=lambda target: target.rows[0],
         )
         _refuse_equal(work, targets, answers)
+        if check:
+            _check_answers(work, texts, answers, kind, check)
         change = LabelAppend(work.client, kind)
         there = change.look_before(targets)
         work.account.note([target.rows[0] for target in there], _THERE)
@@ -191,6 +207,30 @@ def _holds(known: Any, sent: Any) -> bool:
 def _payload(asset_id: str, text: str, seconds: float | None) -> dict[str, Any]:
     payload: dict[str, Any] = {"assetID": asset_id, "jsonResponse": text}
     return payload if seconds is None else payload | {"secondsToLabel": seconds}
+
+
+def _check_answers(
+    work: Work, texts: Sequence[str], answers: Hashable, kind: LabelKind, check: Literal["interface", "shape"]
+) -> None:
+    """Hold answers to the project's interface, or where that is not to be read, to what every answer must be."""
+    project: Mapping[str, Any] = {}
+    if check == "interface" and work.project_id is not None:
+        project = find_project(work.client, work.project_id, "inputType jsonInterface")
+    contents: list[Any] | None = None
+    if project.get("inputType") == "TEXT" and "content" in work.frame:
+        cells = work.columns.cells("content")
+        contents = [cell if isinstance(cell, str) and not _URL.match(cell) else None for cell in cells]
+    faults = answer_faults(
+        texts,
+        jobs_of(project.get("jsonInterface") or "{}") or None,
+        is_whole=kind.label_type in SUBMITTED,
+        coordinates="degrees" if project.get("inputType") == "GEOSPATIAL" else "shares",
+        texts=contents,
+    )
+    for fault in faults:
+        at = f" ({fault.path})" if fault.path else ""
+        work.columns.problem([fault.answer], answers, [fault.value], f"{fault.check}{at}")
+    work.columns.check()
 
 
 def _refuse_equal(work: Work, targets: Sequence[Target], answers: Hashable) -> None:

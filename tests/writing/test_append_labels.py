@@ -213,3 +213,78 @@ def test_an_answer_that_says_less_than_one_that_is_there_is_another_label(box, p
     less = df.assign(answer=[{"JOB_0": full["JOB_0"]}]).kili.append_labels("answer", client=client)
     assert less.kili.report["outcome"].tolist() == ["applied"]
     assert len(box.labels(project)) == 2
+
+
+KINDS = {"CAT": {"name": "Cat"}, "DOG": {"name": "Dog"}}
+QUESTIONS = {
+    "jobs": {
+        "KIND": {"mlTask": "CLASSIFICATION", "required": 1, "content": {"input": "radio", "categories": KINDS}},
+        "NER": {"mlTask": "NAMED_ENTITIES_RECOGNITION", "content": {"categories": {"ORG": {"name": "Org"}}}},
+    }
+}
+
+
+@pytest.fixture
+def asking(box):
+    project = box.create_project("a project with questions", "TEXT", QUESTIONS)
+    box.add_assets(project, [{"externalId": f"e{number}", "content": "Kili 😀"} for number in range(3)])
+    return project
+
+
+def refused(df, client, *answers, **options):
+    with pytest.raises(pk.KiliValidationError, match="Nothing was sent") as caught:
+        df.assign(answer=list(answers)).kili.append_labels("answer", client=client, **options)
+    return [(case.row, case.column, case.check) for case in caught.value.failure_cases.itertuples()]
+
+
+class TestTheProjectsQuestions:
+    def kind(self, name, **more):
+        return {"KIND": {"categories": [{"name": name, **more}]}}
+
+    def test_all_that_they_do_not_allow_is_refused_at_once_before_anything_is_sent(self, box, asking):
+        client = client_of(box)
+        df = pk.read_kili(asking, client=client, fields=["id"])
+        found = refused(df, client, self.kind("CATT"), {"KINDD": {"text": "x"}}, self.kind("DOG", confidence=900))
+        assert [(row, column) for row, column, _ in found] == [
+            (0, "answer"),
+            (1, "answer"),
+            (1, "answer"),
+            (2, "answer"),
+        ]
+        texts = [check for _, _, check in found]
+        assert "did you mean 'CAT'" in texts[0]
+        assert "(KIND.categories[0].name)" in texts[0]
+        assert "did you mean 'KIND'" in texts[1]
+        assert "requires one" in texts[2]
+        assert "from 0 to 100" in texts[3]
+        assert box.labels(asking) == []
+
+    def test_models_may_leave_required_jobs_open(self, box, asking):
+        client = client_of(box)
+        df = pk.read_kili(asking, client=client, fields=["id"], first=1)
+        span = {"NER": {"annotations": [{"beginOffset": 0, "endOffset": 4, "categories": [{"name": "ORG"}]}]}}
+        assert len(refused(df, client, span)) == 1
+        df.assign(answer=[span]).kili.append_labels("answer", "PREDICTION", "m", client=client)
+        assert len(box.labels(asking)) == 1
+
+    def test_offsets_lie_within_the_text_where_the_frame_holds_it(self, box, asking):
+        client = client_of(box)
+        df = pk.read_kili(asking, client=client, fields=["id", "content"], first=1).assign(content="Kili 😀")
+        answers = [
+            {"NER": {"annotations": [{"beginOffset": 0, "endOffset": end, "categories": [{"name": "ORG"}]}]}}
+            for end in (8, 7)
+        ]
+        found = refused(df, client, answers[0], label_type="PREDICTION", model_name="m")
+        assert "within the text, of 7 UTF-16 units" in found[0][2]
+        df.assign(answer=[answers[1]]).kili.append_labels("answer", "PREDICTION", "m", client=client)
+
+    def test_names_are_left_alone_by_shape_and_shapes_too_by_false(self, box, asking):
+        client = client_of(box)
+        df = pk.read_kili(asking, client=client, fields=["id"], first=1)
+        assert len(refused(df, client, self.kind("CATT", confidence=900), check="shape")) == 1
+        df.assign(answer=[self.kind("CATT")]).kili.append_labels("answer", client=client, check="shape")
+        df.assign(answer=[self.kind("CATT", confidence=900)]).kili.append_labels("answer", client=client, check=False)
+        assert len(box.labels(asking)) == 2
+        for wrong in ("all", True, None, 0, []):
+            with pytest.raises(pk.KiliValidationError, match="check is"):
+                df.assign(answer=[self.kind("CAT")]).kili.append_labels("answer", client=client, check=wrong)
