@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
 from pandas_kili.catalog import DEFAULT_FIELDS
-from pandas_kili.errors import KiliValidationError
+from pandas_kili.messages import FailureCase, listed, validation_error, warn
 from pandas_kili.query import Column, Fields, known_fields, select
 
 if TYPE_CHECKING:
@@ -72,24 +70,38 @@ def validate_frame(frame: pd.DataFrame, schema: pa_schema.DataFrameSchema, mode:
     try:
         schema.validate(frame, lazy=True)
     except SchemaErrors as error:
-        cases = error.failure_cases.head(_MOST_CASES)
-        failure = KiliValidationError(_summary(cases, len(error.failure_cases)), failure_cases=cases)
+        cases = _cases(frame.index, error.failure_cases.head(_MOST_CASES))
+        failure = validation_error(_summary(cases, len(error.failure_cases)), cases)
     else:
         return
     if mode == "warn":
-        warnings.warn(str(failure), UserWarning, stacklevel=3)
+        warn(str(failure))
     else:
         raise failure  # out here, where it has no context: that would hold the frame, and go along in some pickles
 
 
-def _summary(cases: pd.DataFrame, total: int) -> str:
-    shown = []
-    for case in cases.head(5).to_dict("records"):
-        row = case["index"]
-        absent = row is None or (isinstance(row, float) and math.isnan(row))
-        place = f"column {case['column']!r}" + ("" if absent else f", row {row}")
-        shown.append(f"{place}: {case['failure_case']!r} fails {case['check']}")
-    more = f" (and {total - len(shown)} more in .failure_cases)" if total > len(shown) else ""
+def _cases(index: pd.Index, found: pd.DataFrame) -> list[FailureCase]:
+    """Return pandera's failures in the one shape; those of a whole column belong to no row."""
+    cases = []
+    for label, column, check, value in zip(
+        *(found[name].tolist() for name in ("index", "column", "check", "failure_case")), strict=True
+    ):
+        in_row = label is not None and not pd.isna(label)
+        row = int(index.get_indexer([label])[0]) if in_row else None
+        # What fails in a whole column, its type or that it is there, pandera notes under the name of the schema.
+        whole = value if column is None or check == "column_in_dataframe" else column
+        cases.append(FailureCase(label if in_row else None, row, whole, check, value))
+    return cases
+
+
+def _summary(cases: list[FailureCase], total: int) -> str:
+    items = [
+        f"column {case.column!r}"
+        + ("" if case.row is None else f", row {case.index}")
+        + f": {case.failure_case!r} fails {case.check}"
+        for case in cases[:5]
+    ]
     return (
-        f"{total} values do not fit the schema: {'; '.join(shown)}{more}. validate='warn' gives the frame all the same."
+        f"{total} values do not fit the schema: {listed(items, total=total, where=' in .failure_cases')}."
+        " validate='warn' gives the frame all the same."
     )

@@ -6,17 +6,16 @@ import contextlib
 import datetime as dt
 import json
 import re
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from pandas_kili.errors import KiliGraphQLError, KiliValidationError
+from pandas_kili.messages import FailureCase, validation_error, warn
 from pandas_kili.query import Column, Selection
 
 
@@ -110,7 +109,7 @@ def _read_leniently(body: bytes, wire: pa.StructType) -> pa.ListArray:
     """Read one page value by value, where its JSON is odd but its meaning is plain."""
     text = body.decode("utf-8-sig", errors="replace")
     if _REPLACEMENT in text and _REPLACEMENT.encode() not in body:
-        _warn("The server sent bytes that are not UTF-8; they were replaced by U+FFFD.")
+        warn("The server sent bytes that are not UTF-8; they were replaced by U+FFFD.")
     try:
         objects = json.loads(text, strict=False)["data"]["data"]
     except (ValueError, TypeError, LookupError, RecursionError):
@@ -174,7 +173,7 @@ def _text(value: Any, place: _Place) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if not any("\ud800" <= character <= "\udfff" for character in text):
         return text
-    _warn(f"{place} holds half a surrogate pair, which no Unicode text can; it was replaced by U+FFFD.")
+    warn(f"{place} holds half a surrogate pair, which no Unicode text can; it was replaced by U+FFFD.")
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -207,15 +206,9 @@ def _moment(value: Any, type_: pa.TimestampType, place: _Place) -> dt.datetime |
 
 
 def _unfit(value: Any, type_: pa.DataType, place: _Place) -> KiliValidationError:
-    shown = repr(value)
-    cases = pd.DataFrame({"index": [place.position], "column": [place.path], "failure_case": [shown[:200]]})
-    return KiliValidationError(
-        f"{place} cannot be read as {type_}: the server sent {shown[:200]}.", failure_cases=cases
-    )
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=2)
+    text = repr(value)[:200]
+    case = FailureCase(place.position, place.position, place.path, str(type_), text)
+    return validation_error(f"{place} cannot be read as {type_}: the server sent {text}.", [case])
 
 
 def columns(assets: pa.StructArray, selection: Selection) -> pa.Table:

@@ -30,7 +30,8 @@ def test_validation_finds_all_failures_at_once():
     with pytest.raises(KiliValidationError) as caught:
         validate_frame(WRONG, asset_schema(list(TYPES)), True)
     cases = caught.value.failure_cases
-    assert {"index", "column", "check", "failure_case"} <= set(cases.columns)
+    assert list(cases.columns) == ["index", "row", "column", "check", "failure_case"]
+    assert cases[cases["column"] == "consensusMark"]["row"].tolist() == [1, 2]
     found = {(column, str(case)) for column, case in zip(cases["column"], cases["failure_case"], strict=True)}
     assert {("consensusMark", "1.5"), ("consensusMark", "-0.1"), ("status", "DONE"), ("id", "a1")} <= found
     assert any(column == "id" and case in {"<NA>", "None", "nan"} for column, case in found), "an id is never null"
@@ -64,7 +65,7 @@ def test_a_message_shows_a_few_of_many_failures():
     with pytest.raises(KiliValidationError) as caught:
         validate_frame(many, asset_schema(["consensusMark"]), True)
     assert str(caught.value).startswith("20000 values")
-    assert "19995 more" in str(caught.value)
+    assert "19,995 more" in str(caught.value)
     assert len(str(caught.value)) < 1000
     assert len(caught.value.failure_cases) == 10_000
 
