@@ -32,6 +32,7 @@ def _beside(name):
 scripted = _beside("scripted")
 _beside("writing")
 _beside("moving")
+_beside("shifting")
 _beside("fuzzing")
 official_sdk = _beside("official_sdk")
 sdk, home, run = official_sdk.sdk, official_sdk.home, official_sdk.run

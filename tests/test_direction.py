@@ -34,7 +34,7 @@ HOUSE = {
         " assignment agreement"
     ),
     "media": "kinds inspection texts plan upload imports names ledger fetch download",
-    "reading": "wire frame validation windows long_answers crawl read",
+    "reading": "wire frame validation windows walk long_answers crawl read",
     "display": (
         "escaping palette choice decoder thumbnails decoding media overlay maps spans summary cards style gallery"
         " axes plot"

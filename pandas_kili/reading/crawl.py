@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import threading
-import warnings
-from array import array
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from pandas_kili.catalog import LIST_ASSETS, PAGE_SIZE
-from pandas_kili.connection import Client, count_matching
+from pandas_kili.connection import Client, count_matching, counted
 from pandas_kili.errors import (
     KiliConnectionError,
     KiliConsistencyWarning,
     KiliValidationError,
 )
+from pandas_kili.messages import warn
 from pandas_kili.parallel import Workers, in_order
-from pandas_kili.query import Selection, Where, select
+from pandas_kili.query import Selection, Where
 from pandas_kili.reading.long_answers import Source, complete_answers, wants_answers
-from pandas_kili.reading.windows import Consistency, Page, Seams, Window, windows
+from pandas_kili.reading.walk import Consistency, ListWalk
+from pandas_kili.reading.windows import Page, Window, windows
 from pandas_kili.reading.wire import columns, read_pages
 
 if TYPE_CHECKING:
@@ -35,9 +35,10 @@ _BLOCK_PAGES = range(8, 32)  # pages parsed by one call: more make it faster, an
 _BLOCK_SHARE = 16  # so where rows are kept they are a small part of what was read, within that range
 _BLOCK_BYTES = 32 * 2**20  # or as many as are this heavy, which bounds what waits to be parsed
 _BYTES_IN_FLIGHT = 256 * 2**20  # pages fetched ahead of their turn
-_LEAST_ROWS = 2  # a window of one row has no room for the overlap that joins it to the next
+_LEAST_ROWS = 4  # the least window that has room for the overlap that joins it to the next
 _CALM_PAGES = 32  # requests without trouble before larger pages are tried again
 _PARSERS = 2  # blocks parsed side by side: the parser holds no lock, and keeps up with more fetching than is allowed
+_BOUNDS = ("createdAtGte", "createdAtLte")
 _ID, _CREATED = "\0id", "\0createdAt"  # columns of our own beside the user's, which no field can be called
 
 
@@ -58,13 +59,11 @@ class Crawl:
         selection: Selection,
         found: Consistency | None = None,
         *,
-        looks_twice: bool = True,
         keeps_rows: bool = False,
     ) -> None:
         self.client, self.project_id, self.where, self.selection = client, project_id, where, selection
         self.found = found or Consistency()
-        self.expected = 0
-        self.looks_twice, self.keeps_rows = looks_twice, keeps_rows
+        self.keeps_rows = keeps_rows
         self.document = LIST_ASSETS % selection.text
         self.behind_urls = wants_answers(selection.wire)
         self.stop = threading.Event()
@@ -76,124 +75,83 @@ class Crawl:
         """Yield the rows from `skip` on, at most `first`, as tables that also hold `_ID` and `_CREATED`."""
         left = first
         with Workers(1) as executor:  # the count comes while the first page does
-            count = executor.submit(self._count)
+            count = executor.submit(self._count_all)
+
+            def counted() -> int:
+                rows = count.result()
+                if bar is not None:
+                    bar.total = min(max(0, rows - skip), rows if first is None else first)
+                    if not getattr(bar, "delay", 0):  # a bar that waits goes on waiting
+                        bar.refresh()
+                return rows
+
             try:
-                with contextlib.closing(self._joined(skip, first, count, bar)) as tables:
+                with contextlib.closing(ListWalk(self, counted, self.found, skip, first).tables()) as tables:
                     for table in tables:
                         wanted = table if left is None else table.slice(0, left)
+                        left = None if left is None else left - len(wanted)
                         self.found.read += len(wanted)
-                        yield wanted
-                        left = None if left is None else left - len(table)
-                        if left is not None and left <= 0:
-                            break
+                        if len(wanted):
+                            yield wanted
             finally:
                 self.stop.set()  # requests under way need not be waited for
-        if self.found.in_doubt and self.looks_twice:
-            self._warn()
+        if self.found.in_doubt:
+            warn(
+                f"The project changed while it was read, too fast to follow: {self.found.in_doubt} of"
+                f" {self.found.expected} rows are in doubt. Read again when it is quiet, or narrow the filters.",
+                KiliConsistencyWarning,
+            )
 
-    def _warn(self) -> None:
-        warnings.warn(
-            f"The project changed while it was read, too fast to follow: {self.found.in_doubt} of"
-            f" {self.found.expected} rows are in doubt. Read again when it is quiet, or narrow the filters.",
-            KiliConsistencyWarning,
-            stacklevel=3,
-        )
-
-    def _count(self) -> int:
+    def _count_all(self) -> int:
         with self._calls:
             return count_matching(self.client, self.project_id, self.where, stop=self.stop)
 
-    def _joined(self, skip: int, first: int | None, count: Future[int], bar: tqdm[Any] | None) -> Generator[pa.Table]:
-        seams = Seams(self.page, skip, self.found)
-        seen = array("I")  # hashes of the ids that were given: 4 bytes a row
-        with contextlib.closing(self._once(seams, self._planned(skip, first, count, bar))) as tables:
-            for table in tables:
-                seen.extend(map(_short_hash, table[_ID].to_pylist()))
-                yield table
-        if len(seen) < self.expected and self.looks_twice:
-            yield from self._look_again(skip, seen)
-
-    def _once(self, seams: Seams, planned: Iterator[Window]) -> Generator[pa.Table]:
-        """Yield the rows of the planned windows, and on to the end of the list."""
-        read = 0
-        with contextlib.closing(self._pages(planned)) as pages:
-            for page in pages:
-                for table in seams.join(page):
-                    read += len(table)
-                    yield table
-                if seams.complete:
-                    break
-        before = -1
-        while not seams.complete or before < read < self.expected:
-            # The list ended before its count: a page may have been cut short, or a replica may lag.
-            before = read
-            seams.complete = False
-            for table in seams.extend():
-                read += len(table)
-                yield table
-
-    def _planned(self, skip: int, first: int | None, count: Future[int], bar: tqdm[Any] | None) -> Iterator[Window]:
-        """Yield the first window at once, and the others when the count is known."""
-        yield from windows(skip, min(PAGE_SIZE, first or PAGE_SIZE))
-        rows = max(0, count.result() - skip)
-        self.expected = rows if first is None else min(rows, first)
-        self.found.expected += self.expected
-        if bar is not None:
-            bar.total = self.expected
-            if not getattr(bar, "delay", 0):  # a bar that waits goes on waiting
-                bar.refresh()
-        # A window may be longer than what is left: that it comes back short is how the end is known.
-        rest = windows(skip, first) if first is not None and first <= rows else windows(skip, None)
-        for window in itertools.islice(rest, 1, None):
-            if window.skip + 1 > skip + rows:
-                return
-            yield window
-
-    def _look_again(self, skip: int, seen: array[int]) -> Generator[pa.Table]:
-        """Where more assets match than were read, look through all ids again, and read those that are new."""
-        if len(seen) >= self._count() - skip:
-            return
-        light = Crawl(self.client, self.project_id, self.where, select(["id"], also=["createdAt"]), looks_twice=False)
-        known = set(seen)
-        ids = [name for table in light.rows(skip, None) for name in table[_ID].to_pylist()]
-        read = len(seen)
-        for table in self._named([name for name in ids if _short_hash(name) not in known]):
-            self.found.recovered += len(table)
-            read += len(table)
-            yield table
-        missing = min(self.expected, light.expected) - read
-        self.found.in_doubt = max(light.found.in_doubt, missing, 0)  # the second look is as good as a first
-
-    def _named(self, ids: list[str]) -> Generator[pa.Table]:
-        """Yield the assets of these ids that match."""
-        for start in range(0, len(ids), PAGE_SIZE):
-            part = ids[start : start + PAGE_SIZE]
-            body = self._asked({**self.where, "idIn": part}, Window(0, PAGE_SIZE))
-            yield self._parse([(Window(0, PAGE_SIZE), body)])[0].table
+    def count(self, since: int | None = None, until: int | None = None) -> int:
+        """Count what matches, within the bounds of a `Window`."""
+        with self._calls:
+            return counted(self.client, self._bounded(since, until), stop=self.stop)
 
     def page(self, window: Window) -> Page:
-        """Read one window."""
-        body = self._asked(self.where, window)
-        return self._parse([(window, body)])[0]
+        """Return the first part of what a window shows: all of it, unless the server has trouble with as many rows."""
+        return self._parse(self._fetch(window, whole=False))[0]
 
-    def _fetch(self, window: Window) -> list[tuple[Window, bytes]]:
+    def shorten_pages(self, rows: int) -> None:
+        """Ask for no more rows at once."""
+        self._sizes.limit(rows)
+
+    def _bounded(self, since: int | None, until: int | None) -> Where:
+        """Return the ``where`` of what was created between two instants, one more on either side."""
+        where = dict(self.where)
+        bounds = [(_BOUNDS[0], since, -1, max), (_BOUNDS[1], until, 1, min)]
+        for name, instant, wider, choose in bounds:
+            if instant is not None:
+                bound = f"{np.datetime64(instant + wider, 'ms')}Z"
+                where[name] = choose(bound, where.get(name, bound), key=_moment)
+        return where
+
+    def _fetch(self, window: Window, *, whole: bool = True) -> list[tuple[Window, bytes]]:
         """Read one window, in smaller ones where the server has trouble with as many rows."""
-        parts = list(windows(window.skip, window.first, self._sizes.current))
+        parts = [
+            replace(part, until=window.until)
+            for part in windows(window.skip, window.first, self._sizes.current, window.since)
+        ][: None if whole else 1]
         try:
-            answers = [(part, self._asked(self.where, part)) for part in parts]
+            answers = [(part, self._asked(part)) for part in parts]
         except KiliConnectionError as error:
             if not (_is_too_heavy(error) and self._sizes.shrink(parts[0].first)):
                 raise
-            return self._fetch(window)
+            return self._fetch(window, whole=whole)
         self._sizes.note(len(answers))
         return answers
 
-    def _asked(self, where: Where, window: Window) -> bytes:
+    def _asked(self, window: Window) -> bytes:
+        where = self._bounded(window.since, window.until)
         variables = {"where": where, "first": window.first, "skip": window.skip}
         with self._calls:
             return self.client.execute_bytes(self.document, variables, stop=self.stop)
 
-    def _pages(self, planned: Iterator[Window]) -> Generator[Page]:
+    def pages(self, planned: Iterable[Window]) -> Generator[Page]:
+        """Yield what windows show, in their order; several are asked for at the same time."""
         fetched = in_order(
             self._fetch, planned, workers=self.client.max_workers, weigh=_weight, budget=_BYTES_IN_FLIGHT
         )
@@ -217,7 +175,7 @@ def _cut(planned: list[Window], lengths: list[int], assets: pa.StructArray, sele
     if ids.null_count:
         raise KiliValidationError(f"The server gave {ids.null_count} assets without an id.")
     table = columns(assets, selection).append_column(_ID, ids).append_column(_CREATED, created)
-    names, times = ids.to_pylist(), created.to_pylist()
+    names, times = ids.to_pylist(), created.to_numpy()
     pages = []
     start = 0
     for window, length in zip(planned, lengths, strict=True):
@@ -227,13 +185,25 @@ def _cut(planned: list[Window], lengths: list[int], assets: pa.StructArray, sele
     return pages
 
 
+def _moment(text: str) -> pd.Timestamp:
+    """Return a day or an instant, as the server takes them, for comparison."""
+    moment = pd.Timestamp(text)
+    return moment.tz_localize("UTC") if moment.tz is None else moment
+
+
 class _PageSizes:
     """How many rows are asked for at once: fewer after trouble, more again after a while without."""
 
     def __init__(self) -> None:
-        self.current = PAGE_SIZE
+        self.current = self._most = PAGE_SIZE
         self._calm = 0
         self._lock = threading.Lock()
+
+    def limit(self, rows: int) -> None:
+        """Never ask for more: the server gives no more."""
+        with self._lock:
+            self._most = min(self._most, max(_LEAST_ROWS, rows))
+            self.current = min(self.current, self._most)
 
     def shrink(self, failed: int) -> bool:
         """Ask for half of what failed, unless another thread has seen to it; False where it cannot be less."""
@@ -247,13 +217,8 @@ class _PageSizes:
         """Take note of requests that went well."""
         with self._lock:
             self._calm += answers
-            if self.current < PAGE_SIZE and self._calm >= _CALM_PAGES:
-                self.current, self._calm = min(PAGE_SIZE, 2 * self.current), 0
-
-
-def _short_hash(name: str) -> int:
-    """Return 32 bits that stand for an id; where two share them, a row that is missing stays in doubt."""
-    return hash(name) & 0xFFFFFFFF
+            if self.current < self._most and self._calm >= _CALM_PAGES:
+                self.current, self._calm = min(self._most, 2 * self.current), 0
 
 
 def _is_too_heavy(error: KiliConnectionError) -> bool:

@@ -87,7 +87,7 @@ def _cases(index: pd.Index, found: pd.DataFrame) -> list[FailureCase]:
         *(found[name].tolist() for name in ("index", "column", "check", "failure_case")), strict=True
     ):
         in_row = label is not None and not pd.isna(label)
-        row = int(index.get_indexer([label])[0]) if in_row else None
+        row = int(index.get_indexer(pd.Index([label]))[0]) if in_row else None
         # What fails in a whole column, its type or that it is there, pandera notes under the name of the schema.
         whole = value if column is None or check == "column_in_dataframe" else column
         cases.append(FailureCase(label if in_row else None, row, whole, check, value))

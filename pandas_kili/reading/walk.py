@@ -1,0 +1,510 @@
+"""A walk over a moving list, which reads exactly once what stayed in it.
+
+The server answers "rows `skip` to `skip + first` of what matches now". Rows that stop matching between two requests
+shift the rest, so windows that merely touch lose rows. But the instant of an asset's creation never changes, and the
+list is in the order of creation. So a page shows everything that was created between the instants of its first and of
+its last row, at one moment, however the server orders assets of one instant. Where the next page begins before the
+instant at which the last one ended, no asset that matched all along can lie between them. Pages overlap by two rows to
+make this so: two calls in a hundred buy the proof.
+
+Where a page begins later, rows have moved. Then the list is read from the last instant on, with no offset, so that
+movement before it hides nothing. Where a page begins at that very instant, as many assets share it, the page is taken
+if it begins with the last two rows in their order, and the instant is noted. At the end, if anything moved or the rows
+do not add up to the count, each noted instant is read again by itself.
+
+A short page is not the end. The end is where nothing moved and as many rows were read as were counted, or where the
+server counts nothing beyond the last row.
+
+Promised: an asset that matched throughout is read exactly once; one that came or went meanwhile at most once, in a
+state that it had. What cannot be settled is counted as in doubt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from array import array
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pandas_kili.catalog import PAGE_SIZE
+from pandas_kili.errors import KiliGraphQLError
+from pandas_kili.reading.windows import OVERLAP, Listing, Page, Window, windows
+
+_MOST_PATCHES = 2  # pages read to close a gap before the rest is planned anew
+_MOST_IDLE = 4  # plans without a new row, where the server counts more, before the walk gives up
+_MOST_AHEAD = 2**20  # windows in a plan
+_FEW = 8  # instants that are looked into one by one; more are counted first
+_CAREFUL = 10  # rows that pages share where the order within an instant is watched
+_FEWEST_SHARED = 3  # of them, which must be in the same order
+_MOST_LOOKS = 8  # times that a stretch is read through before its rows are said to be in doubt
+
+
+@dataclass(slots=True)
+class Consistency:
+    """What a read came across.
+
+    Attributes
+    ----------
+    expected : int
+        Rows counted when it began.
+    read : int
+        Rows that it gave.
+    duplicates : int
+        Rows that came again because others were put before them, and were left out.
+    recovered : int
+        Rows that had slipped out of their window, and were read again.
+    in_doubt : int
+        Rows of which it cannot be said that all are there.
+    """
+
+    expected: int = 0
+    read: int = 0
+    duplicates: int = 0
+    recovered: int = 0
+    in_doubt: int = 0
+
+
+class _OutOfOrderError(Exception):
+    """The list is not in the order of creation."""
+
+
+class _Given:
+    """Which rows were given: 16 bytes each, a hash of the id and the instant of creation."""
+
+    def __init__(self) -> None:
+        self._names, self._instants = array("q"), array("q")
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def add(self, ids: Sequence[str], created: npt.NDArray[np.int64]) -> None:
+        self._names.extend(map(hash, ids))
+        self._instants.frombytes(created.tobytes())
+
+    def within(self, since: int | None, until: int | None) -> npt.NDArray[np.int64]:
+        """Return the instants of the rows in a stretch, which is an instant wider on either side, as for a `Window`."""
+        instants = np.frombuffer(self._instants, np.int64)
+        inside = np.ones(len(instants), bool)
+        if since is not None:
+            inside &= instants >= since - 1
+        if until is not None:
+            inside &= instants <= until + 1
+        return instants[inside]
+
+    def lacks(self, page: Page) -> list[int]:
+        """Return the positions of the rows of a page that were not given, each id once."""
+        if not page.ids:
+            return []
+        instants = np.frombuffer(self._instants, np.int64)
+        near = (instants >= page.created.min()) & (instants <= page.created.max())
+        known = set(np.frombuffer(self._names, np.int64)[near].tolist())
+        first = {name: row for row, name in reversed(list(enumerate(map(hash, page.ids)))) if name not in known}
+        return sorted(first.values())
+
+
+class _Look:
+    """One way through a stretch, which watches whether its pages lie in one line."""
+
+    def __init__(self, skip: int, overlap: int) -> None:
+        self.skip, self._overlap = skip, overlap
+        self.shown: set[str] = set()
+        self.in_line, self.goes_on = True, True
+        self._before: list[str] = []
+        self._went_back = False
+
+    def note(self, page: Page) -> None:
+        """Decide by a page whether it joins the one before, and where the next one begins."""
+        ids, before = page.ids, self._before
+        shared = set(before).intersection(ids)
+        joins = len(shared) >= _FEWEST_SHARED and _among(before, shared) == _among(ids, shared)
+        if before and not joins and self.in_line and not self._went_back:
+            self.skip, self._went_back = max(0, self.skip - PAGE_SIZE // 2), True
+            return
+        self.in_line, self._went_back = self.in_line and (joins or not before), False
+        led_nowhere = bool(ids) and not page.is_short and self.shown.issuperset(ids)
+        self.in_line = self.in_line and not led_nowhere
+        self.shown.update(ids)
+        self._before = ids
+        self.skip += max(1, len(ids) - self._overlap)
+        self.goes_on = len(ids) > self._overlap and not led_nowhere
+
+
+class ListWalk:
+    """Reads a list from its row `skip` on, and keeps the accounts.
+
+    Parameters
+    ----------
+    listing : Listing
+        The list.
+    counted : callable
+        Gives the number of rows that match when the walk begins; asked once the first page is under way.
+    found : Consistency
+        Where the walk counts what it comes across.
+    skip, first : int, int or None
+        Where it begins, and how many rows are wanted.
+    """
+
+    def __init__(
+        self,
+        listing: Listing,
+        counted: Callable[[], int],
+        found: Consistency,
+        skip: int = 0,
+        first: int | None = None,
+    ) -> None:
+        self.found = found
+        self._listing, self._counted = listing, counted
+        self._start, self._first = skip, first
+        self._expected = 0
+        self._given = _Given()
+        self._edge: int | None = None  # the instant of the last row: what was created before it has been read
+        self._at_edge: set[str] = set()  # ids of that instant that were given
+        self._last: list[str] = []  # ids of the last rows, in their order
+        self._place = Window(skip)  # where the last row stood: rows from `since` on, skipped ones before it
+        self._page: Page | None = None  # the page before
+        self._inside: dict[int, bool] = {}  # instants within which pages were joined, and whether they were in line
+        self._cut_short: Counter[int] = Counter()  # lengths of short pages that were not the last
+        self._longest = 0
+        self._moved = False
+        self._is_bounded: bool | None = None  # whether windows can be bounded by instants; asked once that is needed
+
+    def tables(self) -> Generator[pa.Table]:
+        """Yield the rows in the order of creation, those that had slipped away at the end."""
+        try:
+            yield from self._onwards()
+        except _OutOfOrderError:
+            yield from self._without_order()
+        else:
+            yield from self._settled()
+
+    # -- page after page ------------------------------------------------------------------------------------------
+
+    def _onwards(self) -> Generator[pa.Table]:
+        planned: Iterable[Window] = self._whole_plan()
+        length, idle = 1, 0
+        while True:
+            before = len(self._given)
+            is_calm = yield from self._joined(planned)
+            if self._has_all() or (is_calm and self._is_end()):
+                return
+            idle = idle + 1 if len(self._given) == before else 0
+            if idle > _MOST_IDLE:
+                self._give_up()
+                return
+            length = min(2 * length, _MOST_AHEAD) if is_calm else 1
+            planned = itertools.islice(self._rest(), length)
+
+    def _whole_plan(self) -> Iterator[Window]:
+        """Yield the first window at once, and the others when the count is known."""
+        yield next(windows(self._start, min(PAGE_SIZE, self._first or PAGE_SIZE)))
+        rows = max(0, self._counted() - self._start)
+        self._expected = rows if self._first is None else min(rows, self._first)
+        self.found.expected += self._expected
+        is_limited = self._first is not None and self._first <= rows
+        for window in itertools.islice(windows(self._start, self._first if is_limited else None), 1, None):
+            # One window goes beyond the last row if that ends a page: what follows is asked beside it, not after it.
+            if window.skip + OVERLAP > self._start + rows:
+                return
+            yield window
+
+    def _rest(self) -> Iterator[Window]:
+        """Yield windows from the last row on, over as many rows as are still expected, and one page at least."""
+        since, skip = self._resume()
+        known = len(self._at_edge) if since == self._edge and not skip else OVERLAP
+        rows = max(PAGE_SIZE, self._expected - len(self._given) + known)
+        return windows(skip, PAGE_SIZE * (1 + (rows - 1) // PAGE_SIZE), since=since)
+
+    def _joined(self, planned: Iterable[Window]) -> Generator[pa.Table, None, bool]:
+        """Yield the new rows of planned windows; the result says whether all of them could be used."""
+        with contextlib.closing(self._listing.pages(planned)) as pages:
+            for page in pages:
+                before = self._page
+                if not page.ids and before is not None and before.is_short:
+                    continue  # it lies beyond the end, if the short page was the end
+                self._page = page
+                if before is not None and _repeats(before, page):
+                    return False
+                if not self._touches(page):
+                    self._learn_length(before)
+                    if not (yield from self._bridged(page)):
+                        return False
+                self._note_seam(page)
+                fresh, dropped = self._admitted(page)
+                self.found.duplicates += max(0, dropped - OVERLAP)
+                if fresh is not None:
+                    yield fresh
+                if self._first is not None and len(self._given) >= self._first:
+                    return True
+        return True
+
+    def _has_all(self) -> bool:
+        """Whether the walk is done without a further question: nothing moved, and the rows add up."""
+        if self._first is not None and len(self._given) >= self._first:
+            return True
+        ended = self._page is None or self._page.is_short
+        return ended and not self._moved and len(self._given) == self._expected
+
+    def _is_end(self) -> bool:
+        """Whether the last page ends the list: far shorter than what was asked for, and than the server may give."""
+        return self._page is not None and 2 * len(self._page.ids) < self._longest
+
+    def _give_up(self) -> None:
+        """End a walk that comes no further, though the server counts more rows."""
+        since, skip = self._resume()
+        here, there = (self._listing.page(Window(place, since=since)) for place in (skip, skip + PAGE_SIZE))
+        if here.ids and here.ids == there.ids:
+            raise KiliGraphQLError(
+                f"The server shows the same assets for skip={here.window.skip} and skip={there.window.skip}, so those"
+                f" after the first {len(self._given):,} cannot be read: it ignores `skip`, or limits it."
+                " Narrow the filters, created_at_gte and created_at_lte for example, to read fewer at a time."
+            )
+        self.found.in_doubt += max(0, self._listing.count(since) - self._place.skip - 1)
+
+    # -- how pages join ---------------------------------------------------------------------------------------------
+
+    def _touches(self, page: Page) -> bool:
+        """Whether no row can lie between those that were read and this page."""
+        window, edge = page.window, self._edge
+        if edge is None or (window.since is None and window.skip <= self._start):
+            return True
+        if window.since is not None and window.since <= edge and not window.skip:
+            return True
+        if not page.ids or page.created[0] > edge:
+            return False
+        return bool(page.created[0] < edge) or self._goes_on(page) or self._is_within(page)
+
+    def _goes_on(self, page: Page) -> bool:
+        """Whether a page begins with the last rows, in their order."""
+        return page.ids[: len(self._last)] == self._last
+
+    def _is_within(self, page: Page) -> bool:
+        """Whether a page of an instant of many assets shows some that were read.
+
+        So does one where time tells nothing, on a server that does not filter by it.
+        """
+        return (self._is_crowded or self._is_bounded is False) and not self._at_edge.isdisjoint(page.ids)
+
+    @property
+    def _is_crowded(self) -> bool:
+        """Whether more than half a page was created in the last instant, as far as it was read."""
+        return 2 * len(self._at_edge) > self._longest
+
+    def _note_seam(self, page: Page) -> None:
+        """Note the instant within which a page joins the one before."""
+        window, edge = page.window, self._edge
+        if edge is None or not page.ids or page.created[0] < edge:
+            return
+        if window.since is not None and not window.skip and page.created[-1] > edge:
+            return  # it shows this instant whole
+        in_line = self._goes_on(page)
+        self._moved |= not in_line
+        self._inside[edge] = self._inside.get(edge, True) and in_line
+
+    def _admitted(self, page: Page) -> tuple[pa.Table | None, int]:
+        """Take the new rows of a page that touches; return them, and how many were known."""
+        if not page.ids:
+            self._place = Window(page.window.skip - 1, since=page.window.since)
+            return None, 0
+        if not page.is_ordered:
+            raise _OutOfOrderError
+        ids, created, edge = page.ids, page.created, self._edge
+        self._longest = max(self._longest, len(ids))
+        is_new = np.ones(len(ids), bool) if edge is None else created > edge
+        for row in np.flatnonzero(created == edge):
+            is_new[row] = ids[row] not in self._at_edge
+        fresh = np.flatnonzero(is_new).tolist()
+        if len(set(ids)) < len(ids):  # a server that joins tables may say a row twice
+            fresh = sorted({ids[row]: row for row in reversed(fresh)}.values())
+        if not fresh and created[-1] < edge and 2 * len(self._given.lacks(page)) > len(ids):
+            raise _OutOfOrderError  # it lies among rows that were read, and hardly one of them was
+        if edge is None or created[-1] >= edge:
+            if created[-1] != edge:
+                self._at_edge.clear()
+            self._edge = int(created[-1])
+            self._at_edge.update(ids[int(np.searchsorted(created, created[-1])) :])
+            self._last = ids[-OVERLAP:]
+            self._place = Window(page.window.skip + len(ids) - 1, since=page.window.since)
+        return self._taken(page, fresh), len(ids) - len(fresh)
+
+    def _taken(self, page: Page, rows: list[int]) -> pa.Table | None:
+        if not rows:
+            return None
+        if rows[-1] - rows[0] + 1 == len(rows):
+            part = slice(rows[0], rows[-1] + 1)
+            self._given.add(page.ids[part], page.created[part])
+            return page.table.slice(rows[0], len(rows))
+        self._given.add([page.ids[row] for row in rows], page.created[rows])
+        return page.table.take(rows)
+
+    # -- where they do not -------------------------------------------------------------------------------------------
+
+    def _bridged(self, page: Page) -> Generator[pa.Table, None, bool]:
+        """Read from the last row to a page that does not touch it; the result says whether it does then."""
+        self._moved = True
+        for _ in range(_MOST_PATCHES):
+            patch = self._patch()
+            self._note_seam(patch)
+            fresh, _ = self._admitted(patch)
+            if fresh is None:
+                return False
+            self.found.recovered += len(fresh)
+            yield fresh
+            if self._touches(page):
+                return True
+            self._learn_length(patch)
+        return False
+
+    def _learn_length(self, page: Page | None) -> None:
+        """Ask for fewer rows at once where pages of one length leave gaps: the server gives no more."""
+        if page is not None and page.is_short and page.ids:
+            self._cut_short[len(page.ids)] += 1
+            if self._cut_short[len(page.ids)] > 1:
+                self._listing.shorten_pages(len(page.ids))
+
+    def _patch(self) -> Page:
+        """Read a page that touches the last row: from half a page before it, and further back until it touches."""
+        since, skip = self._resume()
+        step = PAGE_SIZE // 2
+        while True:
+            skip = max(self._start if since is None else 0, skip - step)
+            page = self._listing.page(Window(skip, since=since))
+            if self._touches(page):
+                return page
+            step *= 2
+
+    def _resume(self) -> tuple[int | None, int]:
+        """Return where to go on: the instant from which assets are asked for, and how many of them are skipped."""
+        edge = self._edge
+        if edge is not None and self._is_bounded is None:
+            self._is_bounded = self._can_bound(edge)
+        if edge is None or not self._is_bounded:
+            return None, max(self._start, self._place.skip - OVERLAP + 1)
+        if not self._is_crowded:
+            return edge, 0
+        rank = self._place.skip if self._place.since == edge else len(self._at_edge) - 1
+        return edge, max(0, rank - OVERLAP + 1)
+
+    def _can_bound(self, edge: int) -> bool:
+        """Whether the server filters by the time of creation: some know no such filter, ignore it, or go by days."""
+        try:
+            ahead = self._listing.page(Window(0, since=edge))
+            if not ahead.ids or ahead.created.min() < edge - 1:
+                return not ahead.ids
+            instant = int(ahead.created[0])
+            here = self._listing.page(Window(0, since=instant, until=instant))
+        except KiliGraphQLError:
+            return False
+        return bool(here.ids) and bool((np.abs(here.created - instant) <= 1).all())
+
+    # -- what does not add up ----------------------------------------------------------------------------------------
+
+    def _settled(self) -> Generator[pa.Table]:
+        """Yield rows that were hidden at the instants within which pages were joined."""
+        if self._first is not None:
+            self.found.in_doubt += sum(not in_line for in_line in self._inside.values())
+        elif self._moved or len(self._given) != self._expected:
+            if self._resume()[0] is not None:
+                yield from self._looked_into(sorted(self._inside))
+            if len(self._given) < self._expected:
+                yield from self._compared(None, None)
+            if not self._moved:  # the count alone is at odds with what was read
+                self.found.in_doubt = min(self.found.in_doubt, max(0, self._expected - len(self._given)))
+
+    def _compared(self, since: int | None, until: int | None) -> Generator[pa.Table]:
+        """Read stretches again of which the server counts more rows than were given."""
+        counted = self._listing.count(since, until) - (self._start if since is None else 0)
+        given = self._given.within(since, until)
+        if counted <= len(given):
+            return
+        middle = _split(given, since, until, 1 / 2) if len(given) > PAGE_SIZE // 2 else None
+        if middle is None or not self._is_bounded or self._start:
+            yield from self._read_through(since, until)
+        else:
+            yield from self._compared(since, middle)
+            yield from self._compared(middle + 1, until)
+
+    def _looked_into(self, instants: list[int]) -> Generator[pa.Table]:
+        """Read instants anew, leaving out stretches of many that add up."""
+        if len(instants) <= _FEW:
+            for instant in instants:
+                yield from self._read_through(instant, instant)
+            return
+        since, until = instants[0], instants[-1]
+        if self._listing.count(since, until) != len(self._given.within(since, until)):
+            middle = len(instants) // 2
+            yield from self._looked_into(instants[:middle])
+            yield from self._looked_into(instants[middle:])
+
+    def _read_through(self, since: int | None, until: int | None) -> Generator[pa.Table]:
+        """Yield what is new in a stretch whose order is not trusted, until nothing of it can be hidden."""
+        skip = self._start if since is None else 0
+        counted, seen = -1, set[str]()
+        for _ in range(_MOST_LOOKS):
+            look = _Look(skip, min(_CAREFUL, max(_FEWEST_SHARED, self._longest // 5)))
+            while look.goes_on:
+                page = self._listing.page(Window(look.skip, since=since, until=until))
+                fresh = self._taken(page, self._given.lacks(page))
+                if fresh is not None:
+                    self.found.recovered += len(fresh)
+                    yield fresh
+                look.note(page)
+            if look.in_line and len(look.shown) <= PAGE_SIZE // 2:
+                return  # one page showed it, and could have shown more: at that moment there was no more
+            before, counted = counted, self._listing.count(since, until) - skip
+            if look.in_line and counted <= len(look.shown):
+                return
+            seen = seen | look.shown if counted == before else set()
+            if counted == len(seen):
+                return  # nothing moved between two counts, and in one order or another all of it was seen
+        self.found.in_doubt += max(1, counted - len(seen))
+
+    def _without_order(self) -> Generator[pa.Table]:
+        """Read by stretches of time alone, each shown whole by one page."""
+        self._moved = True
+        if self._start or self._first is not None or self._resume()[0] is None:
+            yield from self._read_through(None, None)
+            return
+        stretches: list[tuple[int | None, int | None]] = [(None, None)]
+        while stretches:
+            since, until = stretches.pop()
+            page = self._listing.page(Window(0, since=since, until=until))
+            self._longest = max(self._longest, len(page.ids))
+            if len(page.ids) < min(PAGE_SIZE, self._longest):
+                fresh = self._taken(page, self._given.lacks(page))
+                if fresh is not None:
+                    yield fresh
+            elif (middle := _split(page.created, since, until, 4 / 5)) is None:
+                yield from self._read_through(since, until)
+            else:
+                stretches += [(middle + 1, until), (since, middle)]
+        missing = min(self._expected, self._listing.count()) - len(self._given)
+        self.found.in_doubt += max(0, missing)
+
+
+def _among(ids: Iterable[str], chosen: set[str]) -> list[str]:
+    return [name for name in ids if name in chosen]
+
+
+def _repeats(before: Page, page: Page) -> bool:
+    """Whether the server showed the same rows for another offset."""
+    if not page.ids or before.ids != page.ids:
+        return False
+    return page.window.since == before.window.since and page.window.skip != before.window.skip
+
+
+def _split(created: npt.NDArray[np.int64], since: int | None, until: int | None, share: float) -> int | None:
+    """Return the instant that ends the first part of a stretch, with such a share of the rows; None for one instant."""
+    if since is not None and since == until:
+        return None
+    created = created[
+        (created >= (created if since is None else since)) & (created < (np.inf if until is None else until))
+    ]
+    if len(created):
+        return int(np.quantile(created, share, method="lower"))
+    return since if until is None else until - 1  # all rows lie beside the stretch, or at its end
