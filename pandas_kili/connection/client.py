@@ -17,9 +17,9 @@ from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 import requests
 import urllib3
 
-from pandas_kili.connection.adapter import WaryAdapter
 from pandas_kili.connection.document import Operation, encoded, read_operation
 from pandas_kili.connection.downloads import current_pace, side_by_side
+from pandas_kili.connection.pools import Pools
 from pandas_kili.connection.rate_limit import Budget, Clock, Limit, budget_of, shared_rate_limit
 from pandas_kili.connection.retry import (
     OVERLOAD_FAULTS,
@@ -401,7 +401,7 @@ class Client:
 
     def _fetched(
         self,
-        connections: WaryAdapter,
+        connections: Pools,
         request: HttpRequest,
         *,
         allowance: float = 0.0,

@@ -1,4 +1,4 @@
-"""GETs straight through urllib3's pools: `requests` in between costs as much CPU as the exchange itself."""
+"""Requests straight through urllib3's pools: `requests` in between costs as much CPU as the exchange itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ __all__ = ["Pools", "Route"]
 
 _PLAIN_URL = re.compile(r"https?://[\w.\-]+(:\d+)?(/[!-~]*)?", re.ASCII)  # no user, no spaces, no other alphabet
 _MOST_ORIGINS = 100
-_KEPT = 256  # connections of an origin that are kept open
 
 
 @dataclass(frozen=True)
@@ -31,16 +30,24 @@ class Route:
     pool: urllib3.HTTPConnectionPool
     headers: Mapping[str, str]
 
-    def get(self, url: str, timeout: tuple[float, float]) -> urllib3.BaseHTTPResponse:
-        """Send a GET; the body is still to be read."""
+    def send(
+        self,
+        method: str,
+        url: str,
+        timeout: tuple[float, float],
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request; the body of its response is still to be read."""
         parts = urlsplit(url)
         return self.pool.urlopen(
-            "GET",
+            method,
             f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/",
-            headers=self.headers,
+            body=body,
+            headers={**self.headers, **headers} if headers else self.headers,
             retries=False,
             redirect=False,
-            timeout=urllib3.Timeout(*timeout),
+            timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
             preload_content=False,
         )
 
@@ -56,6 +63,13 @@ class Pools:
         Makes the request that `requests` would send to a URL.
     surroundings
         What the environment says of proxies and certificates for a URL.
+    kept
+        Connections of an origin that are kept open.
+
+    Attributes
+    ----------
+    adapter : WaryAdapter
+        The same connections for `requests`, where there is no route.
     """
 
     def __init__(
@@ -63,13 +77,14 @@ class Pools:
         endpoint: str,
         prepared: Callable[[str], requests.PreparedRequest],
         surroundings: Callable[[str], Mapping[str, Any]],
+        kept: int,
     ) -> None:
-        self._endpoint, self._prepared, self._surroundings = endpoint, prepared, surroundings
+        self._endpoint, self._prepared, self._surroundings, self._kept = endpoint, prepared, surroundings, kept
         self._open()
 
     def _open(self) -> None:
         self._pid = os.getpid()
-        self._adapter = WaryAdapter(self._endpoint, pool_connections=_MOST_ORIGINS, pool_maxsize=_KEPT)
+        self.adapter = WaryAdapter(self._endpoint, pool_connections=_MOST_ORIGINS, pool_maxsize=self._kept)
         self._routes: dict[str, Route | None] = {}
 
     def route(self, url: str) -> Route | None:
@@ -91,12 +106,12 @@ class Pools:
         if requests.utils.select_proxy(url, surroundings["proxies"]):
             return None
         prepared = self._prepared(url)
-        adapter, verify = self._adapter.of(url), surroundings["verify"]
+        adapter, verify = self.adapter.of(url), surroundings["verify"]
         pool: Any = adapter.get_connection_with_tls_context(prepared, verify, cert=None)
         adapter.cert_verify(pool, url, verify, None)  # type: ignore[no-untyped-call]
         return Route(pool, dict(prepared.headers))
 
     def close(self) -> None:
         """Close the connections that are not in use."""
-        self._adapter.close()
+        self.adapter.close()
         self._open()

@@ -20,7 +20,7 @@ import urllib3
 from requests.auth import AuthBase
 
 from pandas_kili.connection.adapter import WaryAdapter
-from pandas_kili.connection.pools import Pools
+from pandas_kili.connection.pools import Pools, Route
 from pandas_kili.connection.private_networks import InsideError, leads_inside
 from pandas_kili.connection.rate_limit import Clock
 from pandas_kili.connection.settings import Secret, blotted, origin
@@ -45,6 +45,7 @@ __all__ = [
 MAX_BODY = 2**31 - 1
 MAX_FILE = 2**28  # held in memory, several at a time: answers of labels, lists of frames
 _CHUNK = 2**18
+_FILE_CONNECTIONS = 256  # of one origin, kept open for small files
 
 
 class Fault(Enum):
@@ -167,11 +168,10 @@ class Transport:
         self._verify = verify
         self._clock = clock
         self._pid = os.getpid()
-        self._idle: deque[tuple[WaryAdapter, float]] = deque()
+        self._idle: deque[tuple[Pools, float]] = deque()
         self._headers = {**requests.utils.default_headers(), "User-Agent": f"pandas-kili/{program_version()}"}
-        self._calls: dict[tuple[tuple[str, str], ...], requests.PreparedRequest] = {}
         self._known_surroundings: dict[tuple[str, str, int | None], Mapping[str, Any]] = {}
-        self._pools = Pools(api_endpoint, lambda url: self._prepared(url, HttpRequest("GET", url)), self._surroundings)
+        self._files = self._pools(_FILE_CONNECTIONS)
 
     def fetch(self, request: HttpRequest, until: float) -> HttpResponse | NoResponse:
         """Fetch a small file; the common case takes half the CPU of `exchange`."""
@@ -182,10 +182,10 @@ class Transport:
             for _ in range(self.MAX_REDIRECTS):
                 if leads_inside(url, self._endpoint):
                     raise InsideError
-                route = self._pools.route(url)
+                route = self._files.route(url)
                 if route is None:
                     return self.exchange(replace(request, url=url, until=until))
-                with route.get(url, request.timeout) as response:
+                with route.send("GET", url, request.timeout) as response:
                     location = response.get_redirect_location()
                     if not location:
                         return HttpResponse(
@@ -201,11 +201,13 @@ class Transport:
         with self.connections() as connections:
             return self.send(connections, request)
 
-    def send(self, connections: WaryAdapter, request: HttpRequest) -> HttpResponse | NoResponse:
+    def send(self, connections: Pools, request: HttpRequest) -> HttpResponse | NoResponse:
         """Send a request; where it is `streamed`, leave the body of a good response to the caller."""
         # No exception leaves from within the handler: those of `requests` hold the request, and it the key.
         try:
-            response = self._responded(connections, request)
+            if request.method == "POST" and (route := connections.route(request.url)) is not None:
+                return self._called(route, request)
+            response = self._responded(connections.adapter, request)
             if request.streamed and response.ok:
                 return HttpResponse(response.url, response.status_code, response.headers, opened=response)
             with response:
@@ -218,8 +220,14 @@ class Transport:
         missing = no_response(error)
         return replace(missing, detail=blotted(missing.detail, self._api_key))
 
+    def _called(self, route: Route, request: HttpRequest) -> HttpResponse:
+        body = request.data if isinstance(request.data, bytes) else b""
+        with route.send("POST", request.url, request.timeout, request.headers, body) as response:
+            content = self._body(response, request.max_bytes, request.until)
+        return HttpResponse(request.url, response.status, response.headers, content)
+
     @contextmanager
-    def connections(self) -> Iterator[WaryAdapter]:
+    def connections(self) -> Iterator[Pools]:
         """Lend connections to the calling thread alone."""
         connections = self._borrow()
         try:
@@ -229,12 +237,12 @@ class Transport:
 
     def close(self) -> None:
         """Close the connections that are not in use."""
-        self._pools.close()
+        self._files.close()
         with suppress(IndexError):
             while True:
                 self._idle.pop()[0].close()
 
-    def _borrow(self) -> WaryAdapter:
+    def _borrow(self) -> Pools:
         if self._pid != os.getpid():
             # After a fork the connections belong to the parent, who goes on speaking on them.
             self._idle, self._pid = deque(), os.getpid()
@@ -243,34 +251,28 @@ class Transport:
             if self._clock.now() - since < self.MAX_IDLE:
                 return connections
             connections.close()
+        return self._pools(1)
+
+    def _pools(self, kept: int) -> Pools:
         if self._verify is False:
             # The settings warned once; urllib3 would warn at every request.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        return WaryAdapter(self._endpoint, pool_connections=4, pool_maxsize=1)
+        return Pools(self._endpoint, lambda url: self._prepared(url, HttpRequest("GET", url)), self._surroundings, kept)
 
-    def _responded(self, connections: WaryAdapter, request: HttpRequest) -> requests.Response:
+    def _responded(self, adapter: WaryAdapter, request: HttpRequest) -> requests.Response:
         """Send, and follow redirects of a GET: by hand, as each hop decides anew whether it may have the key."""
         url = request.url
         for _ in range(self.MAX_REDIRECTS):
             if request.method == "GET" and leads_inside(url, self._endpoint):
                 raise InsideError
-            prepared = self._call(request) if request.method == "POST" else self._prepared(url, request)
+            prepared = self._prepared(url, request)
             surroundings = self._surroundings(prepared.url or url)
-            response = connections.send(prepared, timeout=request.timeout, **surroundings)
+            response = adapter.send(prepared, timeout=request.timeout, **surroundings)
             if request.method != "GET" or not response.is_redirect:
                 return response
             response.close()
             url = _redirected(url, response.headers["Location"])
         raise requests.TooManyRedirects(f"more than {self.MAX_REDIRECTS} redirects")
-
-    def _call(self, request: HttpRequest) -> requests.PreparedRequest:
-        """Return a call of the endpoint; its URL and headers are checked once."""
-        kind = tuple(request.headers.items())
-        if kind not in self._calls:
-            self._calls[kind] = self._prepared(request.url, replace(request, data=b""))
-        prepared = self._calls[kind].copy()
-        prepared.prepare_body(request.data, None)
-        return prepared
 
     def _prepared(self, url: str, request: HttpRequest) -> requests.PreparedRequest:
         prepared = requests.PreparedRequest()

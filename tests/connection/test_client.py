@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 import pytest
 import requests
-import responses
 from scripted import Asked, Reply, ScriptedServer
 
 import pandas_kili as pk
@@ -25,16 +24,17 @@ from pandas_kili.connection import server_schema, transport
 from pandas_kili.connection.client import Client, client_or_default
 from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliGraphQLError, KiliValidationError
 
-KEY, CLOUD = "key-8b1f-secret", "https://cloud.kili-technology.com/api/label/v2/graphql"
+KEY = "key-8b1f-secret"
 QUERY = "query assets { a }"
 
 
-@responses.activate
-def test_a_request_is_what_the_server_expects():
-    responses.post(CLOUD, json={"data": {"a": 1}})
-    assert Client(KEY).execute(QUERY, {"first": 1}) == {"a": 1}
-    request = responses.calls[0].request
-    assert json.loads(request.body) == {"query": QUERY, "variables": {"first": 1}}
+def test_a_request_is_what_the_server_expects(client, scripted_server):
+    assert client.execute(QUERY, {"first": 1}) == {"ok": True}
+    (request,) = scripted_server.asked
+    assert (request.method, request.path) == ("POST", "/api/label/v2/graphql")
+    assert request.json == {"query": QUERY, "variables": {"first": 1}}
+    assert request.headers["User-Agent"].startswith("pandas-kili/")
+    assert "gzip" in request.headers["Accept-Encoding"]
     assert request.headers["Authorization"] == f"X-API-Key: {KEY}"
     assert request.headers["Accept"] == request.headers["Content-Type"] == "application/json"
     assert request.headers["apollographql-client-name"] == "pandas-kili"
