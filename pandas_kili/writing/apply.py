@@ -15,9 +15,10 @@ from pandas_kili.connection import Client, promised, read_back
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.json_text import NotJsonError
 from pandas_kili.messages import listed, shown
+from pandas_kili.parallel import chunked, in_order
 from pandas_kili.writing.account import Account, Outcome, Result
 from pandas_kili.writing.delivery import Target
-from pandas_kili.writing.edits import KEPT, Edit, is_same, payload_of, selection, value_of
+from pandas_kili.writing.edits import KEPT, Edit, is_same, metadata_of, payload_of, selection, value_of
 from pandas_kili.writing.mutations import APPLIED, AWAY, Move, Update
 from pandas_kili.writing.recent import looks_for
 from pandas_kili.writing.work import Options, Work
@@ -38,13 +39,13 @@ class Revision(Update):
         client: Client,
         project_id: str,
         edits: Mapping[str, Sequence[Edit]],
-        aliases: Mapping[str, str],
+        plan_id: str,
         *,
         force: bool = False,
         in_order: bool = False,
     ) -> None:
         super().__init__(client, "apply", in_order=in_order)
-        self.project_id, self.edits, self.aliases, self.force = project_id, edits, aliases, force
+        self.project_id, self.edits, self.plan_id, self.force = project_id, edits, plan_id, force
         self._sent: set[str] = set()
         self.freed: set[str] = set()  # assets that gave up their name just now: a replica may still show it
 
@@ -113,7 +114,7 @@ class Revision(Update):
         for edit in edits:
             name = str(edit.property)
             now = value_of(asset, name)
-            is_ours = name == "externalId" and now == self.aliases.get(target.asset_id)
+            is_ours = name == "externalId" and now == alias(self.plan_id, target.asset_id)
             if not is_ours and not is_same(name, now, edit.before):
                 told.append(f"{name} was {shown(edit.before)}, is {shown(now)}, was to become {shown(edit.after)}")
         return told
@@ -151,12 +152,12 @@ class Withdrawal(Move):
         client: Client,
         project_id: str,
         edits: Mapping[str, Sequence[Edit]],
-        aliases: Mapping[str, str],
+        plan_id: str,
         *,
         force: bool,
     ) -> None:
         super().__init__(client, AWAY)
-        self.project_id, self.edits, self.aliases, self.force = project_id, edits, aliases, force
+        self.project_id, self.edits, self.plan_id, self.force = project_id, edits, plan_id, force
         self._sent: set[str] = set()
 
     def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[Target, Result]]:
@@ -178,10 +179,17 @@ class Withdrawal(Move):
         told = []
         for name in () if self.force else KEPT:
             now, before = value_of(asset, name), edit.before.get(name)
-            is_ours = name == "externalId" and now == self.aliases.get(target.asset_id)
+            is_ours = name == "externalId" and now == alias(self.plan_id, target.asset_id)
+            if name == "jsonMetadata":  # Kili adds how it imported a video
+                now, before = ({**metadata_of(one), "processingParameters": None} for one in (now, before))
             if name in edit.before and not is_ours and not is_same(name, now, before):
                 told.append(f"{name} was {shown(before)}, is {shown(now)}")
         return Result("declined", f"changed by others since the plan: {listed(told)}") if told else None
+
+
+def alias(plan_id: str, asset_id: str) -> str:
+    """Return the temporary external id of an asset while a plan is applied: the same each time."""
+    return f"pandas_kili-{plan_id}-{asset_id}"
 
 
 def holders_of(client: Client, project_id: str, external_ids: Sequence[str]) -> dict[str, list[str]]:
@@ -202,7 +210,6 @@ class Step:
     edits: dict[str, list[Edit]]
     bring: Callable[[Step], None]
     account: Account = field(init=False)
-    counts: bool = True  # whether the report is of it; taking and giving back temporary names is not
 
     def __post_init__(self) -> None:
         self.account = Account(len(self.edits))
@@ -228,37 +235,37 @@ class Application:
     """
 
     def __init__(self, work: Work, plan_id: str, project_id: str, edits: Sequence[Edit], *, force: bool) -> None:
-        self.work, self.project_id, self.force = work, project_id, force
+        self.work, self.plan_id, self.project_id, self.force = work, plan_id, project_id, force
+        self.edits = edits
         by_asset: dict[str, list[Edit]] = defaultdict(list)
         for edit in edits:
             by_asset[edit.asset_id].append(edit)
-        self.new = {asset_id: of for asset_id, of in by_asset.items() if of[0].operation == "append"}
-        self.gone = {asset_id: of for asset_id, of in by_asset.items() if of[0].operation == "delete"}
-        changed = {key: of for key, of in by_asset.items() if key not in self.new and key not in self.gone}
-        ordered, blockers = _freed_first(changed, self.new, self.gone)
-        self.aliases = {asset_id: f"pandas_kili-{plan_id}-{asset_id}" for asset_id in blockers}
-        self._blockers = blockers
-        self._freed: set[str] = set()
-        later = {asset_id: [one for one in of if one.operation == "update"] for asset_id, of in self.new.items()}
+        new = {asset_id: of for asset_id, of in by_asset.items() if of[0].operation == "append"}
+        gone = {asset_id: of for asset_id, of in by_asset.items() if of[0].operation == "delete"}
+        changed = {asset_id: of for asset_id, of in by_asset.items() if asset_id not in new and asset_id not in gone}
+        ordered, self.blockers = _freed_first(changed, new, gone)
+        later = {asset_id: of[1:] for asset_id, of in new.items() if of[1:]}
+        waiting = set(ordered)
+        self.appended = Step({asset_id: of[:1] for asset_id, of in new.items()}, self._append)
         self.steps = [
             Step({asset_id: changed[asset_id] for asset_id in ordered}, self._revise_in_order),
-            Step({asset_id: of for asset_id, of in changed.items() if asset_id not in ordered}, self._revise),
-            Step({asset_id: of[:1] for asset_id, of in self.new.items()}, self._append),
-            Step({asset_id: of for asset_id, of in later.items() if of}, self._revise),
-            Step(self.gone, self._withdraw),
+            Step({asset_id: of for asset_id, of in changed.items() if asset_id not in waiting}, self._revise),
+            self.appended,
+            Step(later, self._revise),
+            Step(gone, self._withdraw),
         ]
+        self._freed: set[str] = set()
 
     def run(self) -> None:
-        """Bring all steps; where one leaves something undone, nothing is deleted."""
-        self._take_names()
+        """Bring all steps, until one finds that there is no way on; where something failed, nothing is deleted."""
+        is_open = self._take_names()
         try:
             for step in self.steps:
-                if not step.edits:
-                    continue
-                if step.bring == self._withdraw and self._is_unfinished():
-                    step.account.messages[:] = "nothing is deleted where other changes failed"
-                    continue
-                step.bring(step)
+                if not is_open or (step is self.steps[-1] and self._is_unfinished()):
+                    step.account.messages[:] = "changes that come before it failed"
+                elif step.edits:
+                    step.bring(step)
+                    is_open = not step.account.having("not_sent").any()
         finally:
             self._give_back_names()
 
@@ -272,6 +279,14 @@ class Application:
                     found[asset_id] = result
         return found
 
+    def results_of_edits(self) -> list[Result]:
+        """Return what became of each edit."""
+        appended = self.appended.results()
+        others = {
+            asset_id: of for step in self.steps if step is not self.appended for asset_id, of in step.results().items()
+        }
+        return [appended[edit.asset_id] if edit.operation == "append" else others[edit.asset_id] for edit in self.edits]
+
     def _is_unfinished(self) -> bool:
         return any(step.account.having("failed", "not_sent").any() for step in self.steps[:-1])
 
@@ -281,22 +296,22 @@ class Application:
     def _revise_in_order(self, step: Step) -> None:
         self._revise_with(step, in_order=True)
 
-    def _revise_with(self, step: Step, *, in_order: bool) -> None:
-        change = Revision(
-            self.work.client, self.project_id, step.edits, self.aliases, force=self.force, in_order=in_order
-        )
+    def _revise_with(self, step: Step, *, in_order: bool, force: bool | None = None) -> None:
+        force = self.force if force is None else force
+        change = Revision(self.work.client, self.project_id, step.edits, self.plan_id, force=force, in_order=in_order)
         change.freed |= self._freed
         self.work.carry(change, step.targets(), step.account)
         self._freed |= change.freed
 
     def _withdraw(self, step: Step) -> None:
-        change = Withdrawal(self.work.client, self.project_id, step.edits, self.aliases, force=self.force)
+        change = Withdrawal(self.work.client, self.project_id, step.edits, self.plan_id, force=self.force)
         self.work.carry(change, step.targets(), step.account)
 
     def _append(self, step: Step) -> None:
         """Append as every other append does it; an external id that somebody took since the plan is declined."""
         from pandas_kili.writing.append_assets import append_rows  # noqa: PLC0415 - brings media/, as in `__init__`
 
+        self._rename_left(step)
         made = [edit for (edit,) in step.edits.values()]
         rows = {name: [edit.after.get(name) for edit in made] for name in sorted({n for e in made for n in e.after})}
         frame = pd.DataFrame(
@@ -314,38 +329,53 @@ class Application:
             raise
         _note(step, report)
 
-    def _take_names(self) -> None:
-        """Give temporary names to assets whose name others need, where these still are what the plan saw."""
-        if not self._blockers:
-            return
-        client = self.work.client
-        edits = {
-            asset_id: [Edit("rename", asset_id, name, "externalId", name, self.aliases[asset_id])]
-            for asset_id, name in self._blockers.items()
-        }
-        step = Step(edits, self._revise)
-        change = Revision(client, self.project_id, edits, {}, force=False)
-        self.work.carry(change, step.targets(), step.account)
-        self._freed |= change.freed
+    def _take_names(self) -> bool:
+        """Give temporary names to assets whose name others need, where these still are what the plan saw.
+
+        Returns whether there is a way on.
+        """
+        edits = [(asset_id, name, alias(self.plan_id, asset_id)) for asset_id, name in self.blockers.items()]
+        return not edits or not self._rename(edits).account.having("not_sent").any()
 
     def _give_back_names(self) -> None:
         """Give assets that still have a temporary name their own name back, where it is free."""
-        if not self._blockers:
-            return
         results = self.results()
-        left = {
-            asset_id: name
-            for asset_id, name in self._blockers.items()
-            if results[asset_id].outcome not in {"applied", "unchanged"}
-        }
+        done = {asset_id for asset_id, result in results.items() if result.outcome in {"applied", "unchanged"}}
+        left = [
+            (asset_id, alias(self.plan_id, asset_id), name)
+            for asset_id, name in self.blockers.items()
+            if asset_id not in done
+        ]
+        if left:
+            self._rename(left)
+
+    def _rename_left(self, step: Step) -> None:
+        """Name assets that are to be appended again, but were not deleted: they may have a temporary name still."""
+        client = self.work.client
+        ids = [asset_id for asset_id, (edit,) in step.edits.items() if edit.is_back]
+        parts = in_order(
+            lambda part: read_back(client, part, "id externalId", self.project_id),
+            chunked(ids, BATCH_SIZE),
+            workers=client.max_workers,
+        )
+        there = {asset_id: asset["externalId"] for _, shown_ in parts for asset_id, asset in shown_.items()}
+        left = [
+            (asset_id, name, str(step.edits[asset_id][0].external_id))
+            for asset_id, name in there.items()
+            if name == alias(self.plan_id, asset_id)
+        ]
+        if left:
+            self._rename(left)
+
+    def _rename(self, names: Sequence[tuple[str, str, str]]) -> Step:
+        """Rename assets: ids, and names from and to; what became of them is nobody's result."""
         edits = {
-            asset_id: [Edit("rename", asset_id, None, "externalId", self.aliases[asset_id], name)]
-            for asset_id, name in left.items()
+            asset_id: [Edit("rename", asset_id, before, "externalId", before, after)]
+            for asset_id, before, after in names
         }
-        if edits:
-            step = Step(edits, self._revise)
-            change = Revision(self.work.client, self.project_id, edits, {}, force=False)
-            self.work.carry(change, step.targets(), step.account)
+        step = Step(edits, self._revise)
+        self._revise_with(step, in_order=False, force=False)
+        return step
 
 
 def _note(step: Step, report: pd.DataFrame | None) -> None:

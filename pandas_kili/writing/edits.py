@@ -21,7 +21,7 @@ RESTORED = (*APPENDED, "priority", "consensusMark", "honeypotMark", "toBeLabeled
 _SELECTIONS = {"toBeLabeledBy": "toBeLabeledBy { user { email } }", "latestLabel.id": "latestLabel { id }"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Edit:
     """One row of `Plan.changes`.
 
@@ -39,6 +39,8 @@ class Edit:
         of metadata that is not there is None.
     row : object
         Label of the row that asks for it; None for a deletion.
+    is_back : bool
+        Of an append, whether it brings a deleted asset back.
     """
 
     operation: Operation
@@ -48,6 +50,7 @@ class Edit:
     before: Any
     after: Any
     row: Any = None
+    is_back: bool = False
 
 
 def selection(properties: Iterable[str]) -> str:

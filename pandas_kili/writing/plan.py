@@ -72,7 +72,7 @@ class Plan:
         self.version = version or importlib.metadata.version("pandas-kili")
         self._edits, self._id, self._needs_count = list(edits), plan_id or secrets.token_hex(4), needs_count
         self._client = client
-        self._results: dict[str, Result] = {}
+        self._results: list[Result] = []  # of each edit, of the last application
         if frame is None:
             frame, rows, identity = self._own_frame()
         self._frame, self._rows, self._skipped, self._identity = frame, dict(rows or {}), list(skipped), identity
@@ -117,7 +117,7 @@ class Plan:
     def outcomes(self) -> pd.DataFrame:
         """The `changes` with what became of each asset: ``outcome`` and ``message``, as of the last `apply`."""
         frame = self.changes
-        results = [self._results.get(edit.asset_id, Result("not_sent")) for edit in self._edits]
+        results = self._results or [Result("not_sent")] * len(self._edits)
         for name in ("outcome", "message"):
             texts = pa.array([getattr(result, name) for result in results], pa.string())
             frame[name] = pd.Series(texts, dtype=pd.ArrowDtype(pa.string()))
@@ -197,8 +197,8 @@ class Plan:
                 if not given.dry_run:
                     application.run()
             finally:
-                self._results = application.results()
-                for asset_id, result in self._results.items():
+                self._results = application.results_of_edits()
+                for asset_id, result in application.results().items():
                     if asset_id in self._rows:
                         work.account.note([self._rows[asset_id]], result)
             if given.dry_run:
@@ -215,10 +215,12 @@ class Plan:
         Old values and names are set again, appended assets deleted, deleted ones appended with their id, content,
         external id and metadata. `notes` tells what cannot come back.
         """
-        kept = [edit for edit in self._edits if self._outcome(edit) not in {"declined", "not_sent"}]
+        results = self._results or [Result("not_sent")] * len(self._edits)
+        # What is not known to be left alone may be done: applying the inverse finds out, and leaves the rest alone.
+        kept = {edit: result for edit, result in zip(self._edits, results, strict=True) if result.outcome != "declined"}
         made = {edit.asset_id for edit in kept if edit.operation == "append"}
         edits = [back for edit in kept for back in _taken_back(edit, made, kept)]
-        return Plan(edits, self.project_id, self.api_endpoint, client=self._client)
+        return Plan(edits, self.project_id, self.api_endpoint, client=self._client, plan_id=self._id)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the plan to a Parquet file, which pandas opens too; it never holds the key.
@@ -242,6 +244,7 @@ class Plan:
             "created": self.created,
             "version": self.version,
             "needs_count": self._needs_count,
+            "back": [edit.asset_id for edit in self._edits if edit.is_back],
         }
         from pyarrow import parquet  # noqa: PLC0415 - whoever saves no plan need not load it
 
@@ -249,10 +252,6 @@ class Plan:
         parquet.write_table(table.replace_schema_metadata({_HEAD: json.dumps(head).encode()}), os.fspath(path))
 
     # --- guards
-
-    def _outcome(self, edit: Edit) -> str:
-        result = self._results.get(edit.asset_id)
-        return "" if result is None else result.outcome
 
     def _names_new_rows(self) -> bool:
         return any(edit.operation == "append" and edit.asset_id in self._rows for edit in self._edits)
@@ -282,8 +281,8 @@ class Plan:
     def _check_deleted(self, options: Options) -> None:
         """Warn or raise where assets were not deleted, of which the frame has no row."""
         away = {
-            edit.asset_id: self._results[edit.asset_id]
-            for edit in self._edits
+            edit.asset_id: result
+            for edit, result in zip(self._edits, self._results, strict=True)
             if edit.operation == "delete" and edit.asset_id not in self._rows
         }
         bad = {key: result for key, result in away.items() if result.outcome in {"failed", "not_sent"}}
@@ -295,8 +294,8 @@ class Plan:
             frame, rows, identity = self._own_frame()
             with Work(frame, Options(self.project_id), "apply") as work:
                 work.identity = identity
-                for asset_id, result in self._results.items():
-                    work.account.note([rows[asset_id]], result)
+                for edit, result in zip(self._edits, self._results, strict=True):
+                    work.account.note([rows[edit.asset_id]], result)
                 out = work.rendered()
             told = [f"{asset_id}: {result.outcome} ({result.message})" for asset_id, result in bad.items()]
             text = f"apply: {len(bad):,} of {len(away):,} assets were not deleted: {listed(told, 3)}"
@@ -378,17 +377,7 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
             raise KiliValidationError(
                 f"{os.fspath(path)!r} is a plan of pandas_kili {head['version']}, which is later than this: upgrade."
             )
-        rows = table.to_pylist()
-        edits = [
-            Edit(
-                row["operation"],
-                row["id"],
-                row["externalId"],
-                row["property"],
-                *map(_loaded, (row["before"], row["after"], row["row"])),
-            )
-            for row in rows
-        ]
+        edits = [_loaded(row, set(head["back"])) for row in table.to_pylist()]
         names = ("plan_id", "created", "version", "needs_count")
         return Plan(edits, head["project_id"], head["api_endpoint"], **{each: head[each] for each in names})
     except KiliValidationError:
@@ -411,8 +400,10 @@ def _saved(value: Any) -> str | None:
         return json_text(repr(value))
 
 
-def _loaded(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
+def _loaded(row: Mapping[str, Any], back: set[str]) -> Edit:
+    before, after, label = (row[name] and json.loads(row[name]) for name in ("before", "after", "row"))
+    is_back = row["operation"] == "append" and row["id"] in back
+    return Edit(row["operation"], row["id"], row["externalId"], row["property"], before, after, label, is_back)
 
 
 def _is_stored(asset: Mapping[str, Any], api_endpoint: str) -> bool:
@@ -430,19 +421,22 @@ def _is_final(edit: Edit) -> bool:
     return plain and edit.before is None
 
 
-def _taken_back(edit: Edit, made: set[str], edits: Sequence[Edit]) -> Iterable[Edit]:
+def _taken_back(edit: Edit, made: set[str], results: Mapping[Edit, Result]) -> Iterable[Edit]:
     """Return the changes that take one back."""
     if edit.operation == "append":
-        later = {one.property: one.after for one in edits if one.asset_id == edit.asset_id and one.property}
-        before = {
+        before: dict[str, Any] = {
             "externalId": edit.external_id,
             "latestLabel.id": None,
             "jsonMetadata": edit.after.get("jsonMetadata"),
             "isHoneypot": bool(edit.after.get("isHoneypot")),
             "priority": 0,
             "toBeLabeledBy": [],
-            **later,
         }
+        for later, result in results.items():
+            if later.asset_id == edit.asset_id and later.property:
+                before[later.property] = later.after
+                if result.outcome not in {"applied", "unchanged"}:  # it may be set, or not
+                    del before[later.property]
         return [Edit("delete", edit.asset_id, edit.external_id, None, before, None, edit.row)]
     if edit.asset_id in made or _is_final(edit):
         return []
@@ -457,7 +451,7 @@ def _taken_back(edit: Edit, made: set[str], edits: Sequence[Edit]) -> Iterable[E
 def _made_again(edit: Edit) -> list[Edit]:
     """Return the changes that append a deleted asset again, as it was."""
     parts = {name: edit.before[name] for name in APPENDED if edit.before.get(name) not in (None, "")}
-    edits = [Edit("append", edit.asset_id, edit.external_id, None, None, parts, edit.row)]
+    edits = [Edit("append", edit.asset_id, edit.external_id, None, None, parts, edit.row, is_back=True)]
     for name in RESTORED:
         value = edit.before.get(name)
         if name not in APPENDED and value is not None and not is_same(name, value, DEFAULTS.get(name)):
