@@ -41,7 +41,7 @@ HOUSE = {
     ),
     "writing": (
         "account interruption cells delivery recent identity mutations work keywords update rename move"
-        " append_assets append_labels merge_metadata projects edits apply compare plan_text plan"
+        " new_assets presence append_assets append_labels merge_metadata projects edits apply compare plan_text plan"
     ),
     "formats": "pictures shapes samples classes folder incoming coco yolo voc",
     "accessor": "",
@@ -146,7 +146,7 @@ def test_a_room_exports_only_what_another_one_uses(room):
     assert exported(room) - used == set()
 
 
-NAMESAKES = {"Fault", "_Rows"}  # still to be renamed
+NAMESAKES = {"Fault"}  # still to be renamed
 
 
 def test_no_two_classes_have_the_same_name():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -12,19 +10,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from pandas_kili.catalog import APPEND, APPEND_LATER, BATCH_SIZE, FILTER_EXISTING, IN_LIMIT
-from pandas_kili.connection import Client, counted, find_project, promised, read_back
-from pandas_kili.errors import KiliConsistencyWarning, KiliError, KiliGraphQLError, KiliValidationError
+from pandas_kili.catalog import APPEND, APPEND_LATER
+from pandas_kili.connection import find_project, promised, read_back
+from pandas_kili.errors import KiliError, KiliGraphQLError, KiliValidationError
 from pandas_kili.frames import KiliFrame
-from pandas_kili.media import Medium, Stored, check_license, plan_media, store_media, wait_for_import
-from pandas_kili.messages import listed, shown, warn
-from pandas_kili.parallel import chunked, in_order
+from pandas_kili.media import Medium, Stored, check_license, store_media, wait_for_import
+from pandas_kili.messages import shown, warn
 from pandas_kili.progress import progress_bar
 from pandas_kili.writing.account import Result
 from pandas_kili.writing.cells import Columns, require_column, require_property
 from pandas_kili.writing.delivery import Target, after_the_work, looks
-from pandas_kili.writing.identity import Identity, existing, find_external_ids, repeated_values
+from pandas_kili.writing.identity import find_external_ids
 from pandas_kili.writing.mutations import APPLIED, spelling
+from pandas_kili.writing.new_assets import ContentIs, IfExists, NewAssets
+from pandas_kili.writing.presence import TAKEN, Presence, tell_of_twins
 from pandas_kili.writing.recent import remember
 from pandas_kili.writing.work import Effect, Options, Work
 
@@ -41,10 +40,6 @@ _COLUMNS = {
     "is_honeypot": "isHoneypot",
     "status": "status",
 }
-_TAKEN = "the project has an asset of this external id"
-
-IfExists = Literal["fail", "skip"]
-ContentIs = Literal["text", "url", "path"]
 
 
 def append_rows(
@@ -70,13 +65,13 @@ def append_rows(
             identified[labels["id"]] = "id"
         project_id = work.need_project_id("to say where the assets are to go")
         _refuse_foreign_ids(work, named, labels, project_id)
-        rows = _Rows(work.columns, labels)
+        rows = NewAssets(work.columns, labels)
         with promised("projects"):
             input_type = str(find_project(work.client, project_id, "inputType")["inputType"])
         is_current = spelling(work.client, APPEND) == APPEND[0]
         media = rows.plan(input_type, content_is, generation="current" if is_current else "legacy")
         rows.check(if_exists)
-        open_rows = _Presence(work, project_id, rows, if_exists).settle()
+        open_rows = Presence(work, project_id, rows, if_exists).settle()
         if any(media[row].is_local for row in open_rows):
             check_license(work.client)
         _warn_of_losses(rows, media, is_current=is_current)
@@ -87,7 +82,7 @@ def append_rows(
             change = Append(work, project_id, media, bar, if_exists)
             out = work.deliver(change, targets, Effect({}, identified, project_id))
         if if_exists == "skip":
-            _tell_of_twins(work, project_id)
+            tell_of_twins(work, project_id)
         return out
 
 
@@ -141,7 +136,7 @@ class Append:
         """Return the rows whose external id somebody else took in the meantime."""
         names = [target.payload["externalId"] for target in targets]
         holders = find_external_ids(self.client, self.project_id, names)
-        result = Result("unchanged" if self.if_exists == "skip" else "failed", _TAKEN)
+        result = Result("unchanged" if self.if_exists == "skip" else "failed", TAKEN)
         taken = [target for target in targets if {*holders.get(target.payload["externalId"], ())} - {target.asset_id}]
         if self.if_exists == "skip":
             for target in taken:
@@ -219,165 +214,6 @@ def _data_later(upload_type: str, assets: Sequence[tuple[Target, Stored]]) -> di
     return data | {"contentArray": [stored.content for _, stored in assets]}
 
 
-class _Rows:
-    """What the columns of a frame say of new assets, by position."""
-
-    def __init__(self, columns: Columns, labels: Mapping[str, Any]) -> None:
-        self.columns, self.labels = columns, labels
-        self.ids: list[str | None] = self._read("id")
-        self.external_ids: list[str | None] = self._read("externalId")
-        self.metadata: list[str | None] = self._read("jsonMetadata")
-        self.honeypots: list[bool | None] = self._read("isHoneypot")
-        self.statuses: list[str | None] = self._read("status")
-
-    def plan(
-        self, input_type: str, content_is: ContentIs | None, *, generation: Literal["legacy", "current"]
-    ) -> list[Medium]:
-        """Decide what each row's content becomes; what cannot be sent is noted."""
-        media, problems = plan_media(
-            input_type,
-            self._cells("content"),
-            self._cells("jsonContent"),
-            self.metadata,
-            generation=generation,
-            content_is=content_is,
-        )
-        for problem in problems:
-            label = self.labels.get(problem.column, problem.column)
-            self.columns.problem([problem.row], label, [problem.value], problem.message)
-        return [medium or Medium() for medium in media]
-
-    def check(self, if_exists: IfExists) -> None:
-        """Refuse ids that stand twice, and external ids unless later ones are left out; these must be complete."""
-        self.columns.problem(*repeated_values(self.ids, self.labels.get("id")), "stands twice in the frame")
-        label = self.labels.get("externalId", "externalId")
-        if if_exists == "fail":
-            self.columns.problem(*repeated_values(self.external_ids, label), "stands twice in the frame")
-        else:
-            missing = [
-                row
-                for row, name in enumerate(self.external_ids)
-                if name is None and self.ids[row] is None and self.columns.fits("externalId", row)
-            ]
-            expected = "expected an external id: with if_exists='skip' it tells which assets exist already"
-            self.columns.problem(missing, label, [None] * len(missing), expected)
-        self.columns.check()
-
-    def targets(self, rows: Sequence[int], media: Sequence[Medium], identity: Identity) -> list[Target]:
-        """Return the new assets of some rows, under the ids that they were given or new ones."""
-        fresh = zip(rows, _chance(len(rows), 24), _chance(len(rows), 32), strict=True)
-        for row, new_id, new_name in fresh:
-            identity.ids[row] = self.ids[row] or f"c{new_id}"  # the length of Kili's own
-            identity.external_ids[row] = self.external_ids[row] or new_name
-        return [self._target(row, media[row], identity) for row in rows]
-
-    def _target(self, row: int, medium: Medium, identity: Identity) -> Target:
-        metadata = _with_entries(self.metadata[row] or "{}", medium.metadata)
-        payload = {
-            "externalId": identity.external_ids[row],
-            "jsonMetadata": metadata,
-            "isHoneypot": bool(self.honeypots[row]),
-            "status": self.statuses[row] or "TODO",
-        }
-        weight = len(metadata) + len(medium.content) + len(medium.json_content) + 100
-        return Target(str(identity.ids[row]), (row,), payload, weight)
-
-    def _read(self, name: str) -> list[Any]:
-        label = self.labels.get(name)
-        return [None] * len(self.columns.frame) if label is None else self.columns.read(name, label)
-
-    def _cells(self, name: str) -> list[Any]:
-        if name not in self.labels:
-            return [None] * len(self.columns.frame)
-        return self.columns.cells(self.labels[name])
-
-
-class _Presence:
-    """Which rows the project has already."""
-
-    def __init__(self, work: Work, project_id: str, rows: _Rows, if_exists: IfExists) -> None:
-        self.work, self.project_id, self.rows, self.if_exists = work, project_id, rows, if_exists
-
-    def settle(self) -> list[int]:
-        """Give rows that are there their result, refuse those that must not be, and return the others."""
-        self.work.identity = Identity(list(self.rows.ids), list(self.rows.external_ids))
-        there = self._by_id()
-        there |= self._by_external_id(there)
-        self.work.columns.check()
-        return [row for row in range(len(self.rows.ids)) if row not in there]
-
-    def _by_id(self) -> set[int]:
-        """Find the rows that an earlier call has made: assets of their id and external id."""
-        client = self.work.client
-        known = existing(client, None, [asset_id for asset_id in self.rows.ids if asset_id is not None])
-        there = [row for row, asset_id in enumerate(self.rows.ids) if asset_id in known]
-        others = []
-        for part in chunked(there, BATCH_SIZE):
-            found = read_back(client, [str(self.rows.ids[row]) for row in part], "id externalId", self.project_id)
-            made = [row for row in part if self._is_made(row, found.get(str(self.rows.ids[row])))]
-            self.work.account.note(made, Result("unchanged", "it was there already"))
-            others += sorted(set(part) - set(made))
-        expected = "another asset has this id; without a column of ids new ones are made"
-        self.work.columns.problem(others, self.rows.labels.get("id"), [self.rows.ids[row] for row in others], expected)
-        return set(there)
-
-    def _is_made(self, row: int, asset: Mapping[str, Any] | None) -> bool:
-        return asset is not None and self.rows.external_ids[row] in {None, asset["externalId"]}
-
-    def _by_external_id(self, there: set[int]) -> set[int]:
-        """Find the rows whose external id the project has, or an earlier row."""
-        asked = {row: name for row, name in enumerate(self.rows.external_ids) if name is not None and row not in there}
-        taken = _taken(self.work.client, self.project_id, dict.fromkeys(asked.values()))
-        reasons = {row: _TAKEN for row, name in asked.items() if name in taken}
-        if self.if_exists == "fail":
-            cells = [asked[row] for row in reasons]
-            expected = f"{_TAKEN}; if_exists='skip' leaves such rows out"
-            self.work.columns.problem(list(reasons), self.rows.labels.get("externalId"), cells, expected)
-            return set(reasons)
-        again = [row for row in repeated_values(self.rows.external_ids, None)[0] if row in asked]
-        reasons |= dict.fromkeys(again, "an earlier row has this external id")
-        holders = find_external_ids(self.work.client, self.project_id, sorted({asked[row] for row in reasons} & taken))
-        for row, reason in reasons.items():
-            self.work.account.note([row], Result("unchanged", reason))
-            found = holders.get(asked[row], [])
-            # An id stands in one row only, so that these rows can be given again.
-            self.work.identity.ids[row] = found[0] if len(found) == 1 and row not in again else None
-        return set(reasons)
-
-
-def _tell_of_twins(work: Work, project_id: str) -> None:
-    """Warn where another process appended the same external ids at the same time, on a server that takes both."""
-    rows = work.account.having("applied").nonzero()[0].tolist()
-    twins: list[str] = []
-    for part in chunked([str(work.identity.external_ids[row]) for row in rows], IN_LIMIT):
-        where = {"project": {"id": project_id}, "externalIdStrictlyIn": list(part)}
-        if counted(work.client, where) > len(part):
-            found = find_external_ids(work.client, project_id, part)
-            twins += [name for name in part if len(found.get(name, ())) > 1]
-    if twins:
-        warn(
-            f"{work.name}: {len(twins):,} external ids belong to several assets now, as somebody else appended them at"
-            f" the same time: {listed([repr(name) for name in twins])}.",
-            KiliConsistencyWarning,
-        )
-
-
-def _taken(client: Client, project_id: str, external_ids: Iterable[str]) -> set[str]:
-    """Return which external ids the project has."""
-    names = list(external_ids)
-    if "filterExistingAssets" not in client.names("Query"):
-        return set(find_external_ids(client, project_id, names)) & set(names)
-
-    def taken_of(part: Sequence[str]) -> list[str]:
-        variables = {"projectID": project_id, "externalIDs": list(part)}
-        data = client.execute(FILTER_EXISTING, variables)
-        with promised("filterExistingAssets"):
-            return list(dict.fromkeys(data["external_ids"]))
-
-    answers = in_order(taken_of, chunked(names, IN_LIMIT), workers=client.max_workers)
-    return {name for _, found in answers for name in found} & set(names)
-
-
 def _labels(columns: Columns, named: Mapping[str, Any]) -> dict[str, Any]:
     """Return the column of each property: the one named, else the one that bears the property's name."""
     labels: dict[str, Any] = {}
@@ -409,19 +245,9 @@ def _refuse_foreign_ids(work: Work, named: Mapping[str, Any], labels: Mapping[st
         )
 
 
-def _warn_of_losses(rows: _Rows, media: Sequence[Medium], *, is_current: bool) -> None:
+def _warn_of_losses(rows: NewAssets, media: Sequence[Medium], *, is_current: bool) -> None:
     """Say what the server cannot be told, rather than drop it."""
     if is_current and any(status not in {None, "TODO"} for status in rows.statuses):
         warn("This server computes the status of assets itself: the column for 'status' is not sent.")
     if any(medium.upload_type and honeypot for medium, honeypot in zip(media, rows.honeypots, strict=True)):
         warn("Assets that are imported later are no honeypots at first: update 'isHoneypot' when they are there.")
-
-
-def _chance(count: int, digits: int) -> list[str]:
-    """Return texts of hexadecimal digits that nobody else will have; asked of the system at once."""
-    text = os.urandom(count * digits // 2).hex()
-    return [text[start : start + digits] for start in range(0, len(text), digits)]
-
-
-def _with_entries(metadata: str, entries: Mapping[str, Any] | None) -> str:
-    return metadata if not entries else json.dumps({**json.loads(metadata), **entries}, ensure_ascii=False)
