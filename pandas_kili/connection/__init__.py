@@ -1,6 +1,7 @@
 """The one way to the server."""
 
 from pandas_kili.connection.client import Client, client_or_default
+from pandas_kili.connection.downloads import side_by_side
 from pandas_kili.connection.lookup import (
     count_matching,
     counted,
@@ -29,6 +30,7 @@ __all__ = [
     "read_back",
     "resolved",
     "showing_waits",
+    "side_by_side",
     "wait_for_turn",
     "where_ids",
 ]

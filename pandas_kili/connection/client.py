@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import gzip
 import logging
 import os
@@ -10,7 +11,6 @@ import platform
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
@@ -88,9 +88,9 @@ class Client:
     max_workers
         Calls that a read or a write makes at the same time.
     max_downloads
-        Small files, such as labels' answers behind URLs, that are fetched at the same time; they count as no calls. By
-        default as many as make the rate grow: from 8 to 256, fewer where the system allows few descriptors or a bucket
-        asks for fewer. All clients of a process share that bound.
+        Files, such as labels' answers behind URLs and media, that are fetched or stored at the same time; they count as
+        no calls. By default as many as make the rate grow: from 8 to 256, fewer where the system allows few descriptors
+        or a bucket asks for fewer. All clients of a process share that bound.
 
     Notes
     -----
@@ -244,27 +244,7 @@ class Client:
             Where the file could not be fetched; `status` is the server's.
         """
         request = HttpRequest("GET", url, headers or {}, timeout=self.timeout, max_bytes=max_bytes)
-        pace = current_pace()
-
-        def attempt(until: float) -> Verdict:
-            size, trouble = None, False
-            try:
-                result = self._transport.fetch(request, until)
-                if isinstance(result, NoResponse):
-                    trouble = result.fault in OVERLOAD_FAULTS
-                    return judge_missing(result)
-                size, trouble = len(result.body), result.status in OVERLOAD_STATUSES
-                return self._judge_file(result, "GET")
-            finally:
-                pace.leave(self, size=None if trouble else size, trouble=trouble)
-
-        response = self._retry.run(
-            attempt,
-            lambda: self._subject(request),
-            repeatable=True,
-            admit=lambda: pace.enter(self, self.max_downloads, stop),
-            stop=stop,
-        ).response
+        response = self._exchanged(request, lambda until: self._transport.fetch(request, until), stop=stop).response
         return response.body if response else b""
 
     def get_all(
@@ -299,10 +279,11 @@ class Client:
         request = HttpRequest("GET", url, headers or {}, timeout=self.timeout, streamed=True)
         missing = None
         with self._transport.connections() as connections:
-            response = self._fetched(connections, request, stop=stop).response
+            send = functools.partial(self._sent, connections, request)
+            response = self._exchanged(request, send, stop=stop).response
             if response is None or response.opened is None:
                 raise KiliConnectionError(f"{self._subject(request)}: no body.")
-            with response.opened as opened:
+            with response.opened as opened, current_pace().turn(self, self.max_downloads, stop):
                 try:
                     yield opened
                 except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
@@ -325,11 +306,17 @@ class Client:
         KiliConnectionError
             Where the file was not stored; `status` is the server's.
         """
-        size = _size(data)
+        size, start = _size(data), None if isinstance(data, bytes) else data.tell()
         # An empty file would be sent without its length, which buckets refuse.
         request = HttpRequest("PUT", url, headers or {}, data=data if size else b"", timeout=self.timeout)
         with self._transport.connections() as connections:
-            self._fetched(connections, request, allowance=_seconds_to_send(size), stop=stop)
+
+            def send(until: float) -> HttpResponse | NoResponse:
+                if not isinstance(data, bytes) and start is not None:
+                    data.seek(start)
+                return self._sent(connections, request, until)
+
+            self._exchanged(request, send, allowance=_seconds_to_send(size), stop=stop)
 
     def names(self, type_name: str) -> frozenset[str]:
         """Return the names of the fields, or of the input fields, of a type of the server's schema.
@@ -399,24 +386,41 @@ class Client:
         safe = response.without(self._api_key)
         return verdict if safe is response else judge_response(safe, operation, build=build)
 
-    def _fetched(
+    def _exchanged(
         self,
-        connections: Pools,
         request: HttpRequest,
+        send: Callable[[float], HttpResponse | NoResponse],
         *,
         allowance: float = 0.0,
         stop: threading.Event | None = None,
     ) -> Verdict:
-        file = None if isinstance(request.data, bytes | None) else request.data
-        position = file.tell() if file else 0
+        """Fetch or store a file, at the pace of the process; `send` takes the moment at which the response is due."""
+        pace, held = current_pace(), len(request.data) if isinstance(request.data, bytes) else 0
 
         def attempt(until: float) -> Verdict:
-            if file:
-                file.seek(position)
-            result = self._transport.send(connections, replace(request, until=until))
-            return judge_missing(result) if isinstance(result, NoResponse) else self._judge_file(result, request.method)
+            size, trouble = None, False
+            try:
+                result = send(until)
+                if isinstance(result, NoResponse):
+                    trouble = result.fault in OVERLOAD_FAULTS
+                    return judge_missing(result)
+                trouble = result.status in OVERLOAD_STATUSES
+                size = None if trouble else len(result.body) + held
+                return self._judge_file(result, request.method)
+            finally:
+                pace.leave(self, size=size, trouble=trouble)
 
-        return self._retry.run(attempt, lambda: self._subject(request), repeatable=True, allowance=allowance, stop=stop)
+        return self._retry.run(
+            attempt,
+            lambda: self._subject(request),
+            repeatable=True,
+            admit=lambda: pace.enter(self, self.max_downloads, stop),
+            allowance=allowance,
+            stop=stop,
+        )
+
+    def _sent(self, connections: Pools, request: HttpRequest, until: float) -> HttpResponse | NoResponse:
+        return self._transport.send(connections, replace(request, until=until))
 
     def _subject(self, request: HttpRequest) -> str:
         return blotted(f"{request.method} {place(request.url)}", self._api_key)
@@ -443,7 +447,7 @@ class Client:
 _COMPRESSED_FROM = 1_000_000
 
 
-@cache
+@functools.cache
 def _headers() -> dict[str, str]:
     """Return what goes with each call; made at the first one, as the version is looked up on disk."""
     return {

@@ -17,14 +17,14 @@ import pandas as pd
 import pyarrow as pa
 
 from pandas_kili.catalog import BATCH_SIZE
-from pandas_kili.connection import Client, client_or_default, find_project, promised, read_back
+from pandas_kili.connection import Client, client_or_default, find_project, promised, read_back, side_by_side
 from pandas_kili.errors import KiliConnectionError, KiliDownloadError, KiliError, KiliFieldError
 from pandas_kili.media.fetch import Fetch
 from pandas_kili.media.inspection import is_url
 from pandas_kili.media.ledger import AssetFile, Ledger
 from pandas_kili.media.names import folded, safe_stem
 from pandas_kili.messages import listed
-from pandas_kili.parallel import as_done, chunked, in_order
+from pandas_kili.parallel import chunked, in_order
 from pandas_kili.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -283,8 +283,7 @@ class _MediaDownload:
                 yield _Work(row, f"frame/{position}", url, part)
 
     def _all(self, works: Iterable[_Work], bar: tqdm[Any]) -> None:
-        workers = self.fetch.client.max_workers
-        with contextlib.closing(as_done(self._try, works, workers=workers)) as results:
+        with contextlib.closing(side_by_side(self._try, works, self.fetch.stop)) as results:
             for work, reason in results:
                 bar.update(1)
                 if reason is None:

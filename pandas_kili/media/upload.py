@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
+from pandas_kili.connection import Client, side_by_side
 from pandas_kili.errors import (
     KiliAuthenticationError,
     KiliConnectionError,
@@ -23,12 +24,10 @@ from pandas_kili.errors import (
 )
 from pandas_kili.media.kinds import TEXT
 from pandas_kili.media.plan import File, Medium
-from pandas_kili.parallel import as_done
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from pandas_kili.connection import Client
 
 _SIGN = """query createUploadBucketSignedUrls($filePaths: [String!]) {
   urls: createUploadBucketSignedUrls(filePaths: $filePaths)
@@ -82,7 +81,7 @@ def store_media(
     Parameters
     ----------
     client : Client
-        Connection; `max_workers` files go at a time.
+        Connection; as many files go at a time as it allows.
     project_id, asset_ids : str and sequence of str
         The project, and the id of each row's asset.
     media : sequence of Medium
@@ -157,7 +156,7 @@ class _Bucket:
         """Store files, several at a time."""
         if not uploads:
             return
-        work = as_done(self._try_put, self._signed(uploads), workers=self.client.max_workers)
+        work = side_by_side(self._try_put, self._signed(uploads), self.stop)
         with contextlib.closing(work) as results:
             for (upload, _), result in results:
                 if isinstance(result, KiliError):
