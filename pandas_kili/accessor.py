@@ -808,27 +808,86 @@ class KiliAccessor:
         """
         return typed(metadata_table(self._frame, schema))
 
-    def agreement(self, *, label_types: Collection[str] | None = SUBMITTED, iou_threshold: float = 0.5) -> pd.DataFrame:
-        """Measure how far labelers agree, two by two and job by job.
+    def agreement(
+        self,
+        *,
+        job: str | Collection[str] | None = None,
+        label_types: Collection[str] | None = SUBMITTED,
+        against: str | None = None,
+        by: Literal["day", "week", "month"] | None = None,
+        among: Literal["pairs", "all"] = "pairs",
+        iou_threshold: float = 0.5,
+    ) -> pd.DataFrame:
+        """Measure how far labelers agree, job by job: two by two, or all of them at once.
 
         Parameters
         ----------
+        job : str or collection of str, optional
+            Only these jobs, and what hangs on them.
         label_types : collection of str or None
             Labels of other types are left out; by default only what people submitted counts. With ``PREDICTION``
             among them, models are compared too, each under its name (``labels.modelName``). None takes all labels.
             Of each labeler the latest label of an asset counts.
+        against : str, optional
+            Only pairs with this labeler or model; the labels of a model count then, whatever `label_types` says.
+        by : {"day", "week", "month"}, optional
+            A row per period too, of the later of both labels (``labels.createdAt``, UTC; weeks begin on Monday).
+        among : {"pairs", "all"}
+            A row per pair of labelers and job, or a row per job for all labelers.
         iou_threshold : float
-            Overlap, from 0 to 1, from which two matched boxes count as the same object.
+            Overlap, from 0 to 1, from which two matched boxes count as the same object in ``f1``.
 
         Returns
         -------
         pandas.DataFrame
-            A row per pair of labelers and job; see `pandas_kili.tidy.agreement.agreement` for its columns.
+            Ordered by period, labelers and job. Columns are `pandas.ArrowDtype`; a measure that a job does not have is
+            null.
+
+            ==========  ======  =======================================================================================
+            column      type    meaning
+            ==========  ======  =======================================================================================
+            labeler_a   string  the one whose name comes first
+            labeler_b   string  the other
+            job         string  name of the job
+            mlTask      string  its task
+            measure     string  what is compared: classes, texts, ranks, boxes or spans; none for shapes without a box
+                                (markers, polylines, poses), ranges and relations, which have no measure
+            n           int64   assets (frames of videos, pages of PDFs) that both labeled and at least one answered
+            percent     double  share of them with equal answers, in percent, 0 to 100: classes, texts, ranks
+            kappa       double  Cohen's kappa of the classes, at most 1 (of a comparison: the verdicts); no answer is a
+                                class of its own, a set of several classes too; null where chance would always agree
+            iou         double  mean overlap (intersection over union) of matched boxes, 0 to 1
+            f1          double  share of what was found by both, ``2 * both / (a + b)``, 0 to 1: boxes that overlap by
+                                the threshold, spans with the same ends and category
+            ==========  ======  =======================================================================================
+
+            With ``among="all"`` there are no labelers, kappa, iou and f1, but
+
+            ==========  ======  =======================================================================================
+            column      type    meaning
+            ==========  ======  =======================================================================================
+            labelers    int64   how many people answered
+            alpha       double  Krippendorff's alpha, at most 1: any number of labelers, not all of them everywhere
+            fleiss      double  Fleiss' kappa, at most 1; null where assets have different numbers of labelers
+            ==========  ======  =======================================================================================
 
         Raises
         ------
         KiliFieldError
             Where the frame lacks labels, answers, authors or types of labels.
+        KiliValidationError
+            For jobs, labelers or types of labels that there are not.
+
+        Warns
+        -----
+        UserWarning
+            Where labels are left out because their answers cannot be read.
+
+        Notes
+        -----
+        Boxes are matched within asset, frame, page, job and category, such that the sum of overlaps is the greatest
+        possible; polygons and semantic shapes count by the box around them. What hangs on an annotation (its own
+        children) is not compared.
 
         Examples
         --------
@@ -837,27 +896,49 @@ class KiliAccessor:
         >>> "labeler_a" in df.kili.agreement()
         True
         """
-        return agreement(self._frame, label_types=label_types, iou_threshold=iou_threshold)
+        return agreement(
+            self._frame,
+            job=job,
+            label_types=label_types,
+            against=against,
+            by=by,
+            among=among,
+            iou_threshold=iou_threshold,
+        )
 
     def disagreements(
-        self, *, label_types: Collection[str] | None = SUBMITTED, iou_threshold: float = 0.5
+        self,
+        *,
+        job: str | Collection[str] | None = None,
+        label_types: Collection[str] | None = SUBMITTED,
+        against: str | None = None,
+        iou_threshold: float = 0.5,
     ) -> KiliFrame:
         """Return the assets whose labelers disagree, those that disagree most first.
 
         Parameters
         ----------
-        label_types, iou_threshold
+        job, label_types, iou_threshold
             As for `agreement`.
+        against : str, optional
+            A labeler or a model: assets are ranked by where the others differ from it, with both answers beside each
+            other.
 
         Returns
         -------
         pandas.DataFrame
-            Rows of the frame with their index, and ``disagreement`` (``double``, above 0, at most 1).
+            Rows of the frame with their index, and ``disagreement`` (``double``, above 0, at most 1): one minus the
+            mean agreement over pairs of labelers and jobs. An agreement is 1 or 0 for classes, texts and ranks (their
+            mean over frames or pages), ``f1`` for spans, and for boxes the sum of overlaps of matched ones by the
+            number that the labeler with more boxes drew. Equal ones keep their order. With `against` there are
+            ``against`` and ``others`` too (``list<string>``): what either side says, in words.
 
         Raises
         ------
         KiliFieldError
             Where the frame lacks labels, answers, authors or types of labels.
+        KiliValidationError
+            For jobs, labelers or types of labels that there are not.
 
         Examples
         --------
@@ -866,7 +947,9 @@ class KiliAccessor:
         >>> "disagreement" in df.kili.disagreements()
         True
         """
-        return typed(disagreements(self._frame, label_types=label_types, iou_threshold=iou_threshold))
+        return typed(
+            disagreements(self._frame, job=job, label_types=label_types, against=against, iou_threshold=iou_threshold)
+        )
 
     def preview(
         self,
