@@ -51,23 +51,25 @@ class KiliAccessor:
     index, same order, the columns that are known to have changed brought up to date. Rows are identified by the column
     ``id``, else by ``externalId`` within a project.
 
-    All take a ``project_id``, by default that of the project which the frame was read from (``attrs["kili"]``), and the
-    keywords of `MutationOptions`: ``client``, ``disable_tqdm``, ``dry_run``, ``errors``.
+    All methods that write take a ``project_id``, by default that of the project which the frame was read from
+    (``attrs["kili"]``), and the keywords of `MutationOptions`: ``client``, ``disable_tqdm``, ``dry_run``, ``errors``.
+    Rows are held to that project, and to the server that they were read from.
 
     Raises
     ------
     KiliValidationError
-        For columns that do not exist, cells that do not fit, assets that are unknown, ambiguous or given twice: all
-        failures at once, before anything is sent.
+        For columns that do not exist, cells that do not fit, assets that are unknown, ambiguous, given twice or of
+        another project, and frames of another server: all failures at once, before anything is sent.
     KiliMutationError
         With ``errors="raise"``, where rows ``failed`` or were ``not_sent``; its ``.report`` and ``.frame`` tell which.
         ``err.frame[err.report.outcome != "applied"]`` is what is left to do, and calling again with it is safe: it
-        names all its assets by ``id``. What else interrupts a call, such as Ctrl-C, carries both attributes too.
+        names all its assets by ``id``. Whatever else ends a call, such as Ctrl-C, carries both attributes too.
 
     Warns
     -----
     KiliDeclinedWarning
-        Where the server declined rows, such as a review of assets without labels.
+        Where the server declined rows, such as a review of assets without labels. It carries ``.report`` and ``.frame``
+        as well, for callers that turn warnings into errors.
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
@@ -80,8 +82,9 @@ class KiliAccessor:
         Returns
         -------
         pandas.DataFrame
-            On the index of the frame, all columns ``string``: ``id``, ``externalId``, ``outcome`` (``applied``,
-            ``declined``, ``failed``, ``not_sent``) and ``message``.
+            On the index of the frame, all columns ``string``: ``id``, ``externalId``, ``message``, and ``outcome``:
+            ``applied``, ``unchanged`` (nothing was to be done), ``declined`` (by the server, for a reason of the data),
+            ``failed`` or ``not_sent``.
 
         Raises
         ------
@@ -212,7 +215,10 @@ class KiliAccessor:
         Notes
         -----
         A label is known again by its asset, type, model, author and answer: where an asset has this very label, the row
-        is declined, so that a script can run twice.
+        is ``unchanged``, so that a script can run twice. Servers may complete an answer, for instance with a confidence
+        of 100; it is known again all the same. A request that timed out is looked for until it cannot be at work any
+        more, about half a minute, and never sent again: where nothing shows by then, its rows have ``failed`` with
+        "outcome unknown", and a second call finds what came through in the meantime.
 
         Examples
         --------
@@ -406,7 +412,7 @@ class KiliAccessor:
     def delete_many_from_dataset(
         self, *, project_id: str | None = None, **options: Unpack[MutationOptions]
     ) -> KiliFrame:
-        """Delete assets; one that is not there any more counts as applied.
+        """Delete assets; one that is already gone is ``unchanged``.
 
         Returns
         -------
@@ -438,7 +444,7 @@ class KiliAccessor:
         return move(self._frame, TO_REVIEW, options_of("add_to_review", project_id, options))
 
     def send_back_to_queue(self, *, project_id: str | None = None, **options: Unpack[MutationOptions]) -> KiliFrame:
-        """Send assets back to the queue of those to be labeled; assets that were never labeled are declined.
+        """Send assets back to the queue of those to be labeled; assets that were never labeled are in it already.
 
         Returns
         -------

@@ -129,7 +129,7 @@ class DaskKiliAccessor:
         return self._reports("change_asset_external_ids", project_id, named, [new_external_ids], by={"id"})
 
     def delete_many_from_dataset(self, *, project_id: str, **named: Any) -> dd.DataFrame:
-        """Delete assets; one that is not there any more counts as applied.
+        """Delete assets; one that is already gone is ``unchanged``.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class DaskKiliAccessor:
         return self._reports("add_to_review", project_id, named, by={"id", "externalId"})
 
     def send_back_to_queue(self, *, project_id: str, **named: Any) -> dd.DataFrame:
-        """Send assets back to the queue of those to be labeled; assets that were never labeled are declined.
+        """Send assets back to the queue of those to be labeled; assets that were never labeled are in it already.
 
         Parameters
         ----------

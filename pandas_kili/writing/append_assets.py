@@ -100,7 +100,7 @@ class Append:
         # Of all rows. Payloads hold plain values only, so that the garbage collector does not walk them.
         self.media, self.bar = media, bar
         self.mutation = spelling(self.client, APPEND)
-        self.is_todays = self.mutation == APPEND[0]
+        self.is_current = self.mutation == APPEND[0]
         self._stored: dict[Target, Stored] = {}  # files of the batch that is under way, so that none is stored twice
 
     def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[Target, Result]]:
@@ -153,16 +153,16 @@ class Append:
         mutation = self.mutation if upload_type is None else spelling(self.client, APPEND_LATER)
         data = self._data(assets) if upload_type is None else _data_later(upload_type, assets)
         variables = {"data": data, "where": {"id": self.project_id}}
-        answer = self.client.execute(mutation.document, variables, stop=stop)
+        response = self.client.execute(mutation.document, variables, stop=stop)
         with promised(mutation.name):
-            if upload_type is None and self.is_todays:
-                made = {asset["id"] for asset in answer["data"] or ()}
+            if upload_type is None and self.is_current:
+                made = {asset["id"] for asset in response["data"] or ()}
                 return {target: APPLIED for target in targets if target.asset_id in made}
-            notification_id = answer["data"]["id"] if self.is_todays else ""
-        if self.is_todays:
+            notification_id = response["data"]["id"] if self.is_current else ""
+        if self.is_current:
             self._wait(notification_id, stop)
         with after_the_work():
-            return self._seen(targets, stop, () if self.is_todays or upload_type is None else _LATER)
+            return self._seen(targets, stop, () if self.is_current or upload_type is None else _LATER)
 
     def _wait(self, notification_id: str, stop: threading.Event) -> None:
         try:
@@ -182,7 +182,7 @@ class Append:
             "jsonContentArray": [stored.json_content for _, stored in assets],
             "isHoneypotArray": [target.payload["isHoneypot"] for target, _ in assets],
         }
-        return data if self.is_todays else data | {"statusArray": [target.payload["status"] for target, _ in assets]}
+        return data if self.is_current else data | {"statusArray": [target.payload["status"] for target, _ in assets]}
 
     def _seen(
         self, targets: Sequence[Target], stop: threading.Event, patience: Iterable[float]

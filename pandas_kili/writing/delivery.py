@@ -1,6 +1,6 @@
 """Changes brought to the server in batches, each once, and what became of every row.
 
-A batch whose answer is lost is looked at: what the server shows as done is done, the rest is sent again. That is safe
+A batch whose response is lost is looked at: what the server shows as done is done, the rest is sent again. That is safe
 for a `Change` that is `repeatable`: setting, deleting and moving twice is as good as once, and a new asset has an id of
 our making, which the server takes only once. Other changes are sent again only where the first request cannot live on.
 
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from pandas_kili.writing.interruption import Interruptions
 
 _logger = logging.getLogger("pandas_kili")
-_MOST_SENDS = 5  # of the same rows, where each answer was lost
+_MOST_SENDS = 5  # of the same rows, where each response was lost
 _SENDS_OF_PARTS = 3  # the same, of parts of a batch that was refused
 _MOST_CUTS = 24  # cuts spent on finding the rows that make the server refuse a batch
 _MOST_VAGUE_CUTS = 96  # the same, in all batches together, where the refusals do not say that rows are to blame
-_PAUSE = 0.2  # seconds before a look at what a lost answer did; doubles
+_PAUSE = 0.2  # seconds before a look at what a lost response did; doubles
 _PATIENCE = (0.0, 0.2, 0.5, 1.0, 2.0)  # seconds between looks; at the last one, all replicas show what was written
 _LIFE = (*_PATIENCE, 4.0, 8.0, 16.0)  # the same, until a request that was given up cannot be at work any more
 _PASSING = {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE"}  # codes of refusals that say nothing about the rows
@@ -165,7 +165,7 @@ def looks(stop: threading.Event | None = None, pauses: Iterable[float] = ()) -> 
 
 @contextmanager
 def after_the_work() -> Iterator[None]:
-    """Let what goes wrong after a mutation was answered say that its work may be done."""
+    """Mark whatever goes wrong after the server responded as work that may be done."""
     try:
         yield
     except (KiliError, Cancelled) as error:
@@ -180,7 +180,7 @@ class _Parcel:
     waiting: dict[Target, None]
     sends_left: int
     is_part: bool = False  # of a batch that the server refused
-    is_lost: bool = False  # an answer was lost: the work may be done, or be done later
+    is_lost: bool = False  # an response was lost: the work may be done, or be done later
 
 
 class _Courier:
@@ -223,9 +223,9 @@ class _Courier:
         problem = self._send(parcel)
         if not parcel.waiting:
             return []
-        if problem is None:  # an answer need not mention all that was done
+        if problem is None:  # an response need not mention all that was done
             self._look(parcel, resend=False)
-            self._close(parcel, "failed", "the server's answer does not mention it")
+            self._close(parcel, "failed", "the server's response does not mention it")
             return []
         if _blames_rows(problem):
             return self._refused(parcel, problem, cuts)
@@ -241,7 +241,7 @@ class _Courier:
             if self.halted.is_set():
                 return Cancelled()
             # Written first, so that a crash leaves the right outcome.
-            self._mark(targets, "failed", "outcome unknown: interrupted before the answer came")
+            self._mark(targets, "failed", "outcome unknown: interrupted before the response came")
         try:
             for results in self.change.send(targets, self.halted):
                 self._note(parcel, results)
@@ -256,7 +256,7 @@ class _Courier:
         return None
 
     def _lost(self, parcel: _Parcel, problem: KiliError | Cancelled) -> list[_Parcel]:
-        """Go on where the answer was lost: what the server shows as done is done, the rest is sent again."""
+        """Go on where the response was lost: what the server shows as done is done, the rest is sent again."""
         parcel.is_lost = True
         may_live = not self.change.repeatable and _may_live(problem)
         self.halted.wait(_PAUSE * 2 ** (_MOST_SENDS - 1 - parcel.sends_left))

@@ -171,11 +171,11 @@ class Move:
             return
         by_id = {target.asset_id: target for target in targets}
         with promised(self.mutation.name):
-            answer = data["data"] or {}
-            moved = {asset["assetId"] for asset in answer.get("succeeded") or ()}
+            response = data["data"] or {}
+            moved = {asset["assetId"] for asset in response.get("succeeded") or ()}
         yield {by_id[asset_id]: APPLIED for asset_id in moved & by_id.keys()}
         with after_the_work(), promised(self.mutation.name):
-            refused = self._refused(by_id, answer)
+            refused = self._refused(by_id, response, stop)
         yield refused
 
     def look(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
@@ -212,7 +212,7 @@ class Move:
         return None if asset["latestLabel"] else self.destination.unlabeled
 
     def _fate(self, target: Target, asset: Mapping[str, Any] | None) -> Result | None:
-        """Return the result of an asset after an answer was lost."""
+        """Return the result of an asset after an response was lost."""
         arrived = self._arrived(target, asset)
         if arrived is not None or asset is None or target.before in (None, asset):
             return arrived
@@ -220,25 +220,33 @@ class Move:
             "failed", f"outcome unknown: its status is {asset['status']} now, so somebody moved it in the meantime"
         )
 
-    def _refused(self, by_id: Mapping[str, Target], answer: Mapping[str, Any]) -> dict[Target, Result]:
-        """Return what today's servers refuse; it may be where it was to go already."""
-        declined = [by_id[asset["assetId"]] for asset in answer.get("declined") or () if asset["assetId"] in by_id]
+    def _refused(
+        self, by_id: Mapping[str, Target], response: Mapping[str, Any], stop: threading.Event
+    ) -> dict[Target, Result]:
+        """Return what current servers refuse; it may be where it was to go already, and show so a little later."""
+        declined = [by_id[asset["assetId"]] for asset in response.get("declined") or () if asset["assetId"] in by_id]
         failed = {
             by_id[asset["assetId"]]: Result("failed", str(asset.get("details") or "the server gave no reason"))
-            for asset in answer.get("failed") or ()
+            for asset in response.get("failed") or ()
             if asset["assetId"] in by_id
         }
         refused = [*declined, *failed]
         if not refused:
             return {}
-        shown = self._shown(refused)
+        shown: Mapping[str, Mapping[str, Any]] = {}
+        arrived: Mapping[Target, Result] = {}
+        for _ in looks(stop, () if failed else (0.0,)):
+            shown = self._shown(refused)
+            arrived = self._judged(refused, shown, self._arrived)
+            if failed.keys() <= arrived.keys():
+                break
         reasons = {
             target: Result("declined", f"the server declined it, as its status is {shown[target.asset_id]['status']}")
             if "status" in shown.get(target.asset_id, {})
             else Result("declined", "the server declined it")
             for target in declined
         }
-        return reasons | failed | self._judged(refused, shown, self._arrived)
+        return {**reasons, **failed, **arrived}
 
     def _seen(self, targets: Sequence[Target], stop: threading.Event) -> dict[Target, Result]:
         """Look until every asset is accounted for, or patience ends."""

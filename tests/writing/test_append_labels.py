@@ -288,3 +288,27 @@ class TestTheProjectsQuestions:
         for wrong in ("all", True, None, 0, []):
             with pytest.raises(pk.KiliValidationError, match="check is"):
                 df.assign(answer=[self.kind("CAT")]).kili.append_labels("answer", client=client, check=wrong)
+
+
+def test_a_request_that_lands_after_all_is_told(box, project):
+    """The first request was cut off, and its work is done after that of the second one."""
+    client = client_of(box)
+    df = frame_of(project, client, 2)
+    box.inject(Fault("reset_before", operation="appendManyLabels"))
+    arrived = []
+
+    def land(request):
+        if request.operation == "appendManyLabels":
+            arrived.append(request)
+            labels = box.labels(project)[:1]
+            box.add_labels(pd.DataFrame({name: [one[name] for one in labels] for name in ("assetId", "jsonResponse")}))
+
+    box.after_request(land)
+    out = df.kili.append_labels("answer", client=client)
+    assert out.kili.report["outcome"].tolist() == ["applied", "applied"]
+    assert out.kili.report["message"].tolist() == [
+        "a request that was given up came through later, so the label is there 2 times",
+        "",
+    ]
+    assert len(arrived) == 1
+    assert len(box.labels(project)) == 3

@@ -948,6 +948,23 @@ def test_a_dry_run_checks_everything_and_sends_no_mutation(sandbox, verb):
             VERBS[verb](bad, project_id=project, client=client_of(sandbox), dry_run=True)
 
 
+def test_a_dry_run_says_what_would_become_of_each_row(sandbox):
+    project, ids = filled(sandbox, 2)
+    client = client_of(sandbox)
+    new = pd.DataFrame({"externalId": ["n0", "new"], "content": "https://x.org/1.png"})
+    out = new.kili.append_many_to_dataset(project, if_exists="skip", dry_run=True, client=client)
+    assert out.kili.report["message"].tolist() == [
+        "would be unchanged: the project has an asset of this external id",
+        "would be sent",
+    ]
+    gone = pd.DataFrame({"id": [ids[0], "gone"]}).kili.delete_many_from_dataset(dry_run=True, client=client)
+    assert gone.kili.report["message"].tolist() == [
+        "would be sent",
+        "would be unchanged: there is no such asset any more",
+    ]
+    assert len(sandbox.assets(project)) == 2
+
+
 def test_failed_rows_are_told_by_an_error_or_by_the_report(today):
     frame, project = prepared(today, 5)
     today.before_request(partial(_delete_meanwhile, today, frame["id"][2]))
