@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -218,8 +219,7 @@ def _check_answers(
         project = find_project(work.client, work.project_id, "inputType jsonInterface")
     contents: list[Any] | None = None
     if project.get("inputType") == "TEXT" and "content" in work.frame:
-        cells = work.columns.cells("content")
-        contents = [cell if isinstance(cell, str) and not _URL.match(cell) else None for cell in cells]
+        contents = [cell if _is_text(cell) else None for cell in work.columns.cells("content")]
     faults = answer_faults(
         texts,
         jobs_of(project.get("jsonInterface") or "{}") or None,
@@ -231,6 +231,16 @@ def _check_answers(
         at = f" ({fault.path})" if fault.path else ""
         work.columns.problem([fault.answer], answers, [fault.value], f"{fault.check}{at}")
     work.columns.check()
+
+
+def _is_text(content: Any) -> bool:
+    """Whether a cell holds the text of an asset, and not its URL or the file that `download_media` wrote."""
+    if not isinstance(content, str) or _URL.match(content):
+        return False
+    try:
+        return not Path(content).is_file()
+    except OSError:  # longer than the name of any file
+        return True
 
 
 def _refuse_equal(work: Work, targets: Sequence[Target], answers: Hashable) -> None:

@@ -278,6 +278,15 @@ class TestTheProjectsQuestions:
         assert "within the text, of 7 UTF-16 units" in found[0][2]
         df.assign(answer=[answers[1]]).kili.append_labels("answer", "PREDICTION", "m", client=client)
 
+    def test_a_downloaded_text_is_not_taken_for_the_path_of_its_file(self, box, asking, tmp_path):
+        client = client_of(box)
+        file = tmp_path / "e0.txt"
+        file.write_text("a" * 5000, encoding="utf-8")
+        df = pk.read_kili(asking, client=client, fields=["id"], first=2).assign(content=[str(file), "a" * 5000])
+        far = {"NER": {"annotations": [{"beginOffset": 0, "endOffset": 999, "categories": [{"name": "ORG"}]}]}}
+        done = df.assign(answer=[far] * 2).kili.append_labels("answer", "PREDICTION", "m", client=client)
+        assert done.kili.report["outcome"].tolist() == ["applied", "applied"]
+
     def test_names_are_left_alone_by_shape_and_shapes_too_by_false(self, box, asking):
         client = client_of(box)
         df = pk.read_kili(asking, client=client, fields=["id"], first=1)
