@@ -43,7 +43,7 @@ PROBES = {
 import json
 print(json.dumps({
     "progress": [int(bar.get_height()) for bar in df.kili.plot.progress().patches],
-    "labels": [int(line.get_ydata().sum()) for line in df.kili.plot.labels_over_time().lines],
+    "labels": [int(line.get_ydata().sum()) for line in df.kili.plot.labels_over_time(kind="line").lines],
     "worst": sorted(worst["externalId"]),
     "stored": [[asset["externalId"], asset["status"], asset["priority"], json.loads(asset["jsonMetadata"])]
                for asset in sandbox.assets(project_id)],
