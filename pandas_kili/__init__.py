@@ -12,6 +12,7 @@ from pandas_kili import errors
 from pandas_kili.accessor import KiliAccessor, kili
 from pandas_kili.catalog import DEFAULT_FIELDS
 from pandas_kili.connection import Client
+from pandas_kili.copy import SyncReport, read_copy, read_events, sync
 from pandas_kili.errors import *  # noqa: F403 - the tree of errors is public as a whole
 from pandas_kili.frames import KiliFrame
 from pandas_kili.query import AssetFilters
@@ -47,6 +48,7 @@ __all__ = [
     "NewAssetColumns",
     "Plan",
     "PropertyColumns",
+    "SyncReport",
     "asset_schema",
     "count_assets",
     "create_project",
@@ -56,12 +58,15 @@ __all__ = [
     "kili",
     "read_jobs",
     "read_coco",
+    "read_copy",
+    "read_events",
     "read_kili",
     "read_plan",
     "read_voc",
     "read_yolo",
     "scan_batches",
     "to_code_points",
+    "sync",
     "to_json_response",
     "to_utf16_units",
     *errors.__all__,

@@ -1,4 +1,4 @@
-"""The command line: ``python -m pandas_kili sandbox`` runs a local Kili in the foreground."""
+"""The command line: ``python -m pandas_kili sandbox`` runs a local Kili, ``sync`` refreshes a copy of a project."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import threading
 from typing import TYPE_CHECKING
 
 from pandas_kili import __version__
+from pandas_kili.catalog import DEFAULT_FIELDS
+from pandas_kili.copy import sync
+from pandas_kili.errors import KiliError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +24,8 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` spell, by default those of the process, and return its exit status."""
     chosen = _parser().parse_args(arguments)
-    return _serve_sandbox(chosen)
+    status: int = chosen.run(chosen)
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,7 +40,26 @@ def _parser() -> argparse.ArgumentParser:
         "--project", metavar="TITLE:TYPE", action="append", default=[], help='create a project, such as "Digits:IMAGE"'
     )
     sandbox.add_argument("--port", type=int, default=0, metavar="N", help="port to listen on; any free one by default")
+    sandbox.set_defaults(run=_serve_sandbox)
+    refreshing = commands.add_parser("sync", help="make or refresh a copy of a project, a Delta table")
+    refreshing.add_argument("project", help="identifier of the project; key and server come from the environment")
+    refreshing.add_argument("copy", help="folder of the copy, or its address in an object store")
+    refreshing.add_argument("--field", action="append", metavar="PATH", help="a field to copy, not the default ones")
+    refreshing.add_argument("--verify", action="store_true", help="compare all with the project, and repair it")
+    refreshing.add_argument("--full", action="store_true", help="make the copy anew")
+    refreshing.set_defaults(run=_sync)
     return parser
+
+
+def _sync(chosen: argparse.Namespace) -> int:
+    fields = chosen.field or DEFAULT_FIELDS
+    try:
+        report = sync(chosen.project, chosen.copy, fields=fields, verify=chosen.verify, full=chosen.full)
+    except (KiliError, ImportError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(report)
+    return 0
 
 
 def _serve_sandbox(chosen: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ Each class is also the builtin that a user would catch, carries its facts as att
     ├── KiliFilterError         (ValueError)        no such filter, or a value that it cannot take
     ├── KiliValidationError     (ValueError)        data that does not fit its schema
     ├── KiliDownloadError       (OSError)           a file or an answer that could not be fetched
+    ├── KiliCopyError           (RuntimeError)      a local copy that cannot be read or refreshed
     └── KiliMutationError       (RuntimeError)      rows that could not be written
 
     KiliConsistencyWarning      (UserWarning)       the project changed during a read, and some rows are in doubt
@@ -30,6 +31,7 @@ __all__ = [
     "KiliAuthenticationError",
     "KiliConnectionError",
     "KiliConsistencyWarning",
+    "KiliCopyError",
     "KiliDeclinedWarning",
     "KiliDownloadError",
     "KiliError",
@@ -188,6 +190,20 @@ class KiliDownloadError(KiliError, OSError):
         super().__init__(message)
         self.failures = [dict(failure) for failure in failures]
         self.frame = frame
+
+
+class KiliCopyError(KiliError, RuntimeError):
+    """A local copy that cannot be read or refreshed: it is damaged, unfinished, of other fields, or not ours.
+
+    Attributes
+    ----------
+    copy : str or None
+        Where the copy is.
+    """
+
+    def __init__(self, message: str, *, copy: str | None = None) -> None:
+        super().__init__(message)
+        self.copy = copy
 
 
 class KiliMutationError(KiliError, RuntimeError):

@@ -33,6 +33,7 @@ scripted = _beside("scripted")
 _beside("writing")
 _beside("moving")
 _beside("shifting")
+_beside("copying")
 _beside("fuzzing")
 official_sdk = _beside("official_sdk")
 sdk, home, run = official_sdk.sdk, official_sdk.home, official_sdk.run

@@ -20,7 +20,7 @@ HOUSE = {
     "arrow": "",
     "frames": "",
     "json_text": "",
-    "catalog": "terms users projects labels assets",
+    "catalog": "terms users projects labels events assets",
     "reference": "",
     "query": "fields category_search filters",
     "connection": (
@@ -44,6 +44,7 @@ HOUSE = {
         " new_assets presence append_assets append_labels merge_metadata projects edits apply compare plan_text plan"
     ),
     "formats": "pictures shapes samples classes folder incoming coco yolo voc",
+    "copy": "events fingerprint table sync",
     "accessor": "",
     "dask": "cluster plan read accessor",
     "sandbox": "",

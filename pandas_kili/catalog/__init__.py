@@ -20,6 +20,7 @@ from pandas_kili.catalog.assets import (
     STATUSES,
     UPDATE,
 )
+from pandas_kili.catalog.events import BULK_ACTION, EVENT_PAGE_SIZE, EVENT_PAYLOADS, LIST_EVENTS
 from pandas_kili.catalog.labels import ANNOTATION, APPEND_LABELS, LABEL, LABEL_TYPES
 from pandas_kili.catalog.projects import (
     COMMENT,
@@ -44,18 +45,22 @@ __all__ = [
     "APPEND_LATER",
     "BATCH_BYTES",
     "BATCH_SIZE",
+    "BULK_ACTION",
     "COUNT_ASSETS",
     "CREATE_PROJECT",
     "DEFAULT_FIELDS",
     "DELETE",
     "DELETE_PROJECT",
     "ENTITIES",
+    "EVENT_PAGE_SIZE",
+    "EVENT_PAYLOADS",
     "FILTERS",
     "FILTER_EXISTING",
     "INPUT_TYPES",
     "IN_LIMIT",
     "LABEL_TYPES",
     "LIST_ASSETS",
+    "LIST_EVENTS",
     "LIST_PROJECTS",
     "PAGE_SIZE",
     "PROPERTIES",

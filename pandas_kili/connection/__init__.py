@@ -11,7 +11,7 @@ from pandas_kili.connection.lookup import (
     resolved,
     where_ids,
 )
-from pandas_kili.connection.rate_limit import Budget, Clock, limit_of, showing_waits, wait_for_turn
+from pandas_kili.connection.rate_limit import Budget, Clock, Limit, limit_of, showing_waits, wait_for_turn
 from pandas_kili.connection.settings import progress_disabled
 from pandas_kili.connection.verdict import promised
 
@@ -19,6 +19,7 @@ __all__ = [
     "Budget",
     "Client",
     "Clock",
+    "Limit",
     "client_or_default",
     "count_matching",
     "counted",

@@ -1,16 +1,18 @@
 """From names to GraphQL and Arrow types, checked before a request."""
 
 from pandas_kili.query.fields import Column, Fields, Selection, known_fields, select
-from pandas_kili.query.filters import AssetFilters, Lookup, Query, Where, asset_query
+from pandas_kili.query.filters import AssetFilters, Date, Lookup, Query, Where, as_date, asset_query
 
 __all__ = [
     "AssetFilters",
     "Column",
+    "Date",
     "Fields",
     "Lookup",
     "Query",
     "Selection",
     "Where",
+    "as_date",
     "asset_query",
     "known_fields",
     "select",

@@ -261,7 +261,7 @@ def _names(value: Any) -> list[str]:
     return names
 
 
-def _date(value: Any) -> str:
+def as_date(value: Any) -> str:
     """Return a date as the server reads it: a day, or an instant in UTC."""
     moment = _moment(value)
     if not isinstance(moment, dt.datetime):
@@ -272,7 +272,7 @@ def _date(value: Any) -> str:
 
 
 def _day(value: Any) -> str:
-    day, _, time = _date(value).partition("T")
+    day, _, time = as_date(value).partition("T")
     if time.strip("0:.Z"):
         raise ValueError(f"takes a day, YYYY-MM-DD, or its first instant in UTC; got {shown(value)}")
     return day
@@ -343,7 +343,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "texts": _texts,
     "mark": scalars.mark,
     "flag": scalars.flag,
-    "date": _date,
+    "date": as_date,
     "day": _day,
     "metadata": _metadata,
     "category search": _category_search,

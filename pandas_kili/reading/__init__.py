@@ -1,5 +1,6 @@
 """From pages to one exact frame."""
 
+from pandas_kili.reading.frame import to_pandas
 from pandas_kili.reading.read import count_assets, read_kili, scan_batches
 from pandas_kili.reading.validation import asset_schema
 
@@ -8,4 +9,5 @@ __all__ = [
     "count_assets",
     "read_kili",
     "scan_batches",
+    "to_pandas",
 ]

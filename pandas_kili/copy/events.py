@@ -1,0 +1,245 @@
+"""The log of events as a frame."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, overload
+
+import pandas as pd
+import pyarrow as pa
+
+from pandas_kili.catalog import EVENT_PAGE_SIZE, EVENT_PAYLOADS, LIST_EVENTS
+from pandas_kili.connection import Client, client_or_default, find_project, promised
+from pandas_kili.errors import KiliConnectionError, KiliFieldError, KiliFilterError, KiliGraphQLError, KiliNotFoundError
+from pandas_kili.messages import nearest, shown
+from pandas_kili.query import Date, Where, as_date
+from pandas_kili.reading import to_pandas
+
+Event = dict[str, Any]
+
+EVENT_SCHEMA = pa.schema(
+    {
+        "id": pa.string(),
+        "createdAt": pa.timestamp("ms", tz="UTC"),
+        "event": pa.string(),
+        "assetId": pa.string(),
+        "labelId": pa.string(),
+        "externalId": pa.string(),
+        "userId": pa.string(),
+        "payload": pa.string(),
+    }
+)
+_OF_PAYLOAD = ("assetId", "labelId", "externalId")
+_ID, _LIKE_A_DATE = re.compile(r"[A-Za-z0-9_-]{8,}"), re.compile(r"[0-9]{4}-?[0-9]{2}")
+_NO_LOG = (
+    "This server keeps no log of events. Use pandas_kili.sync, which compares the copy with the project where there is"
+    " no log, or read_kili(..., updated_at_gte=...), which misses new labels and deletions."
+)
+
+
+@overload
+def read_events(
+    project_id: str,
+    *,
+    since: Date | None = ...,
+    until: Date | None = ...,
+    event: str | None = ...,
+    user_id: str | None = ...,
+    fields: Iterable[str] = ...,
+    chunksize: None = ...,
+    client: Client | None = ...,
+) -> pd.DataFrame: ...
+@overload
+def read_events(
+    project_id: str,
+    *,
+    since: Date | None = ...,
+    until: Date | None = ...,
+    event: str | None = ...,
+    user_id: str | None = ...,
+    fields: Iterable[str] = ...,
+    chunksize: int,
+    client: Client | None = ...,
+) -> Iterator[pd.DataFrame]: ...
+def read_events(
+    project_id: str,
+    *,
+    since: Date | None = None,
+    until: Date | None = None,
+    event: str | None = None,
+    user_id: str | None = None,
+    fields: Iterable[str] = tuple(EVENT_SCHEMA.names),
+    chunksize: int | None = None,
+    client: Client | None = None,
+) -> pd.DataFrame | Iterator[pd.DataFrame]:
+    """Read the log of a project's events, oldest first.
+
+    Parameters
+    ----------
+    project_id : str
+        Identifier of the project.
+    since : str, date, datetime or Timestamp, optional
+        An instant, from which on events are read; or the id of an event, after which they are read, such as
+        ``attrs["kili"]["cursor"]`` of an earlier frame.
+    until : str, date, datetime or Timestamp, optional
+        An instant, up to which events are read. A day means its first instant.
+    event : str, optional
+        The one subject to read, such as ``"asset.created"``.
+    user_id : str, optional
+        The one user whose deeds are read.
+    fields : iterable of str
+        The columns, in this order.
+    chunksize : int, optional
+        Give an iterator of frames of so many rows; the last may be shorter.
+    client : Client, optional
+        Connection to use; by default one that the environment describes.
+
+    Returns
+    -------
+    pandas.DataFrame or iterator of pandas.DataFrame
+        Columns ``id``, ``createdAt`` (``timestamp[ms, tz=UTC]``), ``event``, ``assetId``, ``labelId``, ``externalId``,
+        ``userId`` and ``payload`` (JSON text); all but ``createdAt`` are ``string``. An event about no asset, such as
+        a bulk action, has a null ``assetId``. ``attrs["kili"]["cursor"]`` is the id of the last event, None without
+        events.
+
+    Raises
+    ------
+    KiliFieldError, KiliFilterError
+        For an unknown column or subject, or a value that is no date; before any request.
+    KiliNotFoundError
+        Where there is no such project, or the server keeps no log (servers before 2025).
+
+    Notes
+    -----
+    Each page begins with the event that ended the one before, so that events that come while the log is read neither
+    hide nor repeat others. An event that shows late, with an instant that was read already, is not in the frame.
+
+    Examples
+    --------
+    >>> import pandas_kili as pk
+    >>> events = pk.read_events(project_id, event="asset.created")
+    >>> events.columns.tolist()
+    ['id', 'createdAt', 'event', 'assetId', 'labelId', 'externalId', 'userId', 'payload']
+    >>> len(pk.read_events(project_id, since=events.attrs["kili"]["cursor"], event="asset.created"))
+    0
+    """
+    names = list(fields)
+    for name in names:
+        if name not in EVENT_SCHEMA.names:
+            hint = "".join(f" Did you mean {near!r}?" for near in nearest(str(name), EVENT_SCHEMA.names, most=1))
+            raise KiliFieldError(f"Events have no field {shown(name)}.{hint}", field=str(name))
+    if chunksize is not None and (isinstance(chunksize, bool) or not isinstance(chunksize, int) or chunksize < 1):
+        raise KiliFilterError(f"chunksize must be a whole number of at least 1; got {shown(chunksize)}.")
+    where, cursor = _where(project_id, since, until, event, user_id)
+    client = client_or_default(client)
+    attrs = {"project_id": project_id, "api_endpoint": client.api_endpoint, "cursor": cursor}
+    frames = _frames(_later_than(cursor, client, where), names, attrs, chunksize)
+    return next(frames) if chunksize is None else frames
+
+
+def _where(project_id: str, since: Any, until: Any, event: str | None, user_id: str | None) -> tuple[Where, str | None]:
+    """Return the condition on events, and the id of the event after which they are wanted."""
+    problems: dict[str, str] = {}
+    where: Where = {"projectId": project_id, "userId": user_id, "event": event}
+    cursor = None
+    for name, place, value in (("since", "createdAtGte", since), ("until", "createdAtLte", until)):
+        try:
+            where[place] = None if value is None else as_date(value)
+        except (TypeError, ValueError) as error:
+            if name == "since" and isinstance(value, str) and _ID.fullmatch(value) and not _LIKE_A_DATE.match(value):
+                cursor = value
+            else:
+                problems[name] = str(error)
+    if event is not None and event not in EVENT_PAYLOADS:
+        near = nearest(str(event), EVENT_PAYLOADS) or list(EVENT_PAYLOADS)[:3]
+        problems["event"] = f"must be the subject of an event, such as {', '.join(map(repr, near))}; got {shown(event)}"
+    if problems:
+        raise KiliFilterError("; ".join(f"{name} {text}" for name, text in problems.items()) + ".", problems=problems)
+    return where, cursor
+
+
+def _later_than(cursor: str | None, client: Client, where: Where) -> Iterator[Event]:
+    # Whether the event that is named counts among those from it on is not documented.
+    yield from (event for page in event_pages(client, where, from_id=cursor) for event in page if event["id"] != cursor)
+
+
+def _frames(
+    events: Iterator[Event], names: list[str], attrs: dict[str, Any], chunksize: int | None
+) -> Iterator[pd.DataFrame]:
+    rows: list[Event] = []
+    is_empty = True
+    for event in events:
+        rows.append(event)
+        if len(rows) == chunksize:
+            yield _frame(rows, names, attrs)
+            rows, is_empty = [], False
+    if rows or is_empty:
+        yield _frame(rows, names, attrs)
+
+
+def _frame(events: list[Event], names: list[str], attrs: dict[str, Any]) -> pd.DataFrame:
+    columns = {
+        **{name: [event[name] for event in events] for name in ("id", "event", "userId")},
+        "createdAt": pa.array([event["createdAt"] for event in events], pa.string()).cast(EVENT_SCHEMA.types[1]),
+        **{name: [event["payload"].get(name) for event in events] for name in _OF_PAYLOAD},
+        "payload": [json.dumps(event["payload"], ensure_ascii=False) for event in events],
+    }
+    table = pa.table([pa.array(columns[name], EVENT_SCHEMA.field(name).type) for name in names], names=names)
+    cursor = events[-1]["id"] if events else attrs["cursor"]
+    return to_pandas(table, {**attrs, "cursor": cursor})
+
+
+def event_pages(client: Client, where: Where, *, from_id: str | None = None) -> Iterator[list[Event]]:
+    """Yield the events that match, oldest first, each once, up to the one that is the newest at the beginning.
+
+    Raises
+    ------
+    KiliNotFoundError
+        Where there is no such project, or no log.
+    """
+    newest = newest_events(client, where)
+    if not newest:
+        find_project(client, where["projectId"], "id")
+        return
+    end = newest[0]
+    edge, known, skip, is_walking = where.get("createdAtGte"), set[str](), 0, False
+    while True:
+        page = _page(client, {**where, "createdAtGte": edge}, {"skip": skip, "fromEventId": from_id})
+        from_id = None
+        if skip and not is_walking and (not page or page[0]["id"] not in known):
+            skip, is_walking = 0, True  # events came or went before this place: look at the whole instant
+            continue
+        fresh = list({event["id"]: event for event in page if event["id"] not in known}.values())
+        if fresh:
+            yield fresh
+            last = max(event["createdAt"] for event in page)
+            if last != page[-1]["createdAt"] or (edge is not None and last < edge):
+                raise KiliConnectionError("The server does not give events in the order of their time.")
+            known = {event["id"] for event in page if event["createdAt"] == last} | (known if last == edge else set())
+            if end["id"] in known or last > end["createdAt"]:
+                return
+            # The next page begins with the event that ends this one; the rest of the instant is skipped.
+            edge, skip, is_walking = last, len(known) - 1, False
+        elif page and is_walking:
+            skip += len(page)
+        else:
+            return
+
+
+def newest_events(client: Client, where: Where) -> list[Event]:
+    """Return the latest page of the events that match, newest first."""
+    return _page(client, where, {"skip": 0}, order="desc")
+
+
+def _page(client: Client, where: Where, pagination: dict[str, Any], order: str = "asc") -> list[Event]:
+    variables = {"where": where, "pagination": {"first": EVENT_PAGE_SIZE, **pagination}, "order": order}
+    try:
+        data = client.execute(LIST_EVENTS, variables)
+    except KiliGraphQLError:
+        if "events" in client.names("Query"):
+            raise
+        raise KiliNotFoundError(_NO_LOG) from None
+    with promised("events"):
+        return [{**event, "payload": dict(event["payload"] or {})} for event in data["data"]]

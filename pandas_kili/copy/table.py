@@ -1,0 +1,338 @@
+"""The Delta table that holds a copy: rows and the state of the copy in one commit."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+from pandas_kili.copy.fingerprint import narrowed
+from pandas_kili.errors import KiliCopyError, KiliFieldError
+from pandas_kili.messages import nearest
+from pandas_kili.reading import to_pandas
+
+if TYPE_CHECKING:
+    import os
+
+    from deltalake import CommitProperties, DeltaTable
+
+GONE = "_gone"
+"""The column of rows to merge that tells those to delete."""
+
+_FORMAT = 1
+_KEY = "pandas_kili"  # of the state among the metadata of a commit, and of the writer among its transactions
+_AGAIN = "Another sync wrote to the copy meanwhile. Nothing of this one was written; run it again."
+
+
+@dataclass(frozen=True)
+class LogPlace:
+    """How far the log of events was read.
+
+    Attributes
+    ----------
+    since : str
+        The instant from which on the log is read next time; it lies before the last event, as some show late.
+    seen : list of str
+        The events from that instant on that were seen.
+    """
+
+    since: str
+    seen: list[str]
+
+
+@dataclass(frozen=True)
+class CopyState:
+    """What a copy is of, and how far it is.
+
+    Attributes
+    ----------
+    project_id, api_endpoint : str
+    fields : list of str
+    schema : str
+        The Arrow schema of the frame, in base 64.
+    filters : dict
+        The checked filters.
+    place : LogPlace or None
+        None where there is no log, or no event in it.
+    is_whole : bool
+        False until the first copy has come to its end.
+    position : str or None
+        The latest `createdAt` of an unfinished first copy.
+    format : int
+    """
+
+    project_id: str
+    api_endpoint: str
+    fields: list[str]
+    schema: str
+    filters: dict[str, Any]
+    place: LogPlace | None = None
+    is_whole: bool = False
+    position: str | None = None
+    format: int = _FORMAT
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """The schema of the frame."""
+        return pa.ipc.read_schema(pa.BufferReader(base64.b64decode(self.schema)))
+
+    def differences(self, other: CopyState) -> list[str]:
+        """Return what another state is of that this one is not of, each as a part of a sentence."""
+        pairs = {
+            "project": (self.project_id, other.project_id),
+            "server": (self.api_endpoint, other.api_endpoint),
+            "filters": (self.filters, other.filters),
+        }
+        found = [
+            f"{name}: the copy has {mine}, asked is {asked}" for name, (mine, asked) in pairs.items() if mine != asked
+        ]
+        missing = [name for name in other.fields if name not in self.fields]
+        surplus = [name for name in self.fields if name not in other.fields]
+        if missing or surplus:
+            found.append(
+                f"fields: the copy lacks {missing or 'none'} and has {surplus or 'none'} beside those asked for"
+            )
+        elif self.schema != other.schema:
+            found.append("fields: their order or types differ")
+        return found
+
+
+def schema_text(schema: pa.Schema) -> str:
+    """Return a schema as text, for `CopyState`."""
+    return base64.b64encode(schema.remove_metadata().serialize().to_pybytes()).decode()
+
+
+class CopyTable:
+    """A Delta table with a copy, or the place where one will be.
+
+    Parameters
+    ----------
+    where : str or path
+        A folder, or the address of one in an object store.
+    storage_options : mapping, optional
+        What the object store asks for, as deltalake takes it.
+    """
+
+    def __init__(
+        self, where: str | os.PathLike[str], storage_options: Mapping[str, str] | None, version: int | None = None
+    ) -> None:
+        try:
+            import deltalake  # noqa: PLC0415 - an optional dependency, needed for copies only
+        except ImportError as error:
+            raise ImportError("A local copy needs deltalake: pip install 'pandas-kili[copy]'") from error
+        self._deltalake = deltalake
+        self.where = str(where) if "://" in str(where) else str(Path(where).expanduser())
+        self._options = dict(storage_options or {})
+        self._table: DeltaTable | None = None
+        with self._told(), contextlib.suppress(deltalake.exceptions.TableNotFoundError):
+            self._table = deltalake.DeltaTable(self.where, version=version, storage_options=self._options)
+        if self._table is None and "://" not in self.where and _holds_anything(Path(self.where)):
+            raise KiliCopyError(
+                f"{self.where} holds other files, and no Delta table. Name an empty folder.", copy=self.where
+            )
+        self.state = None if self._table is None else self._read_state()
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a copy, perhaps an unfinished one."""
+        return self._table is not None
+
+    @property
+    def version(self) -> int:
+        """The version of the table."""
+        return int(self._opened.version())
+
+    @property
+    def _opened(self) -> DeltaTable:
+        if self._table is None:
+            raise KiliCopyError(f"There is no copy at {self.where}. Make one with pandas_kili.sync.", copy=self.where)
+        return self._table
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn the errors of deltalake into one that says what to do."""
+        errors = self._deltalake.exceptions
+        try:
+            yield
+        except errors.TableNotFoundError:
+            raise
+        except errors.CommitFailedError as error:
+            raise KiliCopyError(f"{_AGAIN} ({error})", copy=self.where) from error
+        except (errors.DeltaError, pa.ArrowException, OSError) as error:
+            said = str(error).splitlines()[0] if str(error) else type(error).__name__
+            advice = "What the copy held before is untouched. If it cannot be read any more, delete it and sync again."
+            raise KiliCopyError(
+                f"The copy at {self.where} cannot be used: {said}. {advice}", copy=self.where
+            ) from error
+
+    def _read_state(self) -> CopyState:
+        # Others may commit too, such as a compaction, so that the state is not always that of the last commit.
+        with self._told():
+            history = self._opened.history()
+        texts = (commit[_KEY] for commit in history if commit.get(_KEY) and commit.get("version", 0) <= self.version)
+        text = next(texts, None)
+        if text is None:
+            message = f"The Delta table at {self.where} was not written by pandas_kili.sync, which leaves it alone."
+            raise KiliCopyError(message, copy=self.where)
+        try:
+            values = json.loads(text)
+            if values["format"] > _FORMAT:
+                message = f"The copy at {self.where} was written by a later version of pandas_kili; update the package."
+                raise KiliCopyError(message, copy=self.where)
+            place = values.pop("place")
+            return CopyState(**values, place=place and LogPlace(**place))
+        except (ValueError, KeyError, TypeError) as error:
+            message = f"The state of the copy at {self.where} is damaged; delete the copy and sync again."
+            raise KiliCopyError(message, copy=self.where) from error
+
+    def _commit_of(self, state: CopyState) -> CommitProperties:
+        # The transaction makes deltalake refuse the commit of another sync that began at the same version.
+        writer = self._deltalake.Transaction(_KEY, time.time_ns() // 1_000_000)
+        metadata = {_KEY: json.dumps(asdict(state))}
+        return self._deltalake.CommitProperties(custom_metadata=metadata, app_transactions=[writer])
+
+    def append(self, rows: pa.Table, state: CopyState) -> None:
+        """Add rows, or with none of them only the state."""
+        if self._table is None:
+            self._write(self.where, rows, state, mode="error")
+            with self._told():
+                self._table = self._deltalake.DeltaTable(self.where, storage_options=self._options)
+        else:
+            before = self.version
+            self._write(self._table, rows, state, mode="append")
+            self._check_alone(before)
+        self.state = state
+
+    def replace_all(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch], state: CopyState) -> None:
+        """Put other rows in the place of all; until they are all there, the old ones stay."""
+        before = self.version
+        failures: list[BaseException] = []
+        reader = pa.RecordBatchReader.from_batches(schema, _noting(batches, failures))
+        try:
+            self._write(self._opened, reader, state, mode="overwrite", schema_mode="overwrite")
+        except KiliCopyError:
+            if failures:  # the reading failed, not the table
+                raise failures[0] from None
+            raise
+        self._check_alone(before)
+        self.state = state
+
+    def _write(self, target: Any, rows: Any, state: CopyState, **mode: str) -> None:
+        with self._told():
+            options = {"storage_options": self._options} if isinstance(target, str) else {}
+            more: dict[str, Any] = {**mode, **options}
+            self._deltalake.write_deltalake(target, rows, commit_properties=self._commit_of(state), **more)
+
+    def merge(self, rows: pa.Table, state: CopyState) -> dict[str, int]:
+        """Insert, update and delete by `id`, and return the counts of each."""
+        before = self.version
+        with self._told():
+            merger = self._opened.merge(
+                rows,
+                "copy.id = changed.id",
+                source_alias="changed",
+                target_alias="copy",
+                commit_properties=self._commit_of(state),
+            )
+            merger = merger.when_matched_delete(f"changed.{GONE}").when_matched_update_all(except_cols=[GONE])
+            counts = merger.when_not_matched_insert_all(f"NOT changed.{GONE}", except_cols=[GONE]).execute()
+        if self.version == before:  # a merge that changes no row makes no commit
+            self.append(rows.drop_columns([GONE]).slice(0, 0), state)
+        else:
+            self._check_alone(before)
+        self.state = state
+        return {name: int(counts[f"num_target_rows_{name}"]) for name in ("inserted", "updated", "deleted")}
+
+    def _check_alone(self, before: int) -> None:
+        if self.version != before + 1:
+            raise KiliCopyError(_AGAIN.replace("Nothing of this one was written; r", "R"), copy=self.where)
+
+    def read(self, columns: list[str] | None = None) -> pa.Table:
+        """Return columns of the table as it is."""
+        with self._told():
+            return self._opened.to_pyarrow_dataset().to_table(columns)
+
+
+def _noting(batches: Iterable[pa.RecordBatch], failures: list[BaseException]) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from batches
+    except BaseException as error:
+        failures.append(error)
+        raise
+
+
+def _holds_anything(folder: Path) -> bool:
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+
+
+def read_copy(
+    copy: str | os.PathLike[str],
+    columns: Iterable[str] | None = None,
+    version: int | None = None,
+    *,
+    storage_options: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Read a copy that `sync` made: the frame of `read_kili`.
+
+    Parameters
+    ----------
+    copy : str or path
+        Where it is: a folder, or the address of one in an object store.
+    columns : iterable of str, optional
+        The columns to read; all of them by default.
+    version : int, optional
+        An earlier version of the copy, see `SyncReport.version`.
+    storage_options : mapping, optional
+        What the object store asks for, as deltalake takes it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns and dtypes of ``read_kili(project_id, fields=...)``. Rows are in the order of ``createdAt`` where the
+        copy holds it. ``attrs["kili"]`` holds ``project_id``, ``api_endpoint`` and ``version``.
+
+    Raises
+    ------
+    KiliCopyError
+        Where there is no copy, an unfinished one, or one that cannot be read.
+    KiliFieldError
+        For a column that the copy does not have.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas_kili as pk
+    >>> copy = tempfile.mkdtemp() + "/digits"
+    >>> version = pk.sync(project_id, copy, fields=["externalId", "status"]).version
+    >>> pk.read_copy(copy, columns=["status"], version=version).shape
+    (250, 1)
+    """
+    table = CopyTable(copy, storage_options, version)
+    state = table.state
+    if state is None:
+        raise KiliCopyError(f"There is no copy at {table.where}. Make one with pandas_kili.sync.", copy=table.where)
+    if not state.is_whole:
+        message = (
+            f"The first copy at {table.where} is not finished. Run pandas_kili.sync again: it goes on where it was."
+        )
+        raise KiliCopyError(message, copy=table.where)
+    schema = state.arrow_schema
+    names = schema.names if columns is None else list(columns)
+    for name in names:
+        if name not in schema.names:
+            hint = "".join(f" Did you mean {near!r}?" for near in nearest(str(name), schema.names, most=1))
+            raise KiliFieldError(f"The copy has no column {name!r}.{hint}", field=str(name))
+    order = [name for name in ("createdAt", "id") if name in schema.names or name == "id"]
+    rows = table.read(list(dict.fromkeys([*names, *order])))
+    rows = rows.sort_by([(name, "ascending") for name in order])
+    frame = narrowed(rows, pa.schema([schema.field(name) for name in names]))
+    attrs = {"project_id": state.project_id, "api_endpoint": state.api_endpoint, "version": table.version}
+    return to_pandas(frame, attrs)

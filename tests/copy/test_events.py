@@ -1,0 +1,123 @@
+"""The log of events as a frame: columns, filters, chunks, and events that come while it is read."""
+
+import json
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import pandas_kili as pk
+from pandas_kili.sandbox import Sandbox
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox(max_calls_per_minute=None) as sandbox:
+        yield sandbox
+
+
+def filled(sandbox, rows):
+    project = sandbox.create_project("P", "TEXT")
+    return project, sandbox.add_assets(project, [{"externalId": f"a{row}"} for row in range(rows)])
+
+
+@pytest.fixture(scope="module")
+def project(sandbox):
+    project, ids = filled(sandbox, 230)
+    sandbox.add_labels(pd.DataFrame({"assetId": ids[:3], "jsonResponse": ["{}"] * 3, "author": "ada@x.org"}))
+    return project
+
+
+def test_events_are_a_frame_oldest_first(sandbox, project):
+    events = pk.read_events(project, client=sandbox.client)
+    assert len(events) == 233
+    assert events["id"].is_unique
+    assert events["createdAt"].is_monotonic_increasing
+    assert events.dtypes["createdAt"] == pd.ArrowDtype(pa.timestamp("ms", tz="UTC"))
+    assert all(events.dtypes[name] == pd.ArrowDtype(pa.string()) for name in events if name != "createdAt")
+    assert events["externalId"].tolist()[:2] == ["a0", "a1"]
+    last = events.iloc[-1]
+    assert (last["event"], last["userId"]) == ("label.workflow.created.default", sandbox.user_id("ada@x.org"))
+    assert json.loads(last["payload"]) == {"assetId": last["assetId"], "labelId": last["labelId"]}
+    assert events.attrs["kili"] == {
+        "project_id": project,
+        "api_endpoint": sandbox.api_endpoint,
+        "cursor": last["id"],
+    }
+
+
+def test_filters_narrow_the_log(sandbox, project):
+    every = pk.read_events(project, client=sandbox.client)
+
+    def read(**filters):
+        return pk.read_events(project, client=sandbox.client, **filters)["id"].tolist()
+
+    assert read(event="label.workflow.created.default") == every["id"].tolist()[-3:]
+    assert read(user_id=sandbox.user_id()) == every["id"].tolist()[:230]
+    middle = every["createdAt"].iloc[110]
+    assert read(since=middle) == every.loc[every["createdAt"] >= middle, "id"].tolist()
+    assert read(until=middle) == every.loc[every["createdAt"] <= middle, "id"].tolist()
+    assert read(since=every["id"].iloc[120]) == every["id"].tolist()[121:]
+    assert read(since="2100-01-01") == []
+
+
+def test_chunks_hold_the_same_events(sandbox, project):
+    chunks = list(pk.read_events(project, chunksize=100, fields=["id", "event"], client=sandbox.client))
+    assert [len(chunk) for chunk in chunks] == [100, 100, 33]
+    assert chunks[0].columns.tolist() == ["id", "event"]
+    every = pk.read_events(project, client=sandbox.client)
+    assert [each for chunk in chunks for each in chunk["id"]] == every["id"].tolist()
+    assert chunks[0].attrs["kili"]["cursor"] == every["id"].iloc[99]
+    (empty,) = pk.read_events(project, since="2100-01-01", chunksize=5, client=sandbox.client)
+    assert (len(empty), empty.attrs["kili"]["cursor"]) == (0, None)
+    assert empty.dtypes.tolist() == every.dtypes.tolist()
+
+
+def test_a_page_begins_with_the_event_that_ended_the_one_before(sandbox, project):
+    sandbox.clear_requests()
+    pk.read_events(project, client=sandbox.client)
+    assert len([request for request in sandbox.requests if request.operation == "events"]) == 4
+
+
+def test_events_that_come_while_the_log_is_read_hide_none(sandbox):
+    project, ids = filled(sandbox, 150)
+    sandbox.before_request(lambda _: sandbox.add_assets(project, [{}] * 7))
+    events = pk.read_events(project, client=sandbox.client)
+    sandbox.clear_hooks()
+    assert events["assetId"].tolist()[:150] == ids
+    assert events["assetId"].is_unique
+
+
+def test_hundreds_of_events_of_one_instant_are_read(sandbox, monkeypatch):
+    project, _ = filled(sandbox, 0)
+    monkeypatch.setattr("pandas_kili.sandbox.event_log.now", lambda: "2024-02-29T12:00:00.000Z")
+    ids = sandbox.add_assets(project, [{} for _ in range(430)])
+    events = pk.read_events(project, client=sandbox.client)
+    assert events["assetId"].tolist() == ids
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "said"),
+    [
+        ({"fields": ["assetid"]}, pk.KiliFieldError, "'assetId'"),
+        ({"event": "asset.create"}, pk.KiliFilterError, "asset.created"),
+        ({"since": "2024-99-99"}, pk.KiliFilterError, "since"),
+        ({"until": "cabcdefgh"}, pk.KiliFilterError, "until"),
+        ({"since": "?"}, pk.KiliFilterError, "since"),
+        ({"chunksize": 0}, pk.KiliFilterError, "chunksize"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_before_a_request(sandbox, project, wrong, error, said):
+    sandbox.clear_requests()
+    with pytest.raises(error, match=said):
+        pk.read_events(project, client=sandbox.client, **wrong)
+    assert sandbox.requests == []
+
+
+def test_no_project_and_no_log_are_said_so(sandbox):
+    with pytest.raises(pk.KiliNotFoundError, match="no project"):
+        pk.read_events("nowhere", client=sandbox.client)
+    with Sandbox(events="none") as older:
+        project, _ = filled(older, 1)
+        with pytest.raises(pk.KiliNotFoundError, match=r"no log of events.*pandas_kili\.sync"):
+            pk.read_events(project, client=older.client)

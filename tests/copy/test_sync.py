@@ -1,0 +1,394 @@
+"""A local copy is made, refreshed by what changed, and always as before or as after."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import copying
+import pandas as pd
+import pyarrow as pa
+import pytest
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+
+import pandas_kili as pk
+from pandas_kili.__main__ import main
+from pandas_kili.sandbox import Fault, Sandbox
+
+SYNC = sys.modules["pandas_kili.copy.sync"]  # its function bears the same name
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox(max_calls_per_minute=None) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(autouse=True)
+def quiet(sandbox):
+    yield
+    sandbox.clear_hooks()
+    sandbox.clear_faults()
+
+
+def filled(sandbox, rows=250, labeled=20):
+    project = sandbox.create_project("P", "TEXT")
+    ids = sandbox.add_assets(project, [{"externalId": f"a{row}", "content": "text"} for row in range(rows)])
+    labeled = min(labeled, rows)
+    if labeled:
+        answers = ['{"JOB": {"text": "first"}}'] * labeled
+        sandbox.add_labels(pd.DataFrame({"assetId": ids[:labeled], "jsonResponse": answers}))
+    return project, ids
+
+
+def synced(sandbox, project, copy, **options):
+    return pk.sync(project, copy, fields=copying.FIELDS, client=sandbox.client, **options)
+
+
+def test_the_first_call_copies_and_later_ones_read_what_changed(sandbox, tmp_path):
+    project, ids = filled(sandbox)
+    first = synced(sandbox, project, tmp_path / "copy")
+    assert (first.inserted, first.updated, first.deleted) == (250, 0, 0)
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+    sandbox.add_labels(pd.DataFrame({"assetId": ids[10:30], "jsonResponse": ['{"JOB": {"text": "x"}}'] * 20}))
+    sandbox.delete_assets(ids[:3])
+    sandbox.add_assets(project, [{"externalId": "new"}])
+    second = synced(sandbox, project, tmp_path / "copy")
+    assert (second.inserted, second.updated, second.deleted, second.untold) == (1, 20, 3, 0)
+    assert second.events == 24
+    assert second.calls < first.calls
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+    assert repr(second).startswith(f"<version {second.version}: 1 inserted, 20 updated, 3 deleted")
+    earlier = pk.read_copy(tmp_path / "copy", version=first.version)
+    assert sorted(earlier["id"]) == sorted(ids)
+
+
+def test_a_refresh_without_changes_costs_three_calls_and_no_version(sandbox, tmp_path):
+    project, _ = filled(sandbox)
+    first = synced(sandbox, project, tmp_path / "copy")
+    sandbox.clear_requests()
+    second = synced(sandbox, project, tmp_path / "copy")
+    assert (second.calls, len(sandbox.requests)) == (3, 3)
+    assert second.version == first.version
+
+
+def test_read_copy_gives_the_frame_of_read_kili(sandbox, tmp_path):
+    project, _ = filled(sandbox, 120)
+    pk.sync(project, tmp_path / "copy", client=sandbox.client)
+    read, kept = pk.read_kili(project, client=sandbox.client), pk.read_copy(tmp_path / "copy")
+    assert kept.dtypes.to_dict() == read.dtypes.to_dict()
+    assert kept["createdAt"].is_monotonic_increasing
+    some = pk.read_copy(tmp_path / "copy", columns=["status", "labels"])
+    assert some.columns.tolist() == ["status", "labels"]
+    assert some.attrs["kili"] == {"project_id": project, "api_endpoint": sandbox.api_endpoint, "version": 2}
+    with pytest.raises(pk.KiliFieldError, match="'status'"):
+        pk.read_copy(tmp_path / "copy", columns=["Status"])
+
+
+@pytest.mark.parametrize("fields", [["externalId"], ["labels.id", "project.title"], {"status": pa.string()}])
+def test_any_fields_are_copied(sandbox, tmp_path, fields):
+    project, ids = filled(sandbox, 30)
+    pk.sync(project, tmp_path / "copy", fields=fields, client=sandbox.client)
+    sandbox.delete_assets(ids[:5])
+    pk.sync(project, tmp_path / "copy", fields=fields, client=sandbox.client)
+    kept, read = pk.read_copy(tmp_path / "copy"), pk.read_kili(project, fields=fields, client=sandbox.client)
+    assert kept.dtypes.to_dict() == read.dtypes.to_dict()
+    name = read.columns[0]
+    assert sorted(map(str, kept[name])) == sorted(map(str, read[name]))
+
+
+def test_assets_that_match_the_filters_no_longer_leave_the_copy(sandbox, tmp_path):
+    project, ids = filled(sandbox, 60, labeled=10)
+    options = {"status_in": ["LABELED"]}
+    assert synced(sandbox, project, tmp_path / "copy", **options).inserted == 10
+    frame = pd.DataFrame({"id": ids[:4]})
+    frame.kili.send_back_to_queue(project_id=project, client=sandbox.client)
+    sandbox.add_labels(pd.DataFrame({"assetId": ids[20:22], "jsonResponse": ["{}"] * 2}))
+    report = synced(sandbox, project, tmp_path / "copy", **options)
+    assert (report.inserted, report.deleted) == (2, 4)
+    copying.assert_true(tmp_path / "copy", project, sandbox.client, **options)
+
+
+def test_a_bulk_action_leads_to_the_light_look(sandbox, tmp_path):
+    project, _ = filled(sandbox, 60, labeled=10)
+    synced(sandbox, project, tmp_path / "copy")
+    document = "mutation($w: AssetWhere!) { data: addAssetsToReview(where: $w) { succeeded { assetId } } }"
+    sandbox.client.execute(document, {"w": {"project": {"id": project}}})
+    report = synced(sandbox, project, tmp_path / "copy")
+    assert (report.updated, report.untold) == (10, 10)
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+
+
+def test_what_no_event_told_is_found_by_verify(sandbox, tmp_path):
+    project, ids = filled(sandbox)
+    synced(sandbox, project, tmp_path / "copy")
+    sandbox.set_asset(ids[7], status="REVIEWED")
+    assert synced(sandbox, project, tmp_path / "copy").updated == 0
+    report = synced(sandbox, project, tmp_path / "copy", verify=True)
+    assert (report.updated, report.untold, report.events) == (1, 1, 0)
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+
+
+@pytest.mark.parametrize("server", [{"events": "none"}, {"generation": "legacy"}])
+def test_servers_without_a_log_are_refreshed_by_the_light_look(server, tmp_path):
+    fields = ["externalId", "status", "labels.jsonResponse"]
+    with Sandbox(max_calls_per_minute=None, **server) as older:
+        project, ids = filled(older)
+        pk.sync(project, tmp_path / "copy", fields=fields, client=older.client)
+        older.add_labels(pd.DataFrame({"assetId": ids[100:110], "jsonResponse": ["{}"] * 10}))
+        older.delete_assets(ids[:3])
+        report = pk.sync(project, tmp_path / "copy", fields=fields, client=older.client)
+        assert (report.updated, report.deleted, report.untold) == (10, 3, 13)
+        read = pk.read_kili(project, fields=fields, client=older.client)
+        kept = pk.read_copy(tmp_path / "copy").sort_values("externalId", ignore_index=True)
+        pd.testing.assert_frame_equal(kept, read.sort_values("externalId", ignore_index=True))
+
+
+def test_a_log_that_forgot_its_beginning_leads_to_the_light_look(tmp_path):
+    with Sandbox(max_calls_per_minute=None, events="short", kept_events=5) as short:
+        project, ids = filled(short)
+        synced(short, project, tmp_path / "copy")
+        short.add_labels(pd.DataFrame({"assetId": ids[100:120], "jsonResponse": ["{}"] * 20}))
+        report = synced(short, project, tmp_path / "copy")
+        assert (report.updated, report.untold) == (20, 15)
+        copying.assert_true(tmp_path / "copy", project, short.client)
+
+
+def test_other_fields_filters_or_projects_are_refused_and_full_makes_the_copy_anew(sandbox, tmp_path):
+    project, ids = filled(sandbox, 30)
+    synced(sandbox, project, tmp_path / "copy")
+    other, _ = filled(sandbox, 3)
+    for wrong, said in [
+        ({"fields": ["id"]}, "fields: the copy lacks none"),
+        ({"fields": copying.FIELDS[::-1]}, "order or types"),
+        ({"fields": copying.FIELDS, "status_in": ["TODO"]}, "filters"),
+    ]:
+        with pytest.raises(pk.KiliCopyError, match=said):
+            pk.sync(project, tmp_path / "copy", client=sandbox.client, **wrong)
+    with pytest.raises(pk.KiliCopyError, match="project"):
+        synced(sandbox, other, tmp_path / "copy")
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+    report = pk.sync(project, tmp_path / "copy", fields=["id"], full=True, client=sandbox.client)
+    assert (report.inserted, report.deleted) == (30, 30)
+    assert sorted(pk.read_copy(tmp_path / "copy")["id"]) == sorted(ids)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_read_that_fails_leaves_the_copy_as_it_was(sandbox, tmp_path, full):
+    project, ids = filled(sandbox)
+    synced(sandbox, project, tmp_path / "copy")
+    before = pk.read_copy(tmp_path / "copy")
+    sandbox.delete_assets(ids[:1])
+    sandbox.inject(Fault("graphql_error", operation="assets", nth=1, times=None))
+    with pytest.raises(pk.KiliGraphQLError):
+        synced(sandbox, project, tmp_path / "copy", full=full)
+    pd.testing.assert_frame_equal(pk.read_copy(tmp_path / "copy"), before, check_flags=False)
+    sandbox.clear_faults()
+    synced(sandbox, project, tmp_path / "copy")
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+
+
+def test_a_first_copy_goes_on_where_it_was(sandbox, tmp_path, monkeypatch):
+    monkeypatch.setattr(SYNC, "_ROWS_A_COMMIT", 100)
+    project, ids = filled(sandbox, 0, labeled=0)
+    for start in range(0, 2000, 100):
+        ids += sandbox.add_assets(project, [{"externalId": f"b{start + row}"} for row in range(100)])
+    sandbox.inject(Fault("graphql_error", operation="assets", nth=17, times=None))
+    one_by_one = pk.Client(sandbox.api_key, sandbox.api_endpoint, max_workers=1)
+    with pytest.raises(pk.KiliGraphQLError), one_by_one:
+        pk.sync(project, tmp_path / "copy", fields=copying.FIELDS, client=one_by_one)
+    with pytest.raises(pk.KiliCopyError, match="not finished"):
+        pk.read_copy(tmp_path / "copy")
+    there = DeltaTable(tmp_path / "copy").to_pyarrow_table().num_rows
+    assert there >= 100
+    sandbox.clear_faults()
+    sandbox.delete_assets(ids[:2])
+    sandbox.add_labels(pd.DataFrame({"assetId": ids[2:4], "jsonResponse": ["{}"] * 2}))
+    report = synced(sandbox, project, tmp_path / "copy")
+    assert report.inserted == 2000 - there
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+
+
+def test_of_two_at_a_time_one_is_refused(sandbox, tmp_path):
+    project, ids = filled(sandbox, 60)
+    synced(sandbox, project, tmp_path / "copy")
+    sandbox.add_labels(pd.DataFrame({"assetId": ids[:5], "jsonResponse": ["{}"] * 5}))
+    once = []
+
+    def other(request):
+        if request.operation == "assets" and not once:
+            once.append(None)
+            once[0] = synced(sandbox, project, tmp_path / "copy")
+
+    sandbox.before_request(other)
+    with pytest.raises(pk.KiliCopyError, match="run it again"):
+        synced(sandbox, project, tmp_path / "copy")
+    sandbox.clear_hooks()
+    assert once[0].updated == 5
+    synced(sandbox, project, tmp_path / "copy")
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+
+
+def test_two_first_copies_at_a_time_copy_no_row_twice(sandbox, tmp_path):
+    project, _ = filled(sandbox, 60)
+    once = []
+
+    def other(request):
+        if request.operation == "assets" and not once:
+            once.append(None)
+            synced(sandbox, project, tmp_path / "copy")
+
+    sandbox.before_request(other)
+    with contextlib.suppress(pk.KiliCopyError):
+        synced(sandbox, project, tmp_path / "copy")
+    sandbox.clear_hooks()
+    synced(sandbox, project, tmp_path / "copy")
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+
+
+def foreign(folder):
+    write_deltalake(folder, pa.table({"id": ["a"]}))
+
+
+def later(folder):
+    state = CommitProperties(custom_metadata={"pandas_kili": '{"format": 99}'})
+    write_deltalake(folder, pa.table({"id": ["a"]}), commit_properties=state)
+
+
+def nonsense(folder):
+    state = CommitProperties(custom_metadata={"pandas_kili": "{"})
+    write_deltalake(folder, pa.table({"id": ["a"]}), commit_properties=state)
+
+
+def files(folder):
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("mine")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [(foreign, "not written by"), (later, "later version"), (nonsense, "damaged"), (files, "holds other files")],
+)
+@pytest.mark.parametrize("full", [False, True])
+def test_what_is_not_ours_is_left_alone(sandbox, tmp_path, make, said, full):
+    project, _ = filled(sandbox, 3)
+    make(tmp_path / "copy")
+    before = sorted((path, path.stat().st_size) for path in (tmp_path / "copy").rglob("*"))
+    with pytest.raises(pk.KiliCopyError, match=said):
+        synced(sandbox, project, tmp_path / "copy", full=full)
+    with pytest.raises(pk.KiliCopyError):
+        pk.read_copy(tmp_path / "copy")
+    assert sorted((path, path.stat().st_size) for path in (tmp_path / "copy").rglob("*")) == before
+
+
+def test_a_damaged_table_is_said_so(sandbox, tmp_path):
+    project, _ = filled(sandbox, 3)
+    synced(sandbox, project, tmp_path / "copy")
+    for path in (tmp_path / "copy").glob("*.parquet"):
+        path.write_bytes(b"PAR1")
+    with pytest.raises(pk.KiliCopyError, match="cannot be used"):
+        pk.read_copy(tmp_path / "copy")
+    with pytest.raises(pk.KiliCopyError, match="no copy"):
+        pk.read_copy(tmp_path / "nowhere")
+
+
+def test_a_project_that_is_gone_leaves_the_copy(sandbox, tmp_path):
+    project, ids = filled(sandbox, 5)
+    synced(sandbox, project, tmp_path / "copy")
+    pk.delete_project(project, title="P", client=sandbox.client)
+    with pytest.raises(pk.KiliNotFoundError):
+        synced(sandbox, project, tmp_path / "copy")
+    assert sorted(pk.read_copy(tmp_path / "copy")["id"]) == sorted(ids)
+
+
+def test_a_compaction_by_others_is_no_harm(sandbox, tmp_path):
+    project, ids = filled(sandbox, 30)
+    synced(sandbox, project, tmp_path / "copy")
+    sandbox.delete_assets(ids[:3])
+    synced(sandbox, project, tmp_path / "copy")
+    DeltaTable(tmp_path / "copy").optimize.compact()
+    sandbox.delete_assets(ids[3:5])
+    assert synced(sandbox, project, tmp_path / "copy").deleted == 2
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+
+
+KINDS = {
+    "kept": ({}, {}),
+    "late": ({"events": "late", "longest_event_delay": 0.03}, {"delay": 0.05}),
+    "short": ({"events": "short", "kept_events": 6}, {}),
+    "forgotten": ({"events": "short", "kept_events": 2}, {"verify": True}),
+    "none": ({"events": "none"}, {}),
+    "filtered": ({}, {"status_in": ["TODO", "LABELED"]}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_is_true_after_a_quiet_moment(kind, tmp_path):
+    server, options = KINDS[kind]
+    with Sandbox(max_calls_per_minute=None, **server) as sandbox:
+        for seed in range(3):
+            copying.run(sandbox, seed, tmp_path, **options)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_is_true_for_many_schedules(kind, tmp_path):
+    server, options = KINDS[kind]
+    first, last = (int(text) for text in os.environ.get("PANDAS_KILI_SCHEDULES", "100-266").split("-"))
+    with Sandbox(max_calls_per_minute=None, **server) as sandbox:
+        for seed in range(first, last):
+            copying.run(sandbox, seed, tmp_path, **options)
+
+
+KILLED = """
+    import sys
+    import pandas_kili as pk
+    sys.modules["pandas_kili.copy.sync"]._ROWS_A_COMMIT = 100
+    project, copy, endpoint, key = sys.argv[1:]
+    print("ready", flush=True)
+    pk.sync(project, copy, client=pk.Client(key, endpoint, max_calls_per_minute=100_000))
+"""
+
+
+def killed(sandbox, project, copy, after):
+    command = [sys.executable, "-c", textwrap.dedent(KILLED), project, copy, sandbox.api_endpoint, sandbox.api_key]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        time.sleep(after)
+        os.kill(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.campaign
+def test_a_killed_sync_leaves_the_copy_as_before_or_as_after(sandbox, tmp_path):
+    project, ids = filled(sandbox, 1000)
+    for turn in range(30):
+        copy = tmp_path / f"copy{turn // 5}"
+        killed(sandbox, project, copy, 0.02 * turn)
+        if Path(copy).exists() and turn % 5:
+            with contextlib.suppress(pk.KiliCopyError):
+                assert pk.read_copy(copy)["id"].is_unique
+        sandbox.add_labels(pd.DataFrame({"assetId": ids[:50], "jsonResponse": ["{}"] * 50}))
+        pk.sync(project, copy, client=sandbox.client)
+        kept = pk.read_copy(copy).sort_values("id", ignore_index=True)
+        read = pk.read_kili(project, client=sandbox.client).sort_values("id", ignore_index=True)
+        pd.testing.assert_frame_equal(kept, read)
+        sandbox.add_labels(pd.DataFrame({"assetId": ids[50:90], "jsonResponse": ["{}"] * 40}))
+
+
+def test_the_command_syncs_and_says_what_it_did(sandbox, tmp_path, monkeypatch, capsys):
+    project, _ = filled(sandbox, 5)
+    monkeypatch.setenv("KILI_API_KEY", sandbox.api_key)
+    monkeypatch.setenv("KILI_API_ENDPOINT", sandbox.api_endpoint)
+    assert main(["sync", project, str(tmp_path / "copy")]) == 0
+    assert "5 inserted" in capsys.readouterr().out.splitlines()[-1]
+    assert main(["sync", project, str(tmp_path / "copy"), "--verify"]) == 0
+    assert main(["sync", project, str(tmp_path / "copy"), "--field", "id"]) == 1
+    assert "Pass full=True" in capsys.readouterr().err
+    assert main(["sync", project, str(tmp_path / "copy"), "--field", "id", "--full"]) == 0
+    assert pk.read_copy(tmp_path / "copy").columns.tolist() == ["id"]
+    assert main(["sync", "nowhere", str(tmp_path / "other")]) == 1
+    assert "no project" in capsys.readouterr().err
