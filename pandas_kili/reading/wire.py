@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json as pj
 
 from pandas_kili.errors import KiliGraphQLError, KiliValidationError
 from pandas_kili.messages import FailureCase, validation_error, warn
@@ -75,6 +74,8 @@ def read_pages(bodies: Sequence[bytes], wire: pa.StructType) -> tuple[pa.StructA
 
 
 def _read_json(bodies: Sequence[bytes], wire: pa.StructType) -> pa.ListArray:
+    import pyarrow.json as pj  # noqa: PLC0415 - a fifth of what importing this package costs beyond pandas
+
     if not all(map(_is_object, bodies)):
         raise pa.ArrowInvalid("an answer is no object")  # a bare null crashes the parser
     text = b"\n".join(bodies)
