@@ -25,7 +25,7 @@ HOUSE = {
     "query": "fields category_search filters",
     "connection": (
         "settings private_networks adapter pools rate_limit document transport retry verdict server_schema downloads"
-        " client lookup"
+        " files client lookup"
     ),
     "progress": "",
     "tidy": (

@@ -1,4 +1,4 @@
-"""The client: everything that goes over the network goes through `execute`, `get` and `put`."""
+"""The client: everything that goes over the network goes through `execute`, or `get`, `stream` and `put`."""
 
 from __future__ import annotations
 
@@ -9,52 +9,39 @@ import logging
 import os
 import platform
 import threading
-from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
-from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
-
-import requests
-import urllib3
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pandas_kili.connection.document import Operation, encoded, read_operation
-from pandas_kili.connection.downloads import current_pace, side_by_side
-from pandas_kili.connection.pools import Pools
+from pandas_kili.connection.files import FileTransfers, seconds_to_send
 from pandas_kili.connection.rate_limit import Budget, Clock, Limit, budget_of, shared_rate_limit
 from pandas_kili.connection.retry import (
-    OVERLOAD_FAULTS,
-    OVERLOAD_STATUSES,
     Fate,
     Retry,
     Verdict,
     judge_missing,
-    judge_status,
 )
 from pandas_kili.connection.server_schema import schema_names
 from pandas_kili.connection.settings import (
     Secret,
-    blotted,
     checked_count,
     checked_timeout,
     environment,
-    origin,
     read_settings,
 )
 from pandas_kili.connection.transport import (
-    MAX_FILE,
     HttpRequest,
     HttpResponse,
     NoResponse,
     Transport,
-    no_response,
-    place,
     program_version,
 )
-from pandas_kili.connection.verdict import REFUSAL_STATUSES, judge_response, refuses_compression
-from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliError, KiliValidationError
+from pandas_kili.connection.verdict import judge_response, refuses_compression
+from pandas_kili.errors import KiliValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
 __all__ = ["Client", "client_or_default"]
@@ -64,7 +51,7 @@ Key = TypeVar("Key")
 _LOGGER = logging.getLogger("pandas_kili")
 
 
-class Client:
+class Client(FileTransfers):
     """A connection to one Kili endpoint with one API key. Nothing is sent before the first call.
 
     One client serves any number of threads. Clients of one endpoint and key share one rate limit in a process.
@@ -228,96 +215,6 @@ class Client:
         response = self._executed(document, variables, build=False, stop=stop).response
         return response.body if response else b""
 
-    def get(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        max_bytes: int = MAX_FILE,
-        stop: threading.Event | None = None,
-    ) -> bytes:
-        """Fetch a small file. The key goes along to the endpoint's own origin only.
-
-        Raises
-        ------
-        KiliConnectionError
-            Where the file could not be fetched; `status` is the server's.
-        """
-        request = HttpRequest("GET", url, headers or {}, timeout=self.timeout, max_bytes=max_bytes)
-        response = self._exchanged(request, lambda until: self._transport.fetch(request, until), stop=stop).response
-        return response.body if response else b""
-
-    def get_all(
-        self, urls: Iterable[tuple[Key, str]], *, stop: threading.Event | None = None
-    ) -> Generator[tuple[Key, bytes | KiliError]]:
-        """Fetch small files side by side, as many at a time as their hosts can take.
-
-        Parameters
-        ----------
-        urls
-            Pairs of a key, by which the caller knows the file, and its URL. They are drawn lazily.
-        stop
-            As in `execute`.
-
-        Yields
-        ------
-        tuple
-            Each key with the bytes of its file, or with the error that `get` would have raised; in the order in which
-            they come.
-        """
-        for (key, _), result in side_by_side(lambda pair: self.get(pair[1], stop=stop), urls, stop):
-            yield key, result
-
-    @contextmanager
-    def stream(
-        self, url: str, *, headers: Mapping[str, str] | None = None, stop: threading.Event | None = None
-    ) -> Iterator[requests.Response]:
-        """Fetch a large file: the caller reads the body of the response.
-
-        Errors while it is read are `KiliConnectionError`, as all others.
-        """
-        request = HttpRequest("GET", url, headers or {}, timeout=self.timeout, streamed=True)
-        missing = None
-        with self._transport.connections() as connections:
-            send = functools.partial(self._sent, connections, request)
-            response = self._exchanged(request, send, stop=stop).response
-            if response is None or response.opened is None:
-                raise KiliConnectionError(f"{self._subject(request)}: no body.")
-            with response.opened as opened, current_pace().turn(self, self.max_downloads, stop):
-                try:
-                    yield opened
-                except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                    missing = no_response(error)
-        if missing is not None:
-            raise KiliConnectionError(f"{self._subject(request)}: {missing}.", attempts=1) from None
-
-    def put(
-        self,
-        url: str,
-        data: bytes | IO[bytes],
-        headers: Mapping[str, str] | None = None,
-        *,
-        stop: threading.Event | None = None,
-    ) -> None:
-        """Store a file, from its current position on, at a URL that was signed for it.
-
-        Raises
-        ------
-        KiliConnectionError
-            Where the file was not stored; `status` is the server's.
-        """
-        size, start = _size(data), None if isinstance(data, bytes) else data.tell()
-        # An empty file would be sent without its length, which buckets refuse.
-        request = HttpRequest("PUT", url, headers or {}, data=data if size else b"", timeout=self.timeout)
-        with self._transport.connections() as connections:
-
-            def send(until: float) -> HttpResponse | NoResponse:
-                if not isinstance(data, bytes) and start is not None:
-                    data.seek(start)
-                return self._sent(connections, request, until)
-
-            self._exchanged(request, send, allowance=_seconds_to_send(size), stop=stop)
-
     def names(self, type_name: str) -> frozenset[str]:
         """Return the names of the fields, or of the input fields, of a type of the server's schema.
 
@@ -340,7 +237,7 @@ class Client:
     ) -> Verdict:
         operation = read_operation(document)
         body = encoded(document, variables)
-        allowance = _seconds_to_send(len(body))
+        allowance = seconds_to_send(len(body))
         connect, read = self.timeout
         request = HttpRequest("POST", self.api_endpoint, _headers(), body, timeout=(connect, read + allowance))
         packed = self._packed(request)
@@ -386,62 +283,6 @@ class Client:
         safe = response.without(self._api_key)
         return verdict if safe is response else judge_response(safe, operation, build=build)
 
-    def _exchanged(
-        self,
-        request: HttpRequest,
-        send: Callable[[float], HttpResponse | NoResponse],
-        *,
-        allowance: float = 0.0,
-        stop: threading.Event | None = None,
-    ) -> Verdict:
-        """Fetch or store a file, at the pace of the process; `send` takes the moment at which the response is due."""
-        pace, held = current_pace(), len(request.data) if isinstance(request.data, bytes) else 0
-
-        def attempt(until: float) -> Verdict:
-            size, trouble = None, False
-            try:
-                result = send(until)
-                if isinstance(result, NoResponse):
-                    trouble = result.fault in OVERLOAD_FAULTS
-                    return judge_missing(result)
-                trouble = result.status in OVERLOAD_STATUSES
-                size = None if trouble else len(result.body) + held
-                return self._judge_file(result, request.method)
-            finally:
-                pace.leave(self, size=size, trouble=trouble)
-
-        return self._retry.run(
-            attempt,
-            lambda: self._subject(request),
-            repeatable=True,
-            admit=lambda: pace.enter(self, self.max_downloads, stop),
-            allowance=allowance,
-            stop=stop,
-        )
-
-    def _sent(self, connections: Pools, request: HttpRequest, until: float) -> HttpResponse | NoResponse:
-        return self._transport.send(connections, replace(request, until=until))
-
-    def _subject(self, request: HttpRequest) -> str:
-        return blotted(f"{request.method} {place(request.url)}", self._api_key)
-
-    def _judge_file(self, response: HttpResponse, method: str) -> Verdict:
-        if response.is_success:
-            # A bucket sends no page after storing a file: a page comes from a proxy, which stores nothing.
-            if method == "PUT" and response.is_page:
-                return Verdict.misled(response, f"HTTP status {response.status} with a page of something in between")
-            return Verdict.done(response)
-        if response.status in REFUSAL_STATUSES and origin(response.url) == origin(self.api_endpoint):
-            text = f"Kili refused the API key for {place(response.url)} (HTTP status {response.status})."
-            return Verdict.refused(KiliAuthenticationError(blotted(text, self._api_key), status=response.status))
-        safe = response.without(self._api_key)
-        if method == "GET" and response.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            # This is how a bucket asks for fewer requests at a time, which takes a while to settle.
-            return Verdict(
-                Fate.UNKNOWN, f"HTTP status {safe.status}: {safe.first_line}", status=safe.status, attempts=8
-            )
-        return judge_status(safe) or Verdict.failed(safe, f"HTTP status {safe.status}: {safe.first_line}")
-
 
 # 26.x of the official SDK compresses from here on; below, packing costs more than it saves.
 _COMPRESSED_FROM = 1_000_000
@@ -460,20 +301,6 @@ def _headers() -> dict[str, str]:
         "kili-client-language-name": "Python",
         "kili-client-language-version": platform.python_version(),
     }
-
-
-def _size(data: bytes | IO[bytes]) -> int:
-    if isinstance(data, bytes):
-        return len(data)
-    position = data.tell()
-    size = data.seek(0, os.SEEK_END) - position
-    data.seek(position)
-    return size
-
-
-def _seconds_to_send(size: int) -> float:
-    # A slow line of 100 kB a second, which the official SDK reckons with too.
-    return size / 100_000
 
 
 _DEFAULT: dict[tuple[str | None, ...], Client] = {}

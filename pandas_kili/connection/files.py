@@ -1,0 +1,214 @@
+"""Files from URLs and to them, at the pace of the process."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from http import HTTPStatus
+from typing import IO, TYPE_CHECKING, TypeVar
+
+import requests
+import urllib3
+
+from pandas_kili.connection.downloads import current_pace, side_by_side
+from pandas_kili.connection.pools import Pools
+from pandas_kili.connection.retry import (
+    OVERLOAD_FAULTS,
+    OVERLOAD_STATUSES,
+    Retry,
+    Verdict,
+    judge_missing,
+    judge_status,
+)
+from pandas_kili.connection.settings import Secret, blotted, origin
+from pandas_kili.connection.transport import (
+    MAX_FILE,
+    HttpRequest,
+    HttpResponse,
+    NoResponse,
+    Transport,
+    no_response,
+    place,
+)
+from pandas_kili.connection.verdict import REFUSAL_STATUSES
+from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+
+__all__ = ["FileTransfers", "seconds_to_send"]
+
+Key = TypeVar("Key")
+
+_ATTEMPTS_WHEN_BUSY = 8  # a bucket asks for fewer requests at a time by 503, and the pace takes a while to settle
+
+
+class FileTransfers:
+    """What a client does with files; it says by which connections, and with which patience."""
+
+    api_endpoint: str
+    timeout: tuple[float, float]
+    max_downloads: int | None
+    _api_key: Secret
+    _retry: Retry
+    _transport: Transport
+
+    def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int = MAX_FILE,
+        stop: threading.Event | None = None,
+    ) -> bytes:
+        """Fetch a small file. The key goes along to the endpoint's own origin only.
+
+        Raises
+        ------
+        KiliConnectionError
+            Where the file could not be fetched; `status` is the server's.
+        """
+        request = HttpRequest("GET", url, headers or {}, timeout=self.timeout, max_bytes=max_bytes)
+        response = self._exchanged(request, lambda until: self._transport.fetch(request, until), stop=stop).response
+        return response.body if response else b""
+
+    def get_all(
+        self, urls: Iterable[tuple[Key, str]], *, stop: threading.Event | None = None
+    ) -> Generator[tuple[Key, bytes | KiliError]]:
+        """Fetch small files side by side, as many at a time as their hosts can take.
+
+        Parameters
+        ----------
+        urls
+            Pairs of a key, by which the caller knows the file, and its URL. They are drawn lazily.
+        stop
+            As in `execute`.
+
+        Yields
+        ------
+        tuple
+            Each key with the bytes of its file, or with the error that `get` would have raised; in the order in which
+            they come.
+        """
+        for (key, _), result in side_by_side(lambda pair: self.get(pair[1], stop=stop), urls, stop):
+            yield key, result
+
+    @contextmanager
+    def stream(
+        self, url: str, *, headers: Mapping[str, str] | None = None, stop: threading.Event | None = None
+    ) -> Iterator[requests.Response]:
+        """Fetch a large file: the caller reads the body of the response.
+
+        Errors while it is read are `KiliConnectionError`, as all others.
+        """
+        request = HttpRequest("GET", url, headers or {}, timeout=self.timeout, streamed=True)
+        missing = None
+        with self._transport.connections() as connections:
+            send = functools.partial(self._sent, connections, request)
+            response = self._exchanged(request, send, stop=stop).response
+            if response is None or response.opened is None:
+                raise KiliConnectionError(f"{self._subject(request)}: no body.")
+            with response.opened as opened, current_pace().turn(self, self.max_downloads, stop):
+                try:
+                    yield opened
+                except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                    missing = no_response(error)
+        if missing is not None:
+            raise KiliConnectionError(f"{self._subject(request)}: {missing}.", attempts=1) from None
+
+    def put(
+        self,
+        url: str,
+        data: bytes | IO[bytes],
+        headers: Mapping[str, str] | None = None,
+        *,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Store a file, from its current position on, at a URL that was signed for it.
+
+        Raises
+        ------
+        KiliConnectionError
+            Where the file was not stored; `status` is the server's.
+        """
+        size, start = _size(data), None if isinstance(data, bytes) else data.tell()
+        # An empty file would be sent without its length, which buckets refuse.
+        request = HttpRequest("PUT", url, headers or {}, data=data if size else b"", timeout=self.timeout)
+        with self._transport.connections() as connections:
+
+            def send(until: float) -> HttpResponse | NoResponse:
+                if not isinstance(data, bytes) and start is not None:
+                    data.seek(start)
+                return self._sent(connections, request, until)
+
+            self._exchanged(request, send, allowance=seconds_to_send(size), stop=stop)
+
+    def _exchanged(
+        self,
+        request: HttpRequest,
+        send: Callable[[float], HttpResponse | NoResponse],
+        *,
+        allowance: float = 0.0,
+        stop: threading.Event | None = None,
+    ) -> Verdict:
+        """Fetch or store a file, at the pace of the process; `send` takes the moment at which the response is due."""
+        pace, held = current_pace(), len(request.data) if isinstance(request.data, bytes) else 0
+
+        def attempt(until: float) -> Verdict:
+            size, trouble = None, False
+            try:
+                result = send(until)
+                if isinstance(result, NoResponse):
+                    trouble = result.fault in OVERLOAD_FAULTS
+                    return judge_missing(result)
+                trouble = result.status in OVERLOAD_STATUSES
+                size = None if trouble else len(result.body) + held
+                return self._judge_file(result, request.method)
+            finally:
+                pace.leave(self, size=size, trouble=trouble)
+
+        return self._retry.run(
+            attempt,
+            lambda: self._subject(request),
+            repeatable=True,
+            admit=lambda: pace.enter(self, self.max_downloads, stop),
+            allowance=allowance,
+            stop=stop,
+        )
+
+    def _sent(self, connections: Pools, request: HttpRequest, until: float) -> HttpResponse | NoResponse:
+        return self._transport.send(connections, replace(request, until=until))
+
+    def _subject(self, request: HttpRequest) -> str:
+        return blotted(f"{request.method} {place(request.url)}", self._api_key)
+
+    def _judge_file(self, response: HttpResponse, method: str) -> Verdict:
+        if response.is_success:
+            # A bucket sends no page after storing a file: a page comes from a proxy, which stores nothing.
+            if method == "PUT" and response.is_page:
+                return Verdict.misled(response, f"HTTP status {response.status} with a page of something in between")
+            return Verdict.done(response)
+        if response.status in REFUSAL_STATUSES and origin(response.url) == origin(self.api_endpoint):
+            text = f"Kili refused the API key for {place(response.url)} (HTTP status {response.status})."
+            return Verdict.refused(KiliAuthenticationError(blotted(text, self._api_key), status=response.status))
+        safe = response.without(self._api_key)
+        verdict = judge_status(safe) or Verdict.failed(safe, f"HTTP status {safe.status}: {safe.first_line}")
+        is_busy = method == "GET" and response.status == HTTPStatus.SERVICE_UNAVAILABLE
+        return replace(verdict, attempts=_ATTEMPTS_WHEN_BUSY) if is_busy else verdict
+
+
+def _size(data: bytes | IO[bytes]) -> int:
+    if isinstance(data, bytes):
+        return len(data)
+    position = data.tell()
+    size = data.seek(0, os.SEEK_END) - position
+    data.seek(position)
+    return size
+
+
+def seconds_to_send(size: int) -> float:
+    """Return how long a body may take, by the time that the official SDK allows for a slow line."""
+    return size / 100_000
