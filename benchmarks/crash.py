@@ -2,12 +2,13 @@
 
     python -m benchmarks.crash                            # 20 kills, less than half a minute
     python -m benchmarks.crash --times 400 --rows 10000 --kinds append update   # the campaign
+    python -m benchmarks.crash --times 200 --rows 1000 --kinds plan             # the campaign of plans
 
-Each time, a process appends hosted rows, updates rows, or appends local files, and is killed (SIGKILL) at a random
-moment of its work: at one of its requests, mostly one that writes, before or after the server worked on it, or some
-milliseconds later. Then the same call runs again, in another process that knows nothing of the first. What the server
-holds at the end is compared with what the rows say: every one, once, in order, whole. The exit status is 1 where
-anything differs.
+Each time, a process appends hosted rows, updates rows, appends local files, or applies a saved plan, and is killed
+(SIGKILL) at a random moment of its work: at one of its requests, mostly one that writes, before or after the server
+worked on it, or some milliseconds later. Then the same call runs again, in another process that knows nothing of the
+first. What the server holds at the end is compared with what the rows say: every one, once, in order, whole. The exit
+status is 1 where anything differs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -34,7 +35,7 @@ import pandas_kili as pk
 from pandas_kili.sandbox import Sandbox
 
 _PROCESSES = multiprocessing.get_context("forkserver")  # the package is imported once, and no thread is inherited
-_KINDS = ("append", "update", "files")
+_KINDS = ("append", "update", "files", "plan")
 _AFTERWARDS = 0.02  # seconds after a request within which the process may live on
 _SHARE_OF_WRITES = 0.8  # of the kills; the others fall on any request
 _QUIET = 0.5  # seconds for the server to end what it has begun
@@ -53,12 +54,28 @@ def frame_of(kind: str, rows: int, folder: str) -> pd.DataFrame:
 def work(kind: str, rows: int, folder: str, project: str, endpoint: str, key: str) -> None:
     """Be the script: it writes its rows, and keeps no books."""
     warnings.simplefilter("ignore", pk.KiliDeclinedWarning)  # rows that are there already
-    frame = frame_of(kind, rows, folder)
     given: dict[str, Any] = {"client": pk.Client(key, endpoint, max_calls_per_minute=10**6), "disable_tqdm": True}
+    if kind == "plan":
+        pk.read_plan(f"{folder}/{project}.parquet").apply(delete=True, **given)
+        return
+    frame = frame_of(kind, rows, folder)
     if kind == "update":
         frame.kili.update_properties_in_assets("priority", "jsonMetadata", project_id=project, **given)
     else:
         frame.kili.append_many_to_dataset(project, if_exists="skip", **given)
+
+
+def wanted_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what a plan makes of a frame: a tenth is new, as many go, names move on in rings of ten."""
+    cut = len(frame) // 10
+    kept = frame.iloc[cut:].reset_index(drop=True)
+    rings = [name for start in range(0, len(kept), 10) for name in _moved_on(kept["externalId"][start : start + 10])]
+    fresh = frame.iloc[:cut].assign(id=None, externalId=[f"new-{i}" for i in range(cut)])
+    return pd.concat([kept.assign(externalId=rings), fresh], ignore_index=True)
+
+
+def _moved_on(names: pd.Series) -> list[str]:
+    return [*names.iloc[1:], names.iloc[0]]
 
 
 @dataclass(frozen=True)
@@ -157,6 +174,11 @@ class Campaign:
         if kind == "update":
             frame = frame_of(kind, self.rows[kind], self.folder)
             self.sandbox.add_assets(project, frame[["externalId", "content"]])
+        if kind == "plan":
+            frame = frame_of(kind, self.rows[kind], self.folder)[["externalId", "content"]]
+            wanted = wanted_of(frame.assign(id=self.sandbox.add_assets(project, frame), priority=7))
+            plan = wanted.kili.plan(project, missing="delete", client=self.sandbox.client)
+            plan.save(f"{self.folder}/{project}.parquet")
         return project
 
     def _process(self, kind: str, project: str) -> BaseProcess:
@@ -175,12 +197,17 @@ class Campaign:
 
     def _written(self, kind: str, project: str) -> list[dict[str, Any]]:
         rows = self.sandbox.assets(project)
-        return [row for row in rows if row["priority"]] if kind == "update" else rows
+        return [row for row in rows if row["priority"]] if kind in {"update", "plan"} else rows
 
     def _judge(self, kind: str, project: str, what: str) -> None:
         """Compare all that is stored with all that was meant."""
         wanted = frame_of(kind, self.rows[kind], self.folder)
         rows = self.sandbox.assets(project)
+        if kind == "plan":
+            wanted = wanted_of(wanted)
+            held = sorted((row["externalId"], row["content"]) for row in rows if row["priority"] == 7)  # noqa: PLR2004
+            self._tell(held == sorted(zip(wanted["externalId"], wanted["content"], strict=True)), what, rows)
+            return
         right = [row["externalId"] for row in rows] == wanted["externalId"].tolist()
         right &= [json.loads(row["jsonMetadata"]) for row in rows] == wanted["jsonMetadata"].tolist()
         if kind == "update":
@@ -189,6 +216,9 @@ class Campaign:
             right &= [row["content"] for row in rows] == wanted["content"].tolist()
         if kind == "files":
             right &= self._files_are_whole(project, wanted)
+        self._tell(right, what, rows)
+
+    def _tell(self, right: bool, what: str, rows: Sequence[Mapping[str, Any]]) -> None:
         self.found["right in the end" if right else "WRONG in the end"] += 1
         if not right:
             print(f"wrong: {what}", file=sys.stderr)

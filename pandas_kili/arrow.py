@@ -138,6 +138,11 @@ def plain_cells(series: pd.Series[Any]) -> list[Any]:
 
 
 def _cells(series: pd.Series[Any]) -> Iterable[Any]:
+    if isinstance(series.dtype, pd.ArrowDtype):
+        array, type_ = pa.array(series.array), series.dtype.pyarrow_dtype
+        is_text = pa.types.is_string(type_) or pa.types.is_large_string(type_)
+        if is_text or (pa.types.is_integer(type_) and not array.null_count):  # at once, and not one by one
+            return array.to_numpy(zero_copy_only=False).tolist()
     try:
         return series.tolist()
     except _UNREADABLE:

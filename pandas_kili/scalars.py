@@ -14,6 +14,7 @@ import numpy as np
 
 from pandas_kili.messages import shown
 
+_EXACT = 2**53
 _MOST_DIGITS = 4000  # Python writes whole numbers of up to 4,300 digits
 
 
@@ -37,6 +38,8 @@ def flag(value: Any) -> bool:
 
 def number(value: Any) -> int | float:
     """Return a finite number; whole numbers of any integer type, and whole decimals, stay exact."""
+    if type(value) is int and abs(value) < _EXACT:  # most are; what follows takes a microsecond
+        return value
     if isinstance(value, (bool, np.bool_)) or not isinstance(
         value, (numbers.Real, np.integer, np.floating, decimal.Decimal)
     ):

@@ -153,6 +153,8 @@ def _restored(values: list[Any], cells: Sequence[Any], *, from_structs: bool) ->
     pairs = zip(values, cells, strict=True)
     given = [value is REMOVE or (isinstance(cell, str) and value == cell) for value, cell in pairs]
     texts = [None if stays else value for value, stays in zip(values, given, strict=True)]
+    if not any(texts):
+        return values
     restored = as_written(texts, from_structs=from_structs)
     return [value if stays else new for value, new, stays in zip(values, restored, given, strict=True)]
 

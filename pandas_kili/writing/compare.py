@@ -89,6 +89,7 @@ class Comparison:
         self.rows: dict[str, int] = {}  # of each asset that a row names
         self.names = self._compared()
         self.keys = metadata_keys(work.frame, self.question.metadata or ())
+        self.entries: dict[str, list[Any]] = {}  # what the cells of each key say
         self.identity = Identity.of_none(0)
 
     @property
@@ -111,6 +112,7 @@ class Comparison:
         given = {one for one in self.identity.ids if one is not None}
         values = {name: self.columns.read(name, name) for name in self.names if name != "externalId"}
         values |= {KEY + key: self.columns.read("metadataEntry", key) for key in self.keys}
+        self.entries = {KEY + key: _parsed(values[KEY + key]) for key in self.keys}
         if "externalId" in self.names:
             values["externalId"] = self._names_wanted()
         self.columns.check()
@@ -189,7 +191,7 @@ class Comparison:
         found |= {ids[asset["id"]]: asset for asset in self._shown("idIn", [one for one in ids if one not in matching])}
         # Of one name there may be several assets, of which those that match `within` are only some.
         for asset in self._shown("externalIdStrictlyIn", list(names)):
-            if asset["id"] not in {other["id"] for other in by_name.get(asset["externalId"], ())}:
+            if asset["id"] not in matching:
                 by_name.setdefault(asset["externalId"], []).append(asset)
         for name, row in names.items():
             assets = by_name.get(name, [])
@@ -199,8 +201,9 @@ class Comparison:
                 self.columns.problem([row], "externalId", [name], told)
             elif assets:
                 found[row] = assets[0]
-        self._refuse_twins(found)
-        return dict(sorted(found.items()))
+        if ids and names:
+            self._refuse_twins(found)
+        return {row: found[row] for row in sorted(found)}
 
     def _refuse_twins(self, found: Mapping[int, Mapping[str, Any]]) -> None:
         """Note rows whose asset another row means by its id."""
@@ -245,19 +248,25 @@ class Comparison:
     # --- what differs
 
     def _changed(self, row: int, asset: Mapping[str, Any], values: Mapping[str, Sequence[Any]]) -> Iterator[Edit]:
+        """Yield what differs; most values are the very same, so those come first."""
         metadata = metadata_of(asset["jsonMetadata"]) if self.keys else {}
         into = {}  # metadata
         for name, cells in values.items():
             wanted = cells[row]
             if wanted is None:
                 continue
-            if name.startswith(KEY):
-                before = metadata.get(name.removeprefix(KEY))
-                after = None if wanted is REMOVE else entry_for(json.loads(wanted), before)
-                into[name.removeprefix(KEY)] = after
+            if name in self.entries:
+                key = name.removeprefix(KEY)
+                before = metadata.get(key)
+                entry = self.entries[name][row]
+                if type(entry) is type(before) and entry == before and not isinstance(before, (dict, list)):
+                    continue
+                after = None if wanted is REMOVE else entry_for(entry, before)
             else:
                 before, after = value_of(asset, name), wanted
             if not is_same(name, before, after):
+                if name in self.entries:
+                    into[key] = after
                 label = label_at(self.work.frame.index, row)
                 operation: Literal["rename", "update"] = "rename" if name == "externalId" else "update"
                 yield Edit(operation, asset["id"], asset["externalId"], name, before, after, label)
@@ -311,8 +320,8 @@ class Comparison:
         parts = []
         for row in rows:
             part = {name: cells[row] for name, cells in columns.items() if cells[row] is not None}
-            entries = {key: values[KEY + key][row] for key in self.keys}
-            said = {key: json.loads(cell) for key, cell in entries.items() if cell is not None and cell is not REMOVE}
+            entries = {key: self.entries[KEY + key][row] for key in self.keys}
+            said = {key: entry for key, entry in entries.items() if entry is not None}
             if said:
                 part["jsonMetadata"] = merged(part.get("jsonMetadata"), said)
             parts.append(part)
@@ -371,3 +380,9 @@ class Comparison:
                 for _, shown_ in parts
                 for asset in shown_.values()
             ]
+
+
+def _parsed(texts: Sequence[Any]) -> list[Any]:
+    """Return what the JSON texts of a column hold, read at once; None for a cell that is null or removes its key."""
+    values: list[Any] = json.loads(f"[{','.join(text if isinstance(text, str) else 'null' for text in texts)}]")
+    return values

@@ -137,7 +137,7 @@ def entry_for(cell: Any, there: Any) -> Any:
     """
     if is_whole(cell) and type(there) is int:
         return int(cell)
-    if not isinstance(cell, str):
+    if not isinstance(cell, str) or cell.lstrip()[:1] not in set('{["'):
         return cell
     try:
         said = json.loads(cell)
