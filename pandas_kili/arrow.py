@@ -142,7 +142,7 @@ def _cells(series: pd.Series[Any]) -> Iterable[Any]:
         array, type_ = pa.array(series.array), series.dtype.pyarrow_dtype
         is_text = pa.types.is_string(type_) or pa.types.is_large_string(type_)
         if is_text or (pa.types.is_integer(type_) and not array.null_count):  # at once, and not one by one
-            return array.to_numpy(zero_copy_only=False).tolist()
+            return list(array.to_numpy(zero_copy_only=False).tolist())
     try:
         return series.tolist()
     except _UNREADABLE:

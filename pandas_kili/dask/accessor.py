@@ -179,6 +179,37 @@ class DaskKiliAccessor:
         """
         return self._reports("send_back_to_queue", project_id, named, by={"id", "externalId"})
 
+    def upsert(self, *, project_id: str, **named: Any) -> dd.DataFrame:
+        """Make the assets of a project what the rows say: append those that it lacks, and update those that differ.
+
+        Each partition is compared and applied by itself, so nothing is deleted, and no name moves between partitions.
+
+        Parameters
+        ----------
+        project_id : str
+            Project that the rows describe.
+        **named
+            ``properties``, ``metadata``, ``new``, ``force`` and `MutationOptions`, as for `KiliAccessor.upsert`.
+
+        Returns
+        -------
+        dask.dataframe.DataFrame
+            The reports.
+
+        Examples
+        --------
+        >>> import pandas as pd, dask.dataframe, pandas_kili.dask
+        >>> texts = pd.DataFrame({"externalId": ["u1", "u2"], "content": ["First text.", "Second text."]})
+        >>> ddf = dask.dataframe.from_pandas(texts, npartitions=2)
+        >>> ddf.kili.upsert(project_id=project_id).compute()["outcome"].tolist()
+        ['applied', 'applied']
+        >>> ddf.kili.upsert(project_id=project_id).compute()["outcome"].tolist()
+        ['unchanged', 'unchanged']
+        """
+        for name in {"missing", "within", "delete"} & named.keys():
+            raise KiliValidationError(f"{name}= is for whole frames: a partition does not know what others name.")
+        return self._reports("upsert", project_id, named, by={"id", "externalId"})
+
     def _reports(
         self,
         verb: str,

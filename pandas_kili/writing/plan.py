@@ -322,6 +322,8 @@ def make_plan(
         )
     with Work(frame, Options(project_id, client), "plan") as work:
         comparison = Comparison(work, question)
+        if not len(frame) and missing == "keep":
+            return Plan([], comparison.project_id, str(work.origin.get("api_endpoint", "")), frame=frame, client=client)
         edits = comparison.edits()
         return Plan(
             edits,

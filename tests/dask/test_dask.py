@@ -495,3 +495,18 @@ def test_the_examples_run(sandbox, monkeypatch, name):
     example = doctest.DocTestParser().get_doctest(EXAMPLES[name].__doc__, globs, name, None, None)
     printed = []
     assert doctest.DocTestRunner().run(example, out=printed.append).failed == 0, "".join(printed)
+
+
+def test_upsert_by_partition_appends_updates_and_then_finds_nothing(sandbox):
+    client = sandbox.client
+    project = sandbox.create_project("Upsert", "IMAGE")
+    sandbox.add_assets(project, [{"externalId": f"n{n}", "content": f"https://x.org/{n}.png"} for n in range(6)])
+    rows = pd.DataFrame({"externalId": [f"n{n}" for n in range(10)], "priority": [0, 1] * 5, "site": "Lyon"})
+    ddf = dd.from_pandas(rows.assign(content="https://x.org/new.png"), npartitions=3)
+    options = {"project_id": project, "metadata": ["site"], "client": client}
+    assert ddf.kili.upsert(**options).compute()["outcome"].tolist() == ["applied"] * 10
+    held = {row["externalId"]: (row["priority"], row["jsonMetadata"]) for row in sandbox.assets(project)}
+    assert held == {f"n{n}": (n % 2, '{"site": "Lyon"}') for n in range(10)}
+    assert ddf.kili.upsert(**options).compute()["outcome"].tolist() == ["unchanged"] * 10
+    with pytest.raises(pk.KiliValidationError, match="missing= is for whole frames"):
+        ddf.kili.upsert(missing="delete", **options)
