@@ -36,6 +36,8 @@ from pandas_kili.writing import (
 )
 
 if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
     from pandas_kili.display import KiliPlot, LabelChoice, Preview
     from pandas_kili.formats import ExportOptions
 
@@ -627,6 +629,44 @@ class KiliAccessor:
         from pandas_kili.formats import to_voc  # noqa: PLC0415 - what handles files costs a tenth of the import
 
         return to_voc(self._frame, folder, **options)
+
+    def to_hf(
+        self, *, task: Literal["objects", "classes", "tokens"] = "objects", **options: Unpack[ExportOptions]
+    ) -> Dataset | DatasetDict:
+        """Return labels as a Hugging Face data set.
+
+        Parameters
+        ----------
+        task : {"objects", "classes", "tokens"}
+            Objects on pictures; the class of each picture or text; or the tokens of texts with tags.
+        **options
+            See `pandas_kili.ExportOptions`; ``media`` and ``overwrite`` have no effect.
+
+        Returns
+        -------
+        datasets.Dataset or datasets.DatasetDict
+            With ``split``, one data set by the name of each split. Classes are `datasets.ClassLabel`, in the order of
+            the project.
+
+        Raises
+        ------
+        KiliFieldError
+            If the frame lacks labels, answers, types of labels, or names of assets.
+        KiliValidationError
+            For options that are not possible, and pictures without a size.
+        ImportError
+            Without ``datasets``: ``pip install 'pandas-kili[hf]'``.
+
+        Examples
+        --------
+        >>> labels = [[{"labelType": "DEFAULT", "jsonResponse": '{"KIND": {"categories": [{"name": "CAT"}]}}'}]]
+        >>> df = pd.DataFrame({"externalId": ["a"], "content": ["It purrs."], "labels": labels})
+        >>> df.kili.to_hf(task="classes").to_list()
+        [{'text': 'It purrs.', 'external_id': 'a', 'label': 0}]
+        """
+        from pandas_kili.formats import to_hf  # noqa: PLC0415 - what handles files costs a tenth of the import
+
+        return to_hf(self._frame, task=task, **options)
 
     def labels(self, fields: Iterable[str] | None = None) -> KiliFrame:
         """Lay the labels of the assets out, one row per label.

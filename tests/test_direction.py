@@ -43,7 +43,7 @@ HOUSE = {
         "account interruption cells delivery recent identity mutations work keywords update rename move"
         " new_assets presence append_assets append_labels merge_metadata projects edits apply compare plan_text plan"
     ),
-    "formats": "pictures shapes samples classes folder incoming coco yolo voc",
+    "formats": "pictures shapes samples classes folder incoming coco yolo voc huggingface",
     "copy": "events fingerprint table sync",
     "accessor": "",
     "dask": "cluster plan read accessor",

@@ -1,6 +1,7 @@
 """Training data out of labels, and model output into answers: COCO, YOLO, Pascal VOC, Hugging Face."""
 
 from pandas_kili.formats.coco import read_coco, to_coco
+from pandas_kili.formats.huggingface import to_hf
 from pandas_kili.formats.samples import ExportOptions
 from pandas_kili.formats.voc import read_voc, to_voc
 from pandas_kili.formats.yolo import read_yolo, to_yolo
@@ -11,6 +12,7 @@ __all__ = [
     "read_voc",
     "read_yolo",
     "to_coco",
+    "to_hf",
     "to_voc",
     "to_yolo",
 ]

@@ -18,6 +18,7 @@ from pandas_kili.formats.folder import new_folder, put_media, write_file
 from pandas_kili.formats.incoming import Incoming
 from pandas_kili.formats.samples import AREAS, ExportOptions, Samples, collect
 from pandas_kili.messages import listed
+from pandas_kili.tidy import without_collector
 
 Floats = npt.NDArray[np.float64]
 
@@ -78,7 +79,8 @@ def to_coco(
     if is_file and (media != "none" or options.get("split") is not None):
         raise KiliValidationError("media and splits need a folder, and the path is that of a .json file.")
     samples = collect(frame, "COCO", (*AREAS, "pose"), options, needs_sizes=True)
-    sets = _data_sets(samples)
+    with without_collector():
+        sets = _data_sets(samples)
     if path is not None and is_file:
         write_file(path, json.dumps(sets[""], ensure_ascii=False), overwrite=overwrite)
     elif path is not None:
@@ -143,19 +145,21 @@ def _annotations(samples: Samples, codes: list[str]) -> dict[int, dict[str, Any]
     corners = np.stack([pixels[:, [0, 3]], pixels[:, [0, 1]], pixels[:, [2, 1]], pixels[:, [2, 3]]], axis=1)
     outlines = corners.reshape(-1, 8).tolist()
     found: dict[int, dict[str, Any]] = {}
-    columns = (samples.picture.tolist(), samples.category.tolist(), boxes.tolist(), samples.tool.tolist())
+    columns = (samples.picture + 1, samples.category + 1, boxes, samples.tool, upright)
     confidences = samples.confidence.tolist()
-    for position, (picture, category, bbox, tool) in enumerate(zip(*columns, strict=True)):
-        own = parts.get(position, (position,))
+    for position, (image, category, bbox, tool, is_upright) in enumerate(
+        zip(*(values.tolist() for values in columns), strict=True)
+    ):
+        own = parts.get(position, (position,)) if parts else (position,)
         if not own:
             continue
-        annotation = {"id": len(found) + 1, "image_id": picture + 1, "category_id": category + 1}
-        around = bbox if len(own) == 1 else _around([boxes[each] for each in own])
-        if upright[position]:
-            shape: dict[str, Any] = {"segmentation": [outlines[position]], "area": bbox[2] * bbox[3]}
+        if is_upright:
+            shape: dict[str, Any] = {"bbox": bbox, "segmentation": [outlines[position]], "area": bbox[2] * bbox[3]}
         else:
-            shape = _shape(samples, own, sizes[position], around)
-        annotation |= {"bbox": around, **shape, "iscrowd": 0, "tool": tool}
+            around = bbox if len(own) == 1 else _around([boxes[each] for each in own])
+            shape = {"bbox": around, **_shape(samples, own, sizes[position], around)}
+        number = len(found) + 1
+        annotation = {"id": number, "image_id": image, "category_id": category, **shape, "iscrowd": 0, "tool": tool}
         if position in samples.points:
             annotation |= _keypoints(samples.points[position], codes, sizes[position])
         if confidences[position] == confidences[position]:  # not NaN
@@ -164,7 +168,7 @@ def _annotations(samples: Samples, codes: list[str]) -> dict[int, dict[str, Any]
     return found
 
 
-def _upright(samples: Samples) -> list[bool]:
+def _upright(samples: Samples) -> npt.NDArray[np.bool_]:
     """Return which objects are rectangles whose corners are those of their boxes."""
     ends, vertices = samples.rings.ring_ends, samples.rings.vertex_ends
     counts = np.diff(ends, prepend=0)
@@ -176,7 +180,7 @@ def _upright(samples: Samples) -> list[bool]:
     on_edges = ((corners[:, None] == edges).any(axis=1)).all(axis=(1, 2))
     upright = np.zeros(len(ends), bool)
     upright[plain] = on_edges
-    return upright.tolist()
+    return upright
 
 
 def _parts(samples: Samples) -> dict[int, Sequence[int]]:

@@ -3,6 +3,7 @@
 from pandas_kili.tidy.agreement import agreement, disagreements
 from pandas_kili.tidy.annotations import annotations_table
 from pandas_kili.tidy.answer_checks import answer_faults
+from pandas_kili.tidy.answers.read import without_collector
 from pandas_kili.tidy.answers.schema import ANNOTATION, ANNOTATION_SCHEMA, CATEGORY, CHOICE, RANK, TEXT, UNREADABLE
 from pandas_kili.tidy.jobs import jobs_of, read_jobs
 from pandas_kili.tidy.labels import holds_assets, labels_table, lacking
@@ -36,4 +37,5 @@ __all__ = [
     "to_code_points",
     "to_json_response",
     "to_utf16_units",
+    "without_collector",
 ]

@@ -34,7 +34,7 @@ def read_answers(
     """
     parts: list[dict[str, pa.Array]] = []
     counts: list[int] = []
-    with _without_collector():
+    with without_collector():
         for batch in _batches(texts):
             walk = Walk(tasks)
             for text in batch.to_pylist():
@@ -67,7 +67,8 @@ def _batches(texts: pa.Array) -> Iterator[pa.Array]:
 
 
 @contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
+def without_collector() -> Iterator[None]:
+    """Pause the cyclic collector while many objects are made."""
     # Walking the dicts of all answers again and again takes the cyclic collector longer than reading them.
     was_on = gc.isenabled()
     gc.disable()

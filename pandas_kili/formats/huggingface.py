@@ -1,0 +1,199 @@
+"""Hugging Face: labels as a `datasets.Dataset` of objects on pictures, of classes, or of tagged tokens."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+import numpy as np
+import pandas as pd
+
+from pandas_kili.arrow import arrow_array, plain_cells
+from pandas_kili.errors import KiliValidationError
+from pandas_kili.formats.classes import collect_classes
+from pandas_kili.formats.pictures import Pictures, asset_names
+from pandas_kili.formats.samples import AREAS, ExportOptions, Report, chosen_labels, collect, interface_categories
+from pandas_kili.media import is_url
+from pandas_kili.tidy import ANNOTATION, annotations_table
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+HfTask = Literal["objects", "classes", "tokens"]
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_OUTSIDE = "O"
+_LAST_OF_ONE_UNIT = 0xFFFF
+
+
+def to_hf(frame: pd.DataFrame, *, task: HfTask = "objects", **options: Unpack[ExportOptions]) -> Dataset | DatasetDict:
+    """Return labels as a Hugging Face data set.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Assets with their labels.
+    task : {"objects", "classes", "tokens"}
+        Objects on pictures, as the examples of object detection have them; the class of each picture or text; or the
+        tokens of texts with tags (``B-``, ``I-``, ``O``).
+    **options
+        See `ExportOptions`; data sets are not written here, so `media` and `overwrite` have no effect.
+
+    Returns
+    -------
+    datasets.Dataset or datasets.DatasetDict
+        With `split`, one data set by the name of each split. Classes are `datasets.ClassLabel`, in the order of the
+        project. ``image`` is there if all pictures are local files; ``bbox`` is left, top, width, height in pixels.
+
+    Raises
+    ------
+    KiliFieldError
+        If the frame lacks labels, answers, types of labels, or names of assets.
+    KiliValidationError
+        For options that are not possible, and pictures without a size.
+    ImportError
+        Without ``datasets``: ``pip install 'pandas-kili[hf]'``.
+    """
+    if importlib.util.find_spec("datasets") is None:
+        raise ImportError("to_hf needs datasets: pip install 'pandas-kili[hf]'.", name="datasets")
+    if task not in ("objects", "classes", "tokens"):
+        raise KiliValidationError(f"task is 'objects', 'classes' or 'tokens'; got {task!r}.")
+    options = {**options, "media": "none"}
+    make = {"objects": _objects, "classes": _classes, "tokens": _tokens}[task]
+    columns, features, splits = make(frame, options)
+    from datasets import Dataset, DatasetDict  # noqa: PLC0415 - an optional dependency, heavy
+
+    if options.get("split") is None:
+        return Dataset.from_dict(columns, features=features)
+    own = np.array(splits, object)
+    return DatasetDict(
+        {
+            split: Dataset.from_dict(
+                {name: [values[row] for row in np.flatnonzero(own == split)] for name, values in columns.items()},
+                features=features,
+            )
+            for split in dict.fromkeys(splits)
+        }
+    )
+
+
+Columns = tuple[dict[str, list[Any]], Any, list[str]]
+
+
+def _objects(frame: pd.DataFrame, options: ExportOptions) -> Columns:
+    from datasets import ClassLabel, Features, Sequence, Value  # noqa: PLC0415 - an optional dependency, heavy
+
+    samples = collect(frame, "Hugging Face", AREAS, options, needs_sizes=True)
+    pictures = samples.pictures
+    pixels = samples.box * np.tile(pictures.size[samples.picture], 2)
+    boxes = np.concatenate([pixels[:, :2], pixels[:, 2:] - pixels[:, :2]], axis=1)
+    areas, rows, categories = (boxes[:, 2] * boxes[:, 3]).tolist(), boxes.tolist(), samples.category.tolist()
+    columns: dict[str, list[Any]] = {
+        "image_id": list(range(len(pictures))),
+        "external_id": pictures.external_id,
+        "width": pictures.size[:, 0].tolist(),
+        "height": pictures.size[:, 1].tolist(),
+        "objects": [
+            {
+                "id": list(own),
+                "area": [areas[each] for each in own],
+                "bbox": [rows[each] for each in own],
+                "category": [categories[each] for each in own],
+            }
+            for own in samples.of_picture()
+        ],
+    }
+    objects = {"id": Sequence(Value("int64")), "area": Sequence(Value("float64"))}
+    objects |= {"bbox": Sequence(Sequence(Value("float64"), length=4))}
+    objects |= {"category": Sequence(ClassLabel(names=samples.categories["name"].tolist()))}
+    features = {name: Value("int64") for name in ("image_id", "width", "height")}
+    features |= {"external_id": Value("string"), "objects": objects}
+    images, of_images = _images(pictures)
+    return {**images, **columns}, Features({**of_images, **features}), pictures.split
+
+
+def _images(pictures: Pictures) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    from datasets import Image  # noqa: PLC0415 - an optional dependency, heavy
+
+    if not len(pictures) or None in pictures.source:
+        return {}, {}
+    return {"image": [str(source) for source in pictures.source]}, {"image": Image()}
+
+
+def _classes(frame: pd.DataFrame, options: ExportOptions) -> Columns:
+    from datasets import ClassLabel, Features, Value  # noqa: PLC0415 - an optional dependency, heavy
+
+    classes = collect_classes(frame, "Hugging Face", options)
+    pictures = classes.pictures
+    columns: dict[str, list[Any]] = {"external_id": pictures.external_id, "label": classes.category}
+    features: dict[str, Any] = {"external_id": Value("string"), "label": ClassLabel(names=classes.names)}
+    images, of_images = _images(pictures)
+    if not images and "content" in frame:
+        contents = plain_cells(frame["content"])
+        texts = [contents[row] for row in pictures.asset]
+        if not any(is_url(text) for text in texts):
+            images, of_images = {"text": texts}, {"text": Value("string")}
+    return {**images, **columns}, Features({**of_images, **features}), pictures.split
+
+
+def _tokens(frame: pd.DataFrame, options: ExportOptions) -> Columns:
+    from datasets import ClassLabel, Features, Sequence, Value  # noqa: PLC0415 - an optional dependency, heavy
+
+    if "content" not in frame:
+        raise KiliValidationError("the texts are in 'content', which the frame does not have.")
+    if options.get("split") is not None and not isinstance(options["split"], str):
+        raise KiliValidationError("texts are split by a column, split='…'.")
+    report = Report("Hugging Face")
+    chosen = chosen_labels(frame, options, report)
+    rows = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0))
+    columns = ("kind", "job", "category", "beginOffset", "endOffset", "content", "beginId")
+    cells = {name: arrow_array(rows[name]).to_pylist() for name in columns}
+    job = options.get("job")
+    jobs = {job} if isinstance(job, str) else set(job) if job else None
+    spans: dict[int, list[tuple[int, int, str]]] = {}
+    lost = []
+    for label, *values in zip(rows.index, *cells.values(), strict=True):
+        kind, of_job, category, begin, end, text, block = values
+        if kind != ANNOTATION or begin is None or category is None or (jobs is not None and of_job not in jobs):
+            continue
+        asset = int(chosen.index[label])
+        if block is not None:
+            lost.append(asset)
+            continue
+        spans.setdefault(asset, []).append((begin, begin + len(text or "") if end is None else end, category))
+    report.add(np.array(lost, np.int64), "an entity of rich text")
+    report.warn()
+    contents, names = plain_cells(frame["content"]), asset_names(frame)
+    known = [name for _, name in interface_categories(options.get("json_interface"), "NAMED_ENTITIES_RECOGNITION")]
+    found = sorted({category for own in spans.values() for *_, category in own}.difference(known))
+    tags = [_OUTSIDE, *(f"{place}-{name}" for name in [*known, *found] for place in "BI")]
+    assets = np.unique(chosen.index.to_numpy(np.int64)).tolist()
+    tagged = [_tagged(str(contents[row] or ""), spans.get(row, [])) for row in assets]
+    split = options.get("split")
+    splits = [str(cell) for cell in plain_cells(frame[split])] if isinstance(split, str) else [""] * len(frame)
+    numbers = {tag: number for number, tag in enumerate(tags)}
+    out = {
+        "external_id": [names[row] for row in assets],
+        "tokens": [[token for token, _ in each] for each in tagged],
+        "ner_tags": [[numbers[tag] for _, tag in each] for each in tagged],
+    }
+    features = {"external_id": Value("string"), "tokens": Sequence(Value("string"))}
+    features |= {"ner_tags": Sequence(ClassLabel(names=tags))}
+    return out, Features(features), [splits[row] for row in assets]
+
+
+def _tagged(text: str, spans: list[tuple[int, int, str]]) -> list[tuple[str, str]]:
+    """Return the tokens of a text with their tags; of spans that overlap, the longest counts."""
+    # Kili counts as JavaScript does: characters beyond the first 65,536 are two.
+    starts = np.cumsum([0, *(2 if ord(character) > _LAST_OF_ONE_UNIT else 1 for character in text)])
+    longest = sorted(spans, key=lambda span: (span[0] - span[1], span[0]))
+    tagged: list[tuple[str, str]] = []
+    before: tuple[int, int, str] | None = None
+    for token in _TOKEN.finditer(text):
+        begin, end = int(starts[token.start()]), int(starts[token.end()])
+        span = next((span for span in longest if span[0] < end and span[1] > begin), None)
+        place = "" if span is None else f"{'I' if span == before else 'B'}-{span[2]}"
+        tagged.append((token[0], place or _OUTSIDE))
+        before = span
+    return tagged

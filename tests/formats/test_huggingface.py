@@ -1,0 +1,64 @@
+"""Hugging Face data sets hold what people labeled, in the features that examples use."""
+
+import pytest
+from datasets import ClassLabel, Image, load_from_disk
+from training import assets, objects, rectangle, shape, with_pictures
+
+from pandas_kili.errors import KiliValidationError
+
+INTERFACE = {
+    "jobs": {
+        "OBJECTS": {"mlTask": "OBJECT_DETECTION", "content": {"categories": {"DOG": {}, "CAT": {}}}},
+        "KIND": {"mlTask": "CLASSIFICATION", "content": {"categories": {"Z": {}, "A": {}}}},
+        "NER": {"mlTask": "NAMED_ENTITIES_RECOGNITION", "content": {"categories": {"PERSON": {}, "CITY": {}}}},
+    }
+}
+
+
+def test_objects_have_boxes_in_pixels_and_pictures_as_files(tmp_path):
+    answer = objects(shape("CAT", rectangle(0.25, 0.25, 0.5, 0.75)))
+    frame = with_pictures(assets({"a.jpg": answer, "b.jpg": objects()}), tmp_path / "media")
+    frame.kili.to_hf(json_interface=INTERFACE, job="OBJECTS").save_to_disk(tmp_path / "hf")
+    loaded = load_from_disk(tmp_path / "hf")
+    first, second = loaded
+    assert first["objects"] == {"id": [0], "area": [160 * 240], "bbox": [[160, 120, 160, 240]], "category": [1]}
+    assert second["objects"]["bbox"] == []
+    assert loaded.features["objects"]["category"].feature.names == ["DOG", "CAT"]
+    assert isinstance(loaded.features["image"], Image)
+    assert first["image"].size == (640, 480)
+
+
+def test_classes_are_labels_in_the_order_of_the_project():
+    answers = {name: {"KIND": {"categories": [{"name": kind}]}} for name, kind in {"x": "A", "y": "Z"}.items()}
+    frame = assets(answers).assign(content=["One text.", "Another."], part=["train", "test"])
+    sets = frame.kili.to_hf(task="classes", json_interface=INTERFACE, split="part")
+    assert sets["train"].features["label"] == ClassLabel(names=["Z", "A"])
+    assert sets["train"].to_list() == [{"text": "One text.", "external_id": "x", "label": 1}]
+    assert sets["test"]["label"] == [0]
+
+
+def test_entities_are_tags_of_tokens():
+    text = "🦊 Ada Lovelace met Bob in Rome."
+    spans = [("PERSON", "Ada Lovelace"), ("PERSON", "Bob"), ("CITY", "Rome")]
+    drawn = [
+        {
+            "mid": content,
+            "categories": [{"name": category}],
+            "content": content,
+            "beginOffset": len(text[: text.index(content)].encode("utf-16-le")) // 2,
+            "endOffset": len(text[: text.index(content) + len(content)].encode("utf-16-le")) // 2,
+        }
+        for category, content in spans
+    ]
+    frame = assets({"a": {"NER": {"annotations": drawn}}}).assign(content=[text])
+    (row,) = tagged = frame.kili.to_hf(task="tokens", json_interface=INTERFACE)
+    names = tagged.features["ner_tags"].feature.names
+    assert names == ["O", "B-PERSON", "I-PERSON", "B-CITY", "I-CITY"]
+    told = [(token, names[tag]) for token, tag in zip(row["tokens"], row["ner_tags"], strict=True) if tag]
+    assert told == [("Ada", "B-PERSON"), ("Lovelace", "I-PERSON"), ("Bob", "B-PERSON"), ("Rome", "B-CITY")]
+    assert row["tokens"][-1] == "."
+
+
+def test_tasks_that_are_not_there_are_refused():
+    with pytest.raises(KiliValidationError, match="'objects', 'classes' or 'tokens'"):
+        assets({"a": objects()}).kili.to_hf(task="boxes")
