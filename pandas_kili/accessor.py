@@ -11,7 +11,15 @@ import pyarrow as pa
 
 from pandas_kili.connection import Client
 from pandas_kili.frames import KiliFrame, typed
-from pandas_kili.tidy import SUBMITTED, agreement, annotations_table, disagreements, labels_table, metadata_table
+from pandas_kili.tidy import (
+    SUBMITTED,
+    agreement,
+    annotations_table,
+    disagreements,
+    label_errors,
+    labels_table,
+    metadata_table,
+)
 from pandas_kili.writing import (
     AWAY,
     TO_QUEUE,
@@ -996,6 +1004,61 @@ class KiliAccessor:
         return typed(
             disagreements(self._frame, job=job, label_types=label_types, against=against, iou_threshold=iou_threshold)
         )
+
+    def label_errors(self, *, model: str, job: str, label_types: Collection[str] | None = SUBMITTED) -> KiliFrame:
+        """Return the assets whose label is likely wrong, by what a model says of them, the likeliest first.
+
+        Parameters
+        ----------
+        model : str
+            Name of the model (``labels.modelName``) whose predictions are used. Predictions of a class with its
+            confidence, or of several classes each with its own, on assets that the model was not trained on: those of
+            cross-validation, or of a model trained on other data.
+        job : str
+            A job that is answered by one class.
+        label_types : collection of str or None
+            The labels that are looked at; by default what people submitted. Of each labeler the latest counts.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Rows of the frame with their index, one an asset, with ``labeler``, ``given`` (the class of the label),
+            ``suggested`` (the class that the model finds likeliest) and ``quality`` (``double``, 0 to 1: how likely the
+            given class is). Ready for ``.kili.send_back_to_queue()``.
+
+        Raises
+        ------
+        ImportError
+            Where cleanlab is not installed: ``pip install 'pandas-kili[quality]'``.
+        KiliFieldError
+            Where the frame lacks labels, answers, authors, types of labels or names of models.
+        KiliValidationError
+            For a model that made no predictions, or a job that is not answered by one class.
+
+        Warns
+        -----
+        UserWarning
+            Where labels are left out: those of several classes, and those of assets without a prediction.
+
+        Notes
+        -----
+        Confident learning (C. Northcutt, L. Jiang, I. Chuang, 2021), as cleanlab does it: a label is likely wrong where
+        the model is more confident of another class than it usually is of that class. What a model leaves of 100
+        percent is shared by the classes that it does not name.
+
+        Examples
+        --------
+        >>> def label(kind, name, model=None):
+        ...     answer = '{"KIND": {"categories": [{"name": "%s", "confidence": 90}]}}' % name
+        ...     return {"author": {"id": "ada"}, "labelType": kind, "modelName": model, "jsonResponse": answer}
+        >>> truth = ["CAT", "DOG"] * 20
+        >>> given = ["DOG", *truth[1:]]  # the first label is wrong
+        >>> rows = [[label("DEFAULT", g), label("PREDICTION", t, "net")] for g, t in zip(given, truth)]
+        >>> suspects = pd.DataFrame({"labels": rows}).kili.label_errors(model="net", job="KIND")
+        >>> suspects[["given", "suggested"]].to_dict("index")
+        {0: {'given': 'DOG', 'suggested': 'CAT'}}
+        """
+        return typed(label_errors(self._frame, model=model, job=job, label_types=label_types))
 
     def preview(
         self,

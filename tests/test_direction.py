@@ -31,7 +31,7 @@ HOUSE = {
     "tidy": (
         "answers answers.schema answers.json_values answers.geometry answers.walk answers.columns answers.read"
         " answers.compose jobs labels people offsets wide annotations checks answer_checks write_answers metadata"
-        " assignment overlap chance comparison agreement"
+        " assignment overlap chance comparison agreement label_errors"
     ),
     "media": "kinds inspection texts plan upload imports names ledger fetch download",
     "reading": "wire frame validation windows walk long_answers crawl read",

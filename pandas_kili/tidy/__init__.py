@@ -6,6 +6,7 @@ from pandas_kili.tidy.answer_checks import answer_faults
 from pandas_kili.tidy.answers.read import without_collector
 from pandas_kili.tidy.answers.schema import ANNOTATION, ANNOTATION_SCHEMA, CATEGORY, CHOICE, RANK, TEXT, UNREADABLE
 from pandas_kili.tidy.jobs import jobs_of, read_jobs
+from pandas_kili.tidy.label_errors import label_errors
 from pandas_kili.tidy.labels import holds_assets, labels_table, lacking
 from pandas_kili.tidy.metadata import metadata_table
 from pandas_kili.tidy.offsets import to_code_points, to_utf16_units
@@ -28,6 +29,7 @@ __all__ = [
     "disagreements",
     "holds_assets",
     "jobs_of",
+    "label_errors",
     "labeler_names",
     "labels_table",
     "lacking",
