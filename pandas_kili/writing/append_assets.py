@@ -87,7 +87,7 @@ def append_rows(
 
 
 class Append:
-    """New assets, whose ids are of our making; the project's order is the order in which they are sent."""
+    """New assets, under ids that this package makes. The project keeps them in the order in which they are sent."""
 
     in_order = True
     repeatable = True
@@ -129,11 +129,11 @@ class Append:
         return {target: APPLIED for target in targets if target.asset_id in found}
 
     def proves(self, _: Target) -> bool:
-        """Return True: no other asset has an id of our making."""
+        """Return True: this package made the id, so no other asset has it."""
         return True
 
     def explain(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
-        """Return the rows whose external id somebody else took in the meantime."""
+        """Return the rows with an external id that another process took in the meantime."""
         names = [target.payload["externalId"] for target in targets]
         holders = find_external_ids(self.client, self.project_id, names)
         result = Result("unchanged" if self.if_exists == "skip" else "failed", TAKEN)

@@ -42,7 +42,7 @@ class LabelKind:
         if self.model_name is not None and not isinstance(self.model_name, str):
             raise KiliValidationError(f"model_name is text; got a {type(self.model_name).__name__}.")
         if self.label_type in {"PREDICTION", "INFERENCE"} and not self.model_name:
-            raise KiliValidationError(f"A {self.label_type} needs model_name=, to say whose it is.")
+            raise KiliValidationError(f"A {self.label_type} needs model_name=, the model that made it.")
 
 
 AnswerCheck = Literal["interface", "shape", False]
@@ -92,9 +92,9 @@ def append_labels(
 class LabelAppend:
     """Labels appended.
 
-    They have no id of our making, so a label is known by what it was not before: one of the same asset, type, model and
-    author that holds all of the answer, and whose id was not there when the write began. Servers complete answers, for
-    instance with ``"confidence": 100``.
+    The server makes their ids, so a new label is recognized by two facts: its id was not there when the write began, and
+    it has the asset, type, model, author and answer that were sent. Servers may complete answers, for instance with
+    ``"confidence": 100``.
     """
 
     in_order = False
@@ -109,7 +109,7 @@ class LabelAppend:
         self._known: set[str] = set()  # ids of labels that are not of this write
 
     def look_before(self, targets: Sequence[Target]) -> set[Target]:
-        """Remember which labels there are, and return the targets whose asset has their label already."""
+        """Remember which labels there are, and return the targets that have their label already."""
         there: set[Target] = set()
         parts = in_order(self._shown, chunked(targets, BATCH_SIZE), workers=self.client.max_workers)
         for part, labels in parts:
@@ -130,7 +130,7 @@ class LabelAppend:
             yield dict.fromkeys(targets, APPLIED)
 
     def look(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
-        """Return the targets whose asset has a new label of their answer."""
+        """Return the targets that have a new label with their answer."""
         labels = {
             asset_id: [label for label in known if label[0] not in self._known]
             for asset_id, known in self._shown(targets).items()

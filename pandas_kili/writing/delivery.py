@@ -1,11 +1,12 @@
 """Changes brought to the server in batches, each once, and what became of every row.
 
-A batch whose response is lost is looked at: what the server shows as done is done, the rest is sent again. That is safe
-for a `Change` that is `repeatable`: setting, deleting and moving twice is as good as once, and a new asset has an id of
-our making, which the server takes only once. Other changes are sent again only where the first request cannot live on.
+When the response to a batch is lost, the courier asks the server what it shows. What shows as done is done; the rest is
+sent again. That is safe for a `repeatable` change: setting, deleting and moving twice has the effect of once, and the
+server takes the id of a new asset only once. Other changes are sent again only when the first request cannot be at work
+any more.
 
-A look is believed only if it is newer than what was sent, as replicas lag behind: if it shows what only this sending
-can have made, or more of the batch than an earlier look did, or if it came after all replicas have caught up.
+Replicas lag behind, so a look counts only if it is newer than the request: it shows something that only this request
+can have made, or more of the batch than an earlier look, or it came after all replicas have caught up.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _PASSING = {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE"}  # codes of refusals
 
 @dataclass(slots=True, eq=False)
 class Target:
-    """One thing to change: the asset, the rows that ask for it, and what is to be sent for it."""
+    """One thing to change: the asset, the rows that ask for it, and what is sent for it."""
 
     asset_id: str
     rows: Sequence[int]
@@ -75,7 +76,7 @@ class Change(Protocol):
         """
 
     def look(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
-        """Look what the server shows, and return the targets whose fate seems plain."""
+        """Read the assets, and return the targets that look done or impossible."""
 
     def proves(self, target: Target) -> bool:
         """Whether a target that looks done can only be so by this very change."""
@@ -156,7 +157,7 @@ def _await(
 
 
 def looks(stop: threading.Event | None = None, pauses: Iterable[float] = ()) -> Iterator[None]:
-    """Yield when it is time to look what the server shows: at once, and again for some seconds."""
+    """Yield at each moment to look: at once, and again for some seconds."""
     stop = stop or threading.Event()
     for pause in pauses or _PATIENCE:
         stop.wait(pause)
@@ -361,5 +362,5 @@ def _blames_rows(problem: KiliError | Cancelled) -> bool:
 
 
 def _may_live(problem: KiliError | Cancelled) -> bool:
-    """Whether a request that was given up may still be at work: nobody said that it has ended."""
+    """Whether the server may still be at work on a request that the client gave up: nothing said that it ended."""
     return isinstance(problem, KiliConnectionError) and problem.timed_out

@@ -89,7 +89,7 @@ def _refuse_other_tables(columns: Columns) -> None:
 
 
 def repeated_values(values: Sequence[str | None], label: Hashable) -> tuple[list[int], Hashable, list[str | None]]:
-    """Return the rows whose value an earlier row has, with the label and the values: what `Columns.problem` takes."""
+    """Return the rows that repeat an earlier value, the label, and the values: what `Columns.problem` takes."""
     seen: set[str] = set()
     rows = []
     for row, value in enumerate(values):
@@ -134,7 +134,7 @@ def resolve(
     Raises
     ------
     KiliValidationError
-        With all rows whose asset is unknown, of another project, or not the only one of its external id.
+        With all rows of an asset that is unknown, of another project, or not the only one of its external id.
     """
     named = [row for row, asset_id in enumerate(identity.ids) if asset_id is None]
     given = [row for row, asset_id in enumerate(identity.ids) if asset_id is not None]
@@ -160,7 +160,7 @@ def resolve(
 
 
 def _absent(identity: Identity, client: Client, project_id: str | None, rows: Sequence[int]) -> Sequence[int]:
-    """Return the rows whose asset the server does not show in the project."""
+    """Return the rows of assets that the server does not show in the project."""
     ids = [str(identity.ids[row]) for row in rows]
     for _ in looks_for(client.api_endpoint, ids) if rows else ():
         known = existing(client, project_id, [str(identity.ids[row]) for row in rows])
@@ -171,7 +171,7 @@ def _absent(identity: Identity, client: Client, project_id: str | None, rows: Se
 
 
 def _refuse_repeated_ids(columns: Columns, identity: Identity, named: Sequence[int]) -> None:
-    """Note rows whose external id means an asset that another row means by its id."""
+    """Note rows that name an asset by its external id where another row gives its id."""
     others = set(named)
     given = {asset_id for row, asset_id in enumerate(identity.ids) if asset_id is not None and row not in others}
     rows = [row for row in named if identity.ids[row] in given]
@@ -186,7 +186,9 @@ def _find_named(
     if not rows:
         return []
     if project_id is None:
-        raise KiliValidationError("Rows that have an external id only need project_id=, to say whose it is.")
+        raise KiliValidationError(
+            "Rows that have an external id only need project_id=: external ids are unique within a project only."
+        )
     wanted = [str(identity.external_ids[row]) for row in rows]
     found: dict[str, list[str]] = {}
     for _ in looks_for(client.api_endpoint, wanted):

@@ -12,9 +12,9 @@ from typing import Any, Self
 class Interruptions:
     """Takes Ctrl-C while a write is under way.
 
-    The first one raises `KeyboardInterrupt`, as usual, unless somebody `listens`: then the listener is told, and is
-    asked to end by itself. Later ones raise nothing, so that what the first one set off comes to its end. Only the main
-    thread is interrupted, and only where Python's own handler is in place.
+    The first one raises `KeyboardInterrupt`, as usual. Once there is a listener, each one calls the listener instead,
+    which ends the work by itself. Later ones raise nothing, so that the report of the first one is completed. Nothing
+    changes outside the main thread, or where the user has a handler of their own.
     """
 
     def __init__(self) -> None:

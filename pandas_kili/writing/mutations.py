@@ -61,7 +61,7 @@ class Update:
         yield {target: APPLIED for target in targets if target.asset_id in changed}
 
     def look(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
-        """Return the assets whose properties have the values asked for."""
+        """Return the assets that have the values asked for."""
         names = dict.fromkeys(name for target in targets for name in target.payload if name != _RESET)
         fields = " ".join("toBeLabeledBy { user { email } }" if name == "toBeLabeledBy" else name for name in names)
         shown = read_back(self.client, [target.asset_id for target in targets], f"id {fields}")
@@ -152,7 +152,7 @@ class Move:
         self.tells_outcomes = self.mutation == destination.mutations[0]
 
     def look_before(self, targets: Sequence[Target]) -> None:
-        """Look where the assets are before they move, so that a move of somebody else is not undone."""
+        """Read where the assets are before they move, so that a later move by a colleague is not undone."""
         if self.destination is AWAY:
             return
         parts = in_order(self._shown, chunked(targets, BATCH_SIZE), workers=self.client.max_workers)
@@ -179,7 +179,7 @@ class Move:
         yield refused
 
     def look(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
-        """Return the assets that are where they were to go, that cannot go there, or that somebody moved meanwhile."""
+        """Return the assets that arrived, that cannot go there, or that a colleague moved in the meantime."""
         return self._judged(targets, self._shown(targets), self._fate)
 
     def proves(self, target: Target) -> bool:
@@ -204,7 +204,7 @@ class Move:
         return {target: result for target, result in results.items() if result is not None}
 
     def _arrived(self, _: Target, asset: Mapping[str, Any] | None) -> Result | None:
-        """Return the result of an asset that is where it was to go, or cannot go there; None where that is open."""
+        """Return the result of an asset that arrived or cannot go there; None where that is open."""
         if asset is None or self.destination.status is None:
             return APPLIED if asset is None and self.destination.status is None else None
         if asset["status"] == self.destination.status:
@@ -217,13 +217,13 @@ class Move:
         if arrived is not None or asset is None or target.before in (None, asset):
             return arrived
         return Result(
-            "failed", f"outcome unknown: its status is {asset['status']} now, so somebody moved it in the meantime"
+            "failed", f"outcome unknown: its status is {asset['status']} now, so a colleague moved it in the meantime"
         )
 
     def _refused(
         self, by_id: Mapping[str, Target], response: Mapping[str, Any], stop: threading.Event
     ) -> dict[Target, Result]:
-        """Return what current servers refuse; it may be where it was to go already, and show so a little later."""
+        """Return what a current server refuses. Such an asset may have arrived, and may show it later."""
         declined = [by_id[asset["assetId"]] for asset in response.get("declined") or () if asset["assetId"] in by_id]
         failed = {
             by_id[asset["assetId"]]: Result("failed", str(asset.get("details") or "the server gave no reason"))

@@ -90,7 +90,7 @@ class NewAssets:
 
 
 def _chance(count: int, digits: int) -> list[str]:
-    """Return texts of hexadecimal digits that nobody else will have; asked of the system at once."""
+    """Return random hexadecimal texts, long enough to be unique; one call to the system makes all of them."""
     text = os.urandom(count * digits // 2).hex()
     return [text[start : start + digits] for start in range(0, len(text), digits)]
 

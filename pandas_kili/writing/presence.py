@@ -51,7 +51,7 @@ class Presence:
         return asset is not None and self.rows.external_ids[row] in {None, asset["externalId"]}
 
     def _by_external_id(self, there: set[int]) -> set[int]:
-        """Find the rows whose external id the project has, or an earlier row."""
+        """Find the rows that repeat an external id of the project, or of an earlier row."""
         asked = {row: name for row, name in enumerate(self.rows.external_ids) if name is not None and row not in there}
         taken = _taken(self.work.client, self.project_id, dict.fromkeys(asked.values()))
         reasons = {row: TAKEN for row, name in asked.items() if name in taken}
@@ -82,8 +82,8 @@ def tell_of_twins(work: Work, project_id: str) -> None:
             twins += [name for name in part if len(found.get(name, ())) > 1]
     if twins:
         warn(
-            f"{work.name}: {len(twins):,} external ids belong to several assets now, as somebody else appended them at"
-            f" the same time: {listed([repr(name) for name in twins])}.",
+            f"{work.name}: {len(twins):,} external ids belong to several assets now, as another process appended them"
+            f" at the same time: {listed([repr(name) for name in twins])}.",
             KiliConsistencyWarning,
         )
 

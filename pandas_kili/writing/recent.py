@@ -1,4 +1,4 @@
-"""What this process wrote a moment ago: a server may not show it yet, so that a second look is worth its time."""
+"""What this process wrote a moment ago: the server may not show it yet, so a second look is worth its time."""
 
 from __future__ import annotations
 
