@@ -92,8 +92,8 @@ def append_labels(
 class LabelAppend:
     """Labels appended.
 
-    The server makes their ids, so a new label is recognized by two facts: its id was not there when the write began, and
-    it has the asset, type, model, author and answer that were sent. Servers may complete answers, for instance with
+    The server makes their ids, so a new label is recognized by two facts: its id was not there when the write began,
+    and it has the asset, type, model, author and answer that were sent. Servers may complete answers, for instance with
     ``"confidence": 100``.
     """
 
