@@ -6,7 +6,7 @@ import numbers
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, Unpack, cast
 
 import dask.dataframe as dd
 import pandas as pd
@@ -17,6 +17,7 @@ from pandas_kili.dask.cluster import Connection
 from pandas_kili.dask.plan import Part, Partitioning
 from pandas_kili.errors import KiliFilterError
 from pandas_kili.query import AssetFilters, Fields, select
+from pandas_kili.reading import check_read
 from pandas_kili.reading import read_kili as read_frame
 
 
@@ -65,8 +66,8 @@ def read_kili(
     Where rows of a partition stay in doubt, a `KiliConsistencyWarning` is given where it is read: on a cluster, in the
     log of the worker. The counts of ``consistency`` are those of a partition, and get lost when partitions are joined.
 
-    The plan costs two calls per partition, and reading one a call for its count, and a row in a hundred twice. Where no
-    such plan can be (a part of the list by `first` or `skip`, lists of more than 1,000 entries, more assets of one
+    The plan costs two calls per partition; reading one costs a call for its count, and two rows in a hundred twice.
+    Where no such plan can be (a part of the list by `first` or `skip`, lists of more than 1,000 entries, more assets of one
     instant than a partition is to hold, servers that do not filter by the time of creation), all ids are looked
     through, at one call per 100 of them, and each partition reads its own: rows that match no longer are then left out,
     and none is added.
@@ -94,15 +95,12 @@ def read_kili(
         name: list(value) if isinstance(value, Iterator) else value for name, value in filters.items()
     }
     fields = fields if isinstance(fields, (Mapping, str)) else tuple(fields)
-    # In chunks it comes lazily: this checks all that was given, and sends nothing.
-    read_frame(
-        project_id, fields=fields, first=first, skip=skip, chunksize=1, validate=validate, client=client, **given
-    )
+    selection = check_read(project_id, fields, first, skip, validate, cast("AssetFilters", given))
     connection = Connection(client_or_default(client))
     whole = Part(given, int(skip), first)
     parts = Partitioning(connection.open(), project_id, rows_per_partition).parts(whole)
     source = _Source(connection, project_id, fields, validate, uuid.uuid4().hex)
-    meta = select(fields).schema.empty_table().to_pandas(types_mapper=pd.ArrowDtype)
+    meta = selection.schema.empty_table().to_pandas(types_mapper=pd.ArrowDtype)
     ddf: dd.DataFrame = dd.from_map(_read_part, parts, source=source, meta=meta, label="read-kili")
     return ddf
 

@@ -222,12 +222,11 @@ class ListWalk:
 
     def _joined(self, planned: Iterable[Window]) -> Generator[pa.Table, None, bool]:
         """Yield the new rows of planned windows; the result says whether all of them could be used."""
+        before: Page | None = None
         with contextlib.closing(self._listing.pages(planned)) as pages:
             for page in pages:
-                before = self._page
                 if not page.ids and before is not None and before.is_short:
                     continue  # it lies beyond the end, if the short page was the end
-                self._page = page
                 if before is not None and _repeats(before, page):
                     return False
                 if not self._touches(page):
@@ -239,6 +238,7 @@ class ListWalk:
                 self.found.duplicates += max(0, dropped - OVERLAP)
                 if fresh is not None:
                     yield fresh
+                before = self._page = page
                 if self._first is not None and len(self._given) >= self._first:
                     return True
         return True
@@ -392,15 +392,16 @@ class ListWalk:
 
     def _can_bound(self, edge: int) -> bool:
         """Whether the server filters by the time of creation: some know no such filter, ignore it, or go by days."""
-        try:
-            ahead = self._listing.page(Window(0, since=edge))
-            if not ahead.ids or ahead.created.min() < edge - 1:
-                return not ahead.ids
-            instant = int(ahead.created[0])
-            here = self._listing.page(Window(0, since=instant, until=instant))
-        except KiliGraphQLError:
-            return False
-        return bool(here.ids) and bool((np.abs(here.created - instant) <= 1).all())
+        with contextlib.suppress(KiliGraphQLError):
+            for _ in range(_MOST_IDLE):
+                ahead = self._listing.page(Window(0, since=edge))
+                if not ahead.ids or ahead.created.min() < edge - 1:
+                    return not ahead.ids
+                instant = int(ahead.created[0])
+                here = self._listing.page(Window(0, since=instant, until=instant))
+                if here.ids:  # else what stood there may have gone
+                    return bool((np.abs(here.created - instant) <= 1).all())
+        return False
 
     # -- what does not add up ----------------------------------------------------------------------------------------
 
