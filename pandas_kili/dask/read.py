@@ -67,10 +67,10 @@ def read_kili(
     log of the worker. The counts of ``consistency`` are those of a partition, and get lost when partitions are joined.
 
     The plan costs two calls per partition; reading one costs a call for its count, and two rows in a hundred twice.
-    Where no such plan can be (a part of the list by `first` or `skip`, lists of more than 1,000 entries, more assets of one
-    instant than a partition is to hold, servers that do not filter by the time of creation), all ids are looked
-    through, at one call per 100 of them, and each partition reads its own: rows that match no longer are then left out,
-    and none is added.
+    Where no such plan can be (a part of the list by `first` or `skip`, lists of more than 1,000 entries, more assets
+    of one instant than a partition is to hold, servers that do not filter by the time of creation), all ids are looked
+    through, at one call per 100 of them, and each partition reads its own: rows that no longer match are then left
+    out, and none is added.
 
     With dask's own schedulers the processes of ``scheduler="processes"`` know nothing of each other's calls: use
     threads, the default, or a `distributed` cluster, whose scheduler needs this package too.

@@ -170,7 +170,7 @@ class ListWalk:
         self._page: Page | None = None  # the page before
         self._inside: dict[int, bool] = {}  # instants within which pages were joined, and whether they were in line
         self._cut_short: Counter[int] = Counter()  # lengths of short pages that were not the last
-        self._longest = 0
+        self._longest = self._short_pages = 0
         self._moved = False
         self._is_bounded: bool | None = None  # whether windows can be bounded by instants; asked once that is needed
 
@@ -239,6 +239,7 @@ class ListWalk:
                 if fresh is not None:
                     yield fresh
                 before = self._page = page
+                self._short_pages += page.is_short
                 if self._first is not None and len(self._given) >= self._first:
                     return True
         return True
@@ -247,7 +248,7 @@ class ListWalk:
         """Whether the walk is done without a further question: nothing moved, and the rows add up."""
         if self._first is not None and len(self._given) >= self._first:
             return True
-        ended = self._page is None or self._page.is_short
+        ended = self._page is None or (self._page.is_short and self._short_pages == 1)
         return ended and not self._moved and len(self._given) == self._expected
 
     def _is_end(self) -> bool:
@@ -321,8 +322,8 @@ class ListWalk:
         fresh = np.flatnonzero(is_new).tolist()
         if len(set(ids)) < len(ids):  # a server that joins tables may say a row twice
             fresh = sorted({ids[row]: row for row in reversed(fresh)}.values())
-        if not fresh and created[-1] < edge and 2 * len(self._given.lacks(page)) > len(ids):
-            raise _OutOfOrderError  # it lies among rows that were read, and hardly one of them was
+        if not fresh and created[-1] < edge and len(self._given.lacks(page)) == len(ids):
+            raise _OutOfOrderError  # it lies among rows that were read, and none of its own was
         if edge is None or created[-1] >= edge:
             if created[-1] != edge:
                 self._at_edge.clear()
@@ -476,7 +477,8 @@ class ListWalk:
             since, until = stretches.pop()
             page = self._listing.page(Window(0, since=since, until=until))
             self._longest = max(self._longest, len(page.ids))
-            if len(page.ids) < min(PAGE_SIZE, self._longest):
+            rows = len(page.ids)
+            if 2 * rows < self._longest or (page.is_short and self._listing.count(since, until) <= rows):
                 fresh = self._taken(page, self._given.lacks(page))
                 if fresh is not None:
                     yield fresh
