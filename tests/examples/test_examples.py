@@ -10,8 +10,8 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
-def run(*arguments):
-    command = [sys.executable, "-W", "error", EXAMPLES / "quickstart.py", *map(str, arguments)]
+def run(*arguments, script="quickstart.py"):
+    command = [sys.executable, "-W", "error", EXAMPLES / script, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -63,3 +63,10 @@ def test_a_few_assets_on_which_nobody_errs_are_fine(tmp_path):
     done = run("--out", tmp_path, "--assets", 1)
     assert done.returncode == 0, done.stderr
     assert "none" in done.stdout
+
+
+def test_the_mirror_is_equal_to_the_project_at_the_end(tmp_path):
+    done = run("--out", tmp_path, "--assets", 60, "--seconds", 1, script="mirror.py")
+    assert done.returncode == 0, done.stderr
+    assert "the copy is equal to the project" in done.stdout
+    assert (tmp_path / "mirror.png").read_bytes().startswith(b"\x89PNG")
