@@ -1,5 +1,6 @@
 """The examples run as a newcomer runs them, and leave what they promise."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,15 @@ def test_the_mirror_is_equal_to_the_project_at_the_end(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "the copy is equal to the project" in done.stdout
     assert (tmp_path / "mirror.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_detector_is_trained_on_an_export_and_its_output_compared(tmp_path):
+    done = run("--out", tmp_path, "--pictures", 40, script="train.py")
+    assert done.returncode == 0, done.stderr
+    exported, read_back, share, sent, differ, *_ = done.stdout.splitlines()
+    images, boxes = map(int, re.findall(r"(\d+) pictures with (\d+) boxes to val", exported)[0])
+    assert read_back == f"Read back from COCO and YOLO: {boxes} and {boxes} boxes."
+    assert int(re.search(r"(\d+)%", share)[1]) > 40  # seven times what chance gives
+    assert sent == f"Sent {images} predictions: {{'applied': {images}}}."
+    assert "digits-1 differ on" in differ
+    assert (tmp_path / "yolo" / "data.yaml").is_file()
