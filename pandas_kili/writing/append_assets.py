@@ -101,6 +101,7 @@ class Append:
         self.media, self.bar = media, bar
         self.mutation = spelling(self.client, APPEND)
         self.is_current = self.mutation == APPEND[0]
+        self._is_patient = True  # whether names taken a moment ago may explain a refusal, though no replica shows them
         self._stored: dict[Target, Stored] = {}  # files of the batch that is under way, so that none is stored twice
 
     def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[Target, Result]]:
@@ -135,9 +136,14 @@ class Append:
     def explain(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
         """Return the rows with an external id that another process took in the meantime."""
         names = [target.payload["externalId"] for target in targets]
-        holders = find_external_ids(self.client, self.project_id, names)
         result = Result("unchanged" if self.if_exists == "skip" else "failed", TAKEN)
-        taken = [target for target in targets if {*holders.get(target.payload["externalId"], ())} - {target.asset_id}]
+        taken: list[Target] = []
+        for _ in looks() if self._is_patient else looks(pauses=(0.0,)):
+            holders = find_external_ids(self.client, self.project_id, names)
+            taken = [one for one in targets if {*holders.get(one.payload["externalId"], ())} - {one.asset_id}]
+            if taken:
+                break
+        self._is_patient = bool(taken)
         if self.if_exists == "skip":
             for target in taken:
                 found = holders[target.payload["externalId"]]

@@ -841,6 +841,24 @@ def test_of_two_writers_that_skip_what_exists_each_asset_is_made_by_one(sandbox,
     assert len(appended) == 2 * -(-rows // 100)  # nothing is cut to be tried row by row
 
 
+def test_a_name_that_was_taken_a_moment_ago_is_found_although_replicas_lag(today, monkeypatch):
+    monkeypatch.setattr(delivery, "_PATIENCE", (0.0, 0.1, 0.2, 0.4))
+    project, _ = filled(today, 0)
+    today.inject(Fault("replica_lag", seconds=0.3, times=None))
+    frame = new_assets(4)
+    begun = threading.Event()
+
+    def interfere(request):
+        if request.operation == "appendManyAssets" and not begun.is_set():
+            begun.set()
+            today.add_assets(project, [{"externalId": "a1", "content": "https://x.org/1.png"}])
+
+    today.before_request(interfere)
+    out = frame.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(today))
+    assert outcomes(out) == ["applied", "unchanged", "applied", "applied"]
+    assert len(today.assets(project)) == 4
+
+
 def test_of_two_writers_on_a_server_that_takes_names_twice_it_is_told(monkeypatch):
     hurry(monkeypatch)
     with Sandbox(generation="current", unique_external_ids=False) as sandbox:
