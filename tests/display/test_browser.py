@@ -12,7 +12,7 @@ from moving import pdf, video
 from PIL import Image
 
 from pandas_kili.display import preview_frame
-from pandas_kili.display.palette import COLORS
+from pandas_kili.display.palette import COLORS, Palette
 from pandas_kili.display.style import _DARK, _LIGHT
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -25,6 +25,7 @@ FLAGS = (
     *("--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-color-profile=srgb"),
 )
 BACKGROUND = "#ff00ff"
+LINE = COLORS[Palette([("J", "A")])["J", "A"].color]
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def picture_in(pixels):
 
 
 def check_outline(inside, ring):
-    line = near(inside, COLORS[0])
+    line = near(inside, LINE)
     height, width = line.shape
     for axis, length in ((0, width), (1, height)):
         begin, end = extent(line.any(axis=axis))
