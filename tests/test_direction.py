@@ -33,7 +33,7 @@ HOUSE = {
         " answers.compose jobs labels people offsets wide annotations checks answer_checks write_answers metadata"
         " assignment overlap chance comparison agreement label_errors"
     ),
-    "media": "kinds inspection texts plan upload imports names ledger fetch download",
+    "media": "kinds inspection medium texts plan upload imports names ledger fetch download",
     "reading": "wire frame validation windows walk long_answers crawl read",
     "display": (
         "escaping palette choice decoder thumbnails decoding media overlay maps spans summary cards style gallery"
@@ -41,7 +41,8 @@ HOUSE = {
     ),
     "writing": (
         "account interruption cells delivery recent identity mutations work keywords update rename move"
-        " new_assets presence append_assets append_labels merge_metadata projects edits apply compare plan_text plan"
+        " new_assets presence append_assets append_labels merge_metadata projects edits revision apply"
+        " compare plan_text plan_file inverse plan"
     ),
     "formats": "pictures shapes samples classes folder incoming coco yolo voc huggingface",
     "copy": "events fingerprint table sync",

@@ -23,7 +23,7 @@ from pandas_kili.errors import (
     KiliValidationError,
 )
 from pandas_kili.media.kinds import TEXT
-from pandas_kili.media.plan import File, Medium
+from pandas_kili.media.medium import File, Medium
 
 if TYPE_CHECKING:
     from tqdm import tqdm

@@ -2,205 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 
-from pandas_kili.catalog import BATCH_SIZE, LIST_ASSETS
-from pandas_kili.connection import Client, promised, read_back
+from pandas_kili.catalog import BATCH_SIZE
+from pandas_kili.connection import read_back
 from pandas_kili.errors import KiliValidationError
-from pandas_kili.json_text import NotJsonError
-from pandas_kili.messages import listed, shown
 from pandas_kili.parallel import chunked, in_order
 from pandas_kili.writing.account import Account, Outcome, Result
 from pandas_kili.writing.delivery import Target
-from pandas_kili.writing.edits import KEPT, Edit, is_same, metadata_of, payload_of, selection, value_of
-from pandas_kili.writing.mutations import APPLIED, AWAY, Move, Update
-from pandas_kili.writing.recent import looks_for
+from pandas_kili.writing.edits import Edit
+from pandas_kili.writing.revision import TAKEN, Revision, Withdrawal, alias
 from pandas_kili.writing.work import Options, Work
 
-_DONE = Result("unchanged", "it is so already")
-_GONE = Result("declined", "the asset is not there any more")
-_AWAY = Result("unchanged", "it is gone already")
-_TAKEN = "another asset of the project has the external id"
 # Of the results of one asset in several steps, the first of these counts.
 _RANKS: tuple[Outcome, ...] = ("failed", "not_sent", "declined", "applied", "unchanged")
-
-
-class Revision(Update):
-    """Properties set to their new values, where they still are what the plan saw."""
-
-    def __init__(
-        self,
-        client: Client,
-        project_id: str,
-        edits: Mapping[str, Sequence[Edit]],
-        plan_id: str,
-        *,
-        force: bool = False,
-        in_order: bool = False,
-    ) -> None:
-        super().__init__(client, "apply", in_order=in_order)
-        self.project_id, self.edits, self.plan_id, self.force = project_id, edits, plan_id, force
-        self._sent: set[str] = set()
-        self.freed: set[str] = set()  # assets that gave up their name just now: a replica may still show it
-
-    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[Target, Result]]:
-        """Look at one batch, and send what is still to be done."""
-        assets = self._assets(targets)
-        results = {target: self._prepared(target, assets.get(target.asset_id)) for target in targets}
-        going = [target for target, result in results.items() if result is None]
-        results |= self._collisions(going)
-        yield {target: result for target, result in results.items() if result is not None}
-        going = [target for target in going if results[target] is None]
-        if going:
-            self._sent.update(target.asset_id for target in going)
-            for sent in super().send(going, stop):
-                self.freed.update(target.asset_id for target in sent if "externalId" in target.payload)
-                yield sent
-
-    def look(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
-        """Return the assets whose properties have their new values."""
-        assets = self._assets(targets)
-        return {
-            target: APPLIED
-            for target in targets
-            if target.asset_id in assets and not self._open(target, assets[target.asset_id])
-        }
-
-    def _assets(self, targets: Sequence[Target]) -> dict[str, dict[str, Any]]:
-        """Return the assets as they are; those that were made a moment ago may show a little later."""
-        fields = selection(str(edit.property) for target in targets for edit in self.edits[target.asset_id])
-        ids = [target.asset_id for target in targets]
-        assets: dict[str, dict[str, Any]] = {}
-        for _ in looks_for(self.client.api_endpoint, ids):
-            assets = read_back(self.client, ids, fields, self.project_id)
-            if len(assets) == len(ids):
-                break
-        return assets
-
-    def _open(self, target: Target, asset: Mapping[str, Any]) -> list[Edit]:
-        """Return the edits that are still to be made."""
-        with promised("assets"):
-            return [
-                edit
-                for edit in self.edits[target.asset_id]
-                if not is_same(str(edit.property), value_of(asset, str(edit.property)), edit.after)
-            ]
-
-    def _prepared(self, target: Target, asset: Mapping[str, Any] | None) -> Result | None:
-        """Load a target with what is to be sent; return the result where that is nothing."""
-        if asset is None:
-            return _GONE
-        edits = self._open(target, asset)
-        if not edits:
-            return APPLIED if target.asset_id in self._sent else _DONE
-        conflicts = [] if self.force else self._conflicts(target, edits, asset)
-        if conflicts:
-            return Result("declined", f"changed by others since the plan: {listed(conflicts)}")
-        try:
-            target.payload = payload_of(edits, asset)
-        except NotJsonError as error:
-            return Result("failed", f"its metadata cannot be merged with: {error}")
-        return None
-
-    def _conflicts(self, target: Target, edits: Sequence[Edit], asset: Mapping[str, Any]) -> list[str]:
-        """Say which properties are neither what the plan saw nor what it wants, with both values."""
-        told = []
-        for edit in edits:
-            name = str(edit.property)
-            now = value_of(asset, name)
-            is_ours = name == "externalId" and now == alias(self.plan_id, target.asset_id)
-            if not is_ours and not is_same(name, now, edit.before):
-                told.append(f"{name} was {shown(edit.before)}, is {shown(now)}, was to become {shown(edit.after)}")
-        return told
-
-    def _collisions(self, going: Sequence[Target]) -> dict[Target, Result]:
-        """Return the targets whose new external id another asset keeps."""
-        wanted = {target.payload["externalId"]: target for target in going if "externalId" in target.payload}
-        if not wanted:
-            return {}
-        holders = holders_of(self.client, self.project_id, list(wanted))
-        refused: dict[Target, Result] = {}
-        while True:
-            position = {target.asset_id: place for place, target in enumerate(going) if target not in refused}
-            frees = {target.asset_id for target in going if target not in refused and "externalId" in target.payload}
-            found = [
-                (target, holder)
-                for name, target in wanted.items()
-                if target not in refused
-                for holder in holders.get(name, ())
-                if holder not in {target.asset_id, *self.freed}
-                and not (holder in frees and position[holder] < position[target.asset_id])
-            ]
-            if not found:
-                return refused
-            for target, holder in found:
-                name = target.payload["externalId"]
-                refused[target] = Result("declined", f"{_TAKEN} {shown(name)} now: {holder}")
-
-
-class Withdrawal(Move):
-    """Assets deleted, where they still are what the plan saw."""
-
-    def __init__(
-        self,
-        client: Client,
-        project_id: str,
-        edits: Mapping[str, Sequence[Edit]],
-        plan_id: str,
-        *,
-        force: bool,
-    ) -> None:
-        super().__init__(client, AWAY)
-        self.project_id, self.edits, self.plan_id, self.force = project_id, edits, plan_id, force
-        self._sent: set[str] = set()
-
-    def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[Target, Result]]:
-        """Look at one batch, and delete what is as it was planned."""
-        ids = [target.asset_id for target in targets]
-        assets = read_back(self.client, ids, selection(KEPT), self.project_id)
-        with promised("assets"):
-            results = {target: self._refused_now(target, assets.get(target.asset_id)) for target in targets}
-        yield {target: result for target, result in results.items() if result is not None}
-        going = [target for target, result in results.items() if result is None]
-        if going:
-            self._sent.update(target.asset_id for target in going)
-            yield from super().send(going, stop)
-
-    def _refused_now(self, target: Target, asset: Mapping[str, Any] | None) -> Result | None:
-        if asset is None:
-            return APPLIED if target.asset_id in self._sent else _AWAY
-        (edit,) = self.edits[target.asset_id]
-        told = []
-        for name in () if self.force else KEPT:
-            now, before = value_of(asset, name), edit.before.get(name)
-            is_ours = name == "externalId" and now == alias(self.plan_id, target.asset_id)
-            if name == "jsonMetadata":  # Kili adds how it imported a video
-                now, before = ({**metadata_of(one), "processingParameters": None} for one in (now, before))
-            if name in edit.before and not is_ours and not is_same(name, now, before):
-                told.append(f"{name} was {shown(before)}, is {shown(now)}")
-        return Result("declined", f"changed by others since the plan: {listed(told)}") if told else None
-
-
-def alias(plan_id: str, asset_id: str) -> str:
-    """Return the temporary external id of an asset while a plan is applied: the same each time."""
-    return f"pandas_kili-{plan_id}-{asset_id}"
-
-
-def holders_of(client: Client, project_id: str, external_ids: Sequence[str]) -> dict[str, list[str]]:
-    """Return the ids of the assets that have these external ids, at most a batch of them."""
-    where = {"project": {"id": project_id}, "externalIdStrictlyIn": list(external_ids)}
-    data = client.execute(LIST_ASSETS % "id externalId", {"where": where, "first": BATCH_SIZE, "skip": 0})
-    found: dict[str, list[str]] = defaultdict(list)
-    with promised("assets"):
-        for asset in data["data"]:
-            found[asset["externalId"]].append(asset["id"])
-    return found
 
 
 @dataclass
@@ -388,7 +207,7 @@ def _note(step: Step, report: pd.DataFrame | None) -> None:
     ):
         is_other = outcome == "unchanged" and asset_id != ids[place]
         found = "" if pd.isna(asset_id) else f": {asset_id}"
-        result = Result("declined", f"{_TAKEN} now{found}") if is_other else Result(outcome, message)
+        result = Result("declined", f"{TAKEN} now{found}") if is_other else Result(outcome, message)
         step.account.note([place], result)
 
 

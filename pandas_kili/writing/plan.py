@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.metadata
-import json
 import os
 import secrets
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Unpack
 from urllib.parse import urlsplit
 
@@ -19,19 +17,18 @@ import pyarrow as pa
 from pandas_kili.connection import Client
 from pandas_kili.errors import KiliDeclinedWarning, KiliMutationError, KiliValidationError
 from pandas_kili.frames import KiliFrame
-from pandas_kili.json_text import NotJsonError, json_text
-from pandas_kili.messages import listed, shown, warn
+from pandas_kili.messages import listed, warn
 from pandas_kili.writing.account import Result
 from pandas_kili.writing.apply import Application
 from pandas_kili.writing.compare import Comparison, Missing, New, Question
-from pandas_kili.writing.edits import APPENDED, DEFAULTS, KEY, RESTORED, Edit, is_same
+from pandas_kili.writing.edits import Edit
 from pandas_kili.writing.identity import Identity
+from pandas_kili.writing.inverse import is_final, taken_back
 from pandas_kili.writing.keywords import MutationOptions, options_of
+from pandas_kili.writing.plan_file import read_edits, write_edits
 from pandas_kili.writing.plan_text import as_html, as_text, counted
 from pandas_kili.writing.work import Effect, Options, Work, report_of
 
-_FORMAT = 1
-_HEAD = b"pandas_kili.plan"
 _SAME = Result("unchanged", "it is so already")
 _SKIPPED = Result("unchanged", "the project has no such asset, and new='skip' leaves it out")
 
@@ -134,7 +131,7 @@ class Plan:
         deleted = [edit for edit in self._edits if edit.operation == "delete"]
         labeled = sum(edit.before.get("latestLabel.id") is not None for edit in deleted)
         stored = sum(_is_stored(edit.before, self.api_endpoint) for edit in deleted)
-        nulls = sum(_is_final(edit) for edit in self._edits)
+        nulls = sum(is_final(edit) for edit in self._edits)
         told = {
             f"{labeled:,} of {len(deleted):,} assets to delete have labels, which are lost for good.": labeled,
             f"{stored:,} of {len(deleted):,} assets to delete have media that Kili stores: they come back only while"
@@ -219,7 +216,7 @@ class Plan:
         # What is not known to be left alone may be done: applying the inverse finds out, and leaves the rest alone.
         kept = {edit: result for edit, result in zip(self._edits, results, strict=True) if result.outcome != "declined"}
         made = {edit.asset_id for edit in kept if edit.operation == "append"}
-        edits = [back for edit in kept for back in _taken_back(edit, made, kept)]
+        edits = [back for edit in kept for back in taken_back(edit, made, kept)]
         return Plan(edits, self.project_id, self.api_endpoint, client=self._client, plan_id=self._id)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -227,29 +224,15 @@ class Plan:
 
         Values are JSON text there.
         """
-        columns: dict[str, list[str | None]] = {
-            "operation": [edit.operation for edit in self._edits],
-            "id": [edit.asset_id for edit in self._edits],
-            "externalId": [edit.external_id for edit in self._edits],
-            "property": [edit.property for edit in self._edits],
-            "before": [_saved(edit.before) for edit in self._edits],
-            "after": [_saved(edit.after) for edit in self._edits],
-            "row": [_saved(edit.row) for edit in self._edits],
-        }
         head = {
-            "format": _FORMAT,
             "plan_id": self._id,
             "project_id": self.project_id,
             "api_endpoint": self.api_endpoint,
             "created": self.created,
             "version": self.version,
             "needs_count": self._needs_count,
-            "back": [edit.asset_id for edit in self._edits if edit.is_back],
         }
-        from pyarrow import parquet  # noqa: PLC0415 - whoever saves no plan need not load it
-
-        table = pa.table({name: pa.array(texts, pa.string()) for name, texts in columns.items()})
-        parquet.write_table(table.replace_schema_metadata({_HEAD: json.dumps(head).encode()}), os.fspath(path))
+        write_edits(path, self._edits, head)
 
     # --- guards
 
@@ -367,25 +350,8 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     >>> plan.inverse().apply().kili.report["outcome"].tolist()
     ['applied', 'applied']
     """
-    from pyarrow import parquet  # noqa: PLC0415 - as in `Plan.save`
-
-    name = Path(path)
-    if not name.is_file():
-        raise KiliValidationError(f"There is no file {os.fspath(path)!r}.")
-    try:
-        table = parquet.read_table(name)
-        head = json.loads((table.schema.metadata or {})[_HEAD])
-        if head["format"] > _FORMAT:
-            raise KiliValidationError(
-                f"{os.fspath(path)!r} is a plan of pandas_kili {head['version']}, which is later than this: upgrade."
-            )
-        edits = [_loaded(row, set(head["back"])) for row in table.to_pylist()]
-        names = ("plan_id", "created", "version", "needs_count")
-        return Plan(edits, head["project_id"], head["api_endpoint"], **{each: head[each] for each in names})
-    except KiliValidationError:
-        raise
-    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
-        raise KiliValidationError(f"{os.fspath(path)!r} is no plan: {shown(str(error))}") from None
+    edits, head = read_edits(path)
+    return Plan(edits, **head)
 
 
 def _with_client(options: Options, client: Client | None) -> Options:
@@ -393,69 +359,7 @@ def _with_client(options: Options, client: Client | None) -> Options:
     return Options(options.project_id, options.client or client, options.disable_tqdm, options.dry_run, options.errors)
 
 
-def _saved(value: Any) -> str | None:
-    if value is None:
-        return None
-    try:
-        return json_text(value)
-    except NotJsonError:  # such as the label of a row
-        return json_text(repr(value))
-
-
-def _loaded(row: Mapping[str, Any], back: set[str]) -> Edit:
-    before, after, label = (row[name] and json.loads(row[name]) for name in ("before", "after", "row"))
-    is_back = row["operation"] == "append" and row["id"] in back
-    return Edit(row["operation"], row["id"], row["externalId"], row["property"], before, after, label, is_back)
-
-
 def _is_stored(asset: Mapping[str, Any], api_endpoint: str) -> bool:
     """Return whether the media of an asset are Kili's: under signed addresses, or at its own server."""
     content = urlsplit(asset.get("content") or asset.get("jsonContent") or "")
     return content.netloc == urlsplit(api_endpoint).netloc or "signature" in content.query.lower()
-
-
-def _is_final(edit: Edit) -> bool:
-    """Return whether a property gets its first value, which servers do not take away again."""
-    name = str(edit.property)
-    plain = (
-        edit.operation == "update" and not name.startswith(KEY) and name not in {"jsonMetadata", "isUsedForConsensus"}
-    )
-    return plain and edit.before is None
-
-
-def _taken_back(edit: Edit, made: set[str], results: Mapping[Edit, Result]) -> Iterable[Edit]:
-    """Return the changes that take one back."""
-    if edit.operation == "append":
-        before: dict[str, Any] = {
-            "externalId": edit.external_id,
-            "latestLabel.id": None,
-            "jsonMetadata": edit.after.get("jsonMetadata"),
-            "isHoneypot": bool(edit.after.get("isHoneypot")),
-            "priority": 0,
-            "toBeLabeledBy": [],
-        }
-        for later, result in results.items():
-            if later.asset_id == edit.asset_id and later.property:
-                before[later.property] = later.after
-                if result.outcome not in {"applied", "unchanged"}:  # it may be set, or not
-                    del before[later.property]
-        return [Edit("delete", edit.asset_id, edit.external_id, None, before, None, edit.row)]
-    if edit.asset_id in made or _is_final(edit):
-        return []
-    if edit.operation == "delete":
-        return _made_again(edit)
-    after = "{}" if edit.property == "jsonMetadata" and edit.before is None else edit.before
-    after = bool(after) if edit.property == "isUsedForConsensus" else after
-    name = edit.after if edit.operation == "rename" else edit.external_id
-    return [Edit(edit.operation, edit.asset_id, name, edit.property, edit.after, after, edit.row)]
-
-
-def _made_again(edit: Edit) -> list[Edit]:
-    """Return the changes that append a deleted asset again, as it was."""
-    parts = {name: edit.before[name] for name in APPENDED if edit.before.get(name) not in (None, "")}
-    edits = [Edit("append", edit.asset_id, edit.external_id, None, None, parts, edit.row, is_back=True)]
-    for name in RESTORED:
-        value = edit.before.get(name)
-        if name not in APPENDED and value is not None and not is_same(name, value, DEFAULTS.get(name)):
-            edits.append(Edit("update", edit.asset_id, edit.external_id, name, DEFAULTS.get(name), value, edit.row))
-    return edits

@@ -360,7 +360,7 @@ def test_a_plan_belongs_to_its_server(box, tmp_path):
 
 def test_a_plan_of_a_later_version_is_refused(box, tmp_path, monkeypatch):
     plan = read(box, project_of(box, 1)).assign(priority=3).kili.plan(client=box.user)
-    monkeypatch.setattr("pandas_kili.writing.plan._FORMAT", 2)
+    monkeypatch.setattr("pandas_kili.writing.plan_file._FORMAT", 2)
     plan.save(tmp_path / "later.parquet")
     monkeypatch.undo()
     with pytest.raises(pk.KiliValidationError, match="later than this"):

@@ -11,7 +11,7 @@ from writing import client_of, hurry
 
 import pandas_kili as pk
 from pandas_kili.sandbox import Fault, Sandbox
-from pandas_kili.writing import apply, delivery
+from pandas_kili.writing import delivery
 
 URL = "https://example.com/{}.png"
 ROWS = 30
@@ -36,7 +36,6 @@ def server():
 def box(server, monkeypatch):
     hurry(monkeypatch)
     monkeypatch.setattr(delivery, "BATCH_SIZE", 5)
-    monkeypatch.setattr(apply, "BATCH_SIZE", 100)
     server.clear_faults()
     server.clear_hooks()
     server.clear_requests()
