@@ -289,6 +289,48 @@ def test_any_answer_is_told_in_rows(answers):
     tidied(frame)
 
 
+COLUMNS = [*pk.ANNOTATION_SCHEMA.names, "resolution.width", "resolution.height"]
+SHAPES = st.sampled_from(
+    [
+        {"job": "J", "tool": "rectangle", "category": "A", "xmin": 0.1, "ymin": 0.1, "xmax": 0.2, "ymax": 0.2},
+        {"job": "J", "tool": "polygon", "category": "A", "rings": [[{"x": 0.1, "y": 0.1}, {"x": 0.2, "y": 0.3}]]},
+        {"job": "J", "tool": "marker", "category": "A", "x": 0.1, "y": 0.9},
+        {"job": "J", "category": "A", "confidence": 90},
+        {"job": "N", "category": "A", "beginOffset": 1, "endOffset": 2},
+        {"job": "T", "text": "x"},
+    ]
+)
+
+
+def strictly(text):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@settings(max_examples=150 * EFFORT)
+@given(row=SHAPES, data=st.dictionaries(st.sampled_from(COLUMNS), columns(), min_size=1, max_size=3))
+def test_annotations_with_any_column_are_written_as_answers_or_refused_with_rows(row, data):
+    """Whatever stands in a column of annotations, nothing broken is written, and a refusal says where."""
+    frame = pd.DataFrame([row] * 4)
+    frame = frame.assign(**{name: column.set_axis(frame.index) for name, column in data.items()}, key=list("abcd"))
+    answers, refused = None, []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            answers = pk.to_json_response(frame, by="key")
+        except pk.KiliValidationError as error:
+            refused = error.failure_cases
+    if answers is None:
+        assert len(refused) > 0
+        return
+    assert answers.index.tolist() == list("abcd")
+    for text in answers:
+        assert isinstance(strictly(text), dict)
+        text.encode()
+
+
 MESSY = st.sampled_from(
     [
         lambda frame: pd.concat([frame, frame], axis=1),

@@ -197,7 +197,9 @@ def _each(cells: list[Any], field: pa.Field, faults: list[Fault]) -> pa.Array:
     for row, value in enumerate(cells):
         try:
             values.append(None if _is_null(value) else read(value))
-        except (TypeError, ValueError, LookupError, OverflowError):
+            pa.scalar(values[-1], field.type)
+        except (pa.ArrowException, TypeError, ValueError, LookupError, ArithmeticError):
+            del values[row:]
             values.append(None)
             flat = isinstance(value, list) and value and all(isinstance(each, int | float) for each in value)
             coco = "; a flat list of numbers is how COCO writes polygons" if flat and field.name == "rings" else ""
@@ -268,7 +270,7 @@ def _pose(value: Any) -> list[dict[str, Any]]:
 _Reader = tuple[Callable[[Any], Any], str]
 _SCALARS: dict[pa.DataType, _Reader] = {
     pa.int64(): (_whole, "a whole number"),
-    pa.float64(): (number, "a number"),
+    pa.float64(): (lambda value: float(number(value)), "a number"),
     pa.bool_(): (flag, "true or false"),
     pa.string(): (text, "a text"),
     pa.list_(pa.string()): (_list_of_words, "a list of texts"),
