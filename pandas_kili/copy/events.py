@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from pandas_kili.catalog import EVENT_PAGE_SIZE, EVENT_PAYLOADS, LIST_EVENTS
 from pandas_kili.connection import Client, client_or_default, find_project, promised
 from pandas_kili.errors import KiliConnectionError, KiliFieldError, KiliFilterError, KiliGraphQLError, KiliNotFoundError
 from pandas_kili.messages import nearest, shown
+from pandas_kili.parallel import in_order
 from pandas_kili.query import Date, Where, as_date
 from pandas_kili.reading import to_pandas
 
@@ -204,15 +206,21 @@ def event_pages(client: Client, where: Where, *, from_id: str | None = None) -> 
         find_project(client, where["projectId"], "id")
         return
     end = newest[0]
-    edge, known, skip, is_walking = where.get("createdAtGte"), set[str](), 0, False
+    edge, known, skip, is_walking, side_by_side = where.get("createdAtGte"), set[str](), 0, False, 1
     while True:
-        page = _page(client, {**where, "createdAtGte": edge}, {"skip": skip, "fromEventId": from_id})
-        from_id = None
-        if skip and not is_walking and (not page or page[0]["id"] not in known):
-            skip, is_walking = 0, True  # events came or went before this place: look at the whole instant
-            continue
-        fresh = list({event["id"]: event for event in page if event["id"] not in known}.values())
-        if fresh:
+        for place, page in enumerate(_pages(client, {**where, "createdAtGte": edge}, skip, side_by_side, from_id)):
+            from_id = None
+            follows = bool(page) and page[0]["id"] in known
+            fresh = list({event["id"]: event for event in page if event["id"] not in known}.values())
+            if place and not (follows and fresh):
+                side_by_side = 1  # pages are shorter than asked for, or events came or went before this place
+                break
+            if not fresh or (skip and not is_walking and not follows):
+                if not page and (is_walking or not skip):
+                    return
+                # The instant holds something else than it held: go through all of it.
+                skip, is_walking, side_by_side = (skip + len(page) if page and not fresh else 0), True, 1
+                break
             yield fresh
             last = max(event["createdAt"] for event in page)
             if last != page[-1]["createdAt"] or (edge is not None and last < edge):
@@ -220,12 +228,23 @@ def event_pages(client: Client, where: Where, *, from_id: str | None = None) -> 
             known = {event["id"] for event in page if event["createdAt"] == last} | (known if last == edge else set())
             if end["id"] in known or last > end["createdAt"]:
                 return
-            # The next page begins with the event that ends this one; the rest of the instant is skipped.
-            edge, skip, is_walking = last, len(known) - 1, False
-        elif page and is_walking:
-            skip += len(page)
+            edge, is_walking = last, False
         else:
-            return
+            side_by_side = min(2 * side_by_side, client.max_workers)
+        if not is_walking:
+            skip = len(known) - 1  # the next page begins with the event that ends this one
+
+
+def _pages(client: Client, where: Where, skip: int, count: int, from_id: str | None) -> Iterator[list[Event]]:
+    """Yield pages asked side by side, each of which is to begin with the event that ends the one before."""
+
+    def ask(start: int) -> list[Event]:
+        return _page(client, where, {"skip": start, "fromEventId": from_id})
+
+    starts = [skip + place * (EVENT_PAGE_SIZE - 1) for place in range(count)]
+    with contextlib.closing(in_order(ask, starts, workers=count)) as pages:
+        for _, page in pages:
+            yield page
 
 
 def newest_events(client: Client, where: Where) -> list[Event]:

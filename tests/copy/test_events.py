@@ -8,6 +8,7 @@ import pytest
 
 import pandas_kili as pk
 from pandas_kili.sandbox import Sandbox
+from pandas_kili.sandbox.event_log import EventLog
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,23 @@ def test_what_cannot_be_asked_is_said_before_a_request(sandbox, project, wrong, 
     with pytest.raises(error, match=said):
         pk.read_events(project, client=sandbox.client, **wrong)
     assert sandbox.requests == []
+
+
+@pytest.mark.parametrize("cap", [1, 7, 50])
+def test_a_server_that_caps_its_pages_hides_no_event(monkeypatch, cap):
+    whole = EventLog.page
+    monkeypatch.setattr(EventLog, "page", lambda *given: whole(*given)[:cap])
+    with Sandbox(max_calls_per_minute=None) as capped:
+        own, ids = filled(capped, 40)
+        assert pk.read_events(own, client=capped.client)["assetId"].tolist() == ids
+
+
+def test_pages_are_asked_side_by_side_where_many_follow(sandbox):
+    project, ids = filled(sandbox, 2500)
+    sandbox.clear_requests()
+    events = pk.read_events(project, client=sandbox.client)
+    assert events["assetId"].tolist() == ids
+    assert len(sandbox.requests) <= 2 + 2500 / 99 + 8
 
 
 def test_no_project_and_no_log_are_said_so(sandbox):
