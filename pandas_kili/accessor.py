@@ -1064,7 +1064,7 @@ class KiliAccessor:
         self,
         n: int = 24,
         *,
-        labels: LabelChoice = "latest",
+        labels: LabelChoice | None = None,
         label_types: Collection[str] | None = None,
         annotations: bool = True,
         client: Client | None = None,
@@ -1075,8 +1075,9 @@ class KiliAccessor:
         ----------
         n : int
             How many assets to show, the first ones.
-        labels : {"latest", "all"}
-            The latest label of each asset; or side by side the latest label of each author, type and model.
+        labels : {"latest", "all"}, optional
+            The latest label of each asset; or side by side the latest label of each author, type and model: people by
+            name, then models. By default ``"all"`` for what `disagreements` returns, else ``"latest"``.
         label_types : collection of str, optional
             Labels of other types are not shown. By default ``"latest"`` shows what people submitted, and ``"all"``
             shows labels of every type, predictions with the name of their model (``labels.modelName``).
@@ -1097,7 +1098,8 @@ class KiliAccessor:
 
         Notes
         -----
-        If a medium cannot be shown, its card says why. Videos and PDFs show the frame or page with the most shapes.
+        Labels without shapes stand below one picture. A card says which shapes are outside the picture, or on another
+        frame or page than the one shown, and why a medium cannot be shown; hosted ones have five seconds to come.
         Thumbnails, pages and frames need ``pip install 'pandas-kili[preview]'`` (Pillow, pypdfium2, PyAV); without it,
         small pictures are shown as they are.
 

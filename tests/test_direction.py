@@ -36,7 +36,7 @@ HOUSE = {
     "media": "kinds inspection medium texts plan upload imports names ledger fetch download",
     "reading": "wire frame validation windows walk long_answers crawl read",
     "display": (
-        "escaping palette choice decoder thumbnails decoding media overlay maps spans summary cards style gallery"
+        "escaping palette choice decoder thumbnails decoding media maps overlay spans summary cards style gallery"
         " axes plot"
     ),
     "writing": (

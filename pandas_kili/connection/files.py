@@ -62,15 +62,25 @@ class FileTransfers:
         *,
         headers: Mapping[str, str] | None = None,
         max_bytes: int = MAX_FILE,
+        seconds: float | None = None,
         stop: threading.Event | None = None,
     ) -> bytes:
         """Fetch a small file. The key goes along to the endpoint's own origin only.
+
+        Parameters
+        ----------
+        seconds
+            For files that somebody waits to see: no attempt begins after so many seconds, each waits no longer than
+            that for a sign of life, and all are made at once, however many files are under way.
 
         Raises
         ------
         KiliConnectionError
             Where the file could not be fetched; `status` is the server's.
         """
+        if seconds is not None:
+            request = HttpRequest("GET", url, headers or {}, timeout=(seconds, seconds), max_bytes=max_bytes)
+            return self._glanced(request, seconds, stop)
         request = HttpRequest("GET", url, headers or {}, timeout=self.timeout, max_bytes=max_bytes)
         response = self._exchanged(request, lambda until: self._transport.fetch(request, until), stop=stop).response
         return response.body if response else b""
@@ -178,6 +188,15 @@ class FileTransfers:
             allowance=allowance,
             stop=stop,
         )
+
+    def _glanced(self, request: HttpRequest, seconds: float, stop: threading.Event | None) -> bytes:
+        def attempt(until: float) -> Verdict:
+            result = self._transport.fetch(request, until)
+            return judge_missing(result) if isinstance(result, NoResponse) else self._judge_file(result, "GET")
+
+        retry = replace(self._retry, deadline=seconds, first_contact=seconds)
+        response = retry.run(attempt, lambda: self._subject(request), repeatable=True, stop=stop).response
+        return response.body if response else b""
 
     def _sent(self, connections: Pools, request: HttpRequest, until: float) -> HttpResponse | NoResponse:
         return self._transport.send(connections, replace(request, until=until))

@@ -7,22 +7,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pandas_kili.display.choice import Row, ShownLabel, in_part
+from pandas_kili.display.choice import Row, ShownLabel, in_part, is_drawn, is_marked
 from pandas_kili.display.escaping import name, plain_name
 from pandas_kili.display.maps import are_on_map, on_sheet
 from pandas_kili.display.media import ShownMedium
-from pandas_kili.display.overlay import overlay
+from pandas_kili.display.overlay import category_of, outside, overlay
 from pandas_kili.display.palette import Palette
-from pandas_kili.display.spans import marked_text
+from pandas_kili.display.spans import marked_text, unmarked
 from pandas_kili.display.summary import account, chips, problems, statements
 from pandas_kili.display.thumbnails import Picture
 
 _SMALL = 128  # pixels; such pictures are enlarged, and each pixel stays sharp
-_MOST_PARTS = 5
+_MOST_PARTS = 5  # names or numbers in a note
+_MOST_PANELS = 4  # side by side
 _BLANK = (4.0, 3.0)
 _FOLIO = (210.0, 297.0)
 _STATUSES = ("TODO", "ONGOING", "LABELED", "TO_REVIEW", "REVIEWED")
-_MARKS = {"consensusMark": "consensus", "honeypotMark": "honeypot", "inferenceMark": "inference"}
+_MARKS = {
+    "disagreement": "disagreement",
+    "consensusMark": "consensus",
+    "honeypotMark": "honeypot",
+    "inferenceMark": "inference",
+}
 _FLAGS = {"isHoneypot": "honeypot", "skipped": "skipped"}
 
 
@@ -59,37 +65,71 @@ class Asset:
 
 def card(asset: Asset, palette: Palette) -> str:
     """Return the card of an asset as HTML."""
-    shown: Sequence[ShownLabel | None] = asset.labels or [None]
-    panels = "".join(_panel(asset, label, palette, first=not number) for number, label in enumerate(shown))
+    figures = _figures(asset)
+    drawn = "".join(_figure(asset, labels, palette, first=not number) for number, labels in enumerate(figures))
     facts, called = _facts(asset.cells), name(asset.called)
     return (
-        f'<article class="kp-card" tabindex="0" aria-label="{called}" data-panels="{min(len(shown), 4)}">'
+        f'<article class="kp-card" tabindex="0" aria-label="{called}" data-panels="{panels(asset)}">'
         f'<header><h2 title="{called}"><bdi>{called}</bdi></h2>{_status(asset.cells.get("status"))}</header>'
-        f'<div class="kp-panels">{panels}</div>{facts}</article>'
+        f'<div class="kp-panels">{drawn}</div>{facts}</article>'
     )
 
 
-def _panel(asset: Asset, label: ShownLabel | None, palette: Palette, *, first: bool) -> str:
-    rows = [] if label is None else [row for row in label.rows if in_part(row, asset.frame, asset.page)]
-    said = statements(rows)
-    words = f"{asset.called}: {account(said)}" if label else asset.called
-    if label is not None and (label.model or label.author):
-        words += f" (by {plain_name(label.model or label.author)})"
-    drawn = _medium(asset, rows, palette, words, first=first)
-    return f"<figure>{drawn}<figcaption>{_caption(asset, label, rows, palette)}</figcaption></figure>"
+def panels(asset: Asset) -> int:
+    """Return how many figures a card has side by side."""
+    return min(len(_figures(asset)), _MOST_PANELS)
 
 
-def _caption(asset: Asset, label: ShownLabel | None, rows: list[Row], palette: Palette) -> str:
-    note = f'<p class="kp-note">{name(asset.medium.note)}</p>' if asset.medium.picture and asset.medium.note else ""
-    if label is None:
-        return note if asset.labels is None else f'{note}<p class="kp-note">no label</p>'
+def _figures(asset: Asset) -> list[Sequence[ShownLabel]]:
+    """Return the labels of each figure: each its own, but all together below one picture if none of them marks it."""
+    labels = asset.labels or ()
+    if len(labels) > 1 and any(is_marked(row) for label in labels for row in label.rows):
+        return [[label] for label in labels]
+    return [labels]
+
+
+def _figure(asset: Asset, labels: Sequence[ShownLabel], palette: Palette, *, first: bool) -> str:
+    rows = [row for label in labels for row in label.rows if in_part(row, asset.frame, asset.page)]
+    words = [asset.called, "; ".join(_words(asset, label) for label in labels)]
+    drawn = _medium(asset, rows, palette, ": ".join(filter(None, words)), first=first)
+    said = "".join(f'<div class="kp-said">{_said(asset, label, palette)}</div>' for label in labels)
+    if not labels and asset.labels is not None:
+        said = '<p class="kp-note">no label</p>'
+    if asset.medium.picture and asset.medium.note:
+        said += f'<p class="kp-note">{name(asset.medium.note)}</p>'
+    return f"<figure>{drawn}<figcaption>{said}</figcaption></figure>"
+
+
+def _words(asset: Asset, label: ShownLabel) -> str:
+    """Return what a label says of the part that is shown, for screen readers."""
+    words = account(statements([row for row in label.rows if in_part(row, asset.frame, asset.page)]))
+    by = label.model or label.author
+    return f"{words} (by {plain_name(by)})" if by else words
+
+
+def _said(asset: Asset, label: ShownLabel, palette: Palette) -> str:
+    rows = [row for row in label.rows if in_part(row, asset.frame, asset.page)]
     elsewhere = [row for row in label.rows if not in_part(row, asset.frame, asset.page)]
-    if elsewhere:
-        note += f'<p class="kp-note">{len(elsewhere):,} more on {_parts(elsewhere)}</p>'
+    notes = [f"{len(elsewhere):,} more on {_parts(elsewhere)}"] if elsewhere else []
+    notes += _unseen(asset.medium, rows)
+    note = "".join(f'<p class="kp-note">{name(text)}</p>' for text in notes)
     kind = f' <span class="kp-type">{name(label.type)}</span>' if label.type not in {"", "DEFAULT"} else ""
     when = f" <time>{name(label.created)}</time>" if label.created else ""
     said = chips(statements(rows), palette)
     return f'<p class="kp-by">{_who(label)}{kind}{when}</p>{said}{problems(label.rows)}{note}'
+
+
+def _unseen(medium: ShownMedium, rows: list[Row]) -> list[str]:
+    """Return in words which shapes and spans of the part that is shown cannot be seen on it."""
+    if medium.text is not None:
+        hidden = unmarked(medium.text, medium.starts, rows) + [row for row in rows if is_drawn(row)]
+        where = "not in the text shown"
+    else:
+        hidden = [] if are_on_map(rows) else outside(rows)
+        where = "outside the picture"
+    classes = list(dict.fromkeys(category_of(row)[1] for row in hidden))
+    named = ", ".join(classes[:_MOST_PARTS]) + (", …" if len(classes) > _MOST_PARTS else "")
+    return [f"{len(hidden):,} {where}: {named}"] if hidden else []
 
 
 def _who(label: ShownLabel) -> str:

@@ -11,7 +11,16 @@ import pandas as pd
 import pyarrow as pa
 
 from pandas_kili.arrow import arrow_array
-from pandas_kili.tidy import SUBMITTED, annotations_table, author_names, labeler_names, labels_table, lacking, of_types
+from pandas_kili.tidy import (
+    MODEL_TYPES,
+    SUBMITTED,
+    annotations_table,
+    author_names,
+    labeler_names,
+    labels_table,
+    lacking,
+    of_types,
+)
 
 Row = dict[str, Any]
 LabelChoice = Literal["latest", "all"]
@@ -50,6 +59,11 @@ def chosen_labels(frame: pd.DataFrame, of_each: Sequence[str], label_types: Coll
     of_each : sequence of str
         The latest label is taken of each asset, of each asset and labeler, or of each asset, author, type and model.
         Submitted labels go before drafts and predictions.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Assets in their order; of each asset people by name, then models by name.
     label_types : collection of str or None
         Labels of other types are left out; None takes all.
     """
@@ -60,11 +74,12 @@ def chosen_labels(frame: pd.DataFrame, of_each: Sequence[str], label_types: Coll
     order["model"] = _texts(table, "modelName")
     if "labeler" in of_each:
         order["labeler"] = labelers(table)
+    order["is_model"] = order["type"].isin(MODEL_TYPES)
     order["drafted"] = ~order["type"].isin([*SUBMITTED, ""])
     order["created"] = table["createdAt"].array if "createdAt" in table else pd.NaT
     order = order.sort_values(["drafted", "created"], ascending=[False, True], kind="stable", na_position="first")
     kept = order.drop_duplicates(list(of_each), keep="last")
-    return table.iloc[kept.sort_values(["asset", "author", "type", "model"], kind="stable").index]
+    return table.iloc[kept.sort_values(["asset", "is_model", "model", "author", "type"], kind="stable").index]
 
 
 def shown_labels(
@@ -111,6 +126,11 @@ def _filled(texts: pa.Array | None, length: int) -> list[str]:
 def is_drawn(row: Row) -> bool:
     """Return whether a row has a shape."""
     return any(row[name] is not None for name in _DRAWN)
+
+
+def is_marked(row: Row) -> bool:
+    """Return whether a row has a shape, a span of text, or a picture of its own because the labeler turned it."""
+    return is_drawn(row) or row["beginOffset"] is not None or bool(row["assetRotation"])
 
 
 def part_shown(labels: Sequence[ShownLabel]) -> tuple[int | None, int | None]:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from pandas_kili.arrow import plain_cells
 from pandas_kili.connection import Client
-from pandas_kili.display.cards import Asset, card
+from pandas_kili.display.cards import Asset, card, panels
 from pandas_kili.display.choice import LabelChoice, part_shown, shown_labels
 from pandas_kili.display.escaping import name
 from pandas_kili.display.media import MediaReader, ShownMedium, Wanted, rate_of
@@ -25,13 +25,14 @@ from pandas_kili.errors import KiliValidationError
 from pandas_kili.parallel import in_order
 from pandas_kili.tidy import SUBMITTED, holds_assets
 
-_WORKERS = 8
+_WORKERS = 128  # media that are waited for at a time
 _PATIENCE = 60.0  # seconds for all hosted media together
 _ALL_PICTURES = 3_300_000  # bytes; encoded, and with the rest of the page, less than 5 MB
 _ONE_PICTURE = 90_000
 _COLUMNS = (
     *("id", "externalId", "status", "content", "jsonContent", "jsonMetadata", "isHoneypot", "skipped"),
-    *("consensusMark", "honeypotMark", "inferenceMark", "resolution.width", "resolution.height", "pageResolutions"),
+    *("consensusMark", "honeypotMark", "inferenceMark", "disagreement", "resolution.width"),
+    *("resolution.height", "pageResolutions"),
 )
 # No scripts, and nothing from other places, even if a hostile name became markup.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -98,7 +99,7 @@ def preview_frame(
     frame: pd.DataFrame,
     n: int = 24,
     *,
-    labels: LabelChoice = "latest",
+    labels: LabelChoice | None = None,
     label_types: Collection[str] | None = None,
     annotations: bool = True,
     client: Client | None = None,
@@ -113,8 +114,9 @@ def preview_frame(
         ``createdAt`` and ``modelName``, and ``jsonContent`` for rich text and videos made of frames.
     n : int
         How many assets to show, the first ones.
-    labels : {"latest", "all"}
-        The latest label of each asset; or side by side the latest label of each author, type and model.
+    labels : {"latest", "all"}, optional
+        The latest label of each asset; or side by side the latest label of each author, type and model: people by name,
+        then models. By default ``"all"`` for what `disagreements` returns, and ``"latest"`` for other frames.
     label_types : collection of str, optional
         Labels of other types are not shown. By default ``"latest"`` shows what people submitted (``DEFAULT`` and
         ``REVIEW``), and ``"all"`` shows labels of every type, predictions with the name of their model.
@@ -136,8 +138,11 @@ def preview_frame(
 
     Notes
     -----
-    If a medium cannot be shown, the card says why. Videos and PDFs show the frame or page with the most shapes, else
-    the first. Frames are numbered at the video's own rate, or at the rate under ``processingParameters`` in
+    Labels without shapes stand below one picture. A card says which of its shapes are outside the picture, or on
+    another frame or page than the one shown: that with the most shapes, else the first. If a medium cannot be shown,
+    the card says why; hosted ones have five seconds to come.
+
+    Frames of videos are numbered at the video's own rate, or at the rate under ``processingParameters`` in
     ``jsonMetadata``, if that was read. Thumbnails, pages and frames need ``pip install 'pandas-kili[preview]'``
     (Pillow, pypdfium2, PyAV); without it, small pictures are shown as they are. Each page and frame is decoded in its
     own process, limited to 20 seconds, and to 1 GiB where the system has such limits (Windows has none, macOS hardly).
@@ -148,6 +153,8 @@ def preview_frame(
     >>> preview_frame(pd.DataFrame({"externalId": ["a", "b"], "content": ["One text.", "Another."]}), n=1)
     <Preview of 1 of 2 assets>
     """
+    if labels is None:
+        labels = "all" if "disagreement" in frame else "latest"
     if labels not in ("latest", "all"):
         raise KiliValidationError(f"labels is 'latest' or 'all'; got {labels!r}.")
     if not isinstance(n, numbers.Integral) or n < 0:
@@ -187,7 +194,7 @@ def _media(
     budget = min(_ONE_PICTURE, _ALL_PICTURES // max(1, len(wanted)))
     with _patience() as stop:
         reader = MediaReader(client, budget, stop)
-        with closing(in_order(reader.read, wanted, workers=_WORKERS)) as results:
+        with closing(in_order(reader.read, wanted, workers=min(_WORKERS, len(wanted) or 1))) as results:
             return [medium for _, medium in results]
 
 
@@ -211,10 +218,11 @@ def _patience() -> Iterator[threading.Event]:
 
 def _body(assets: Sequence[Asset], palette: Palette, total: int, labels: str) -> str:
     cards = "".join(card(asset, palette) for asset in assets) or '<p class="kp-note">no assets</p>'
+    widest = max((panels(asset) for asset in assets), default=1)
     return (
         '<section class="kili-preview" aria-label="Assets"><div class="kp-top">'
         f'<h1>{_counted(len(assets), total)}</h1><p class="kp-sub">{labels}</p></div>'
-        f'{_legend(palette)}<div class="kp-grid">{cards}</div></section>'
+        f'{_legend(palette)}<div class="kp-grid" data-panels="{widest}">{cards}</div></section>'
     )
 
 

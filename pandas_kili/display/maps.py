@@ -20,12 +20,12 @@ _SMALLEST_SPAN = 1e-9  # degrees; a single point has none
 
 def are_on_map(rows: Sequence[Row]) -> bool:
     """Return whether shapes have coordinates that cannot be shares of a picture."""
-    return any(not -_FARTHEST <= vertex[axis] <= 1 + _FARTHEST for vertex in _vertices(rows) for axis in "xy")
+    return any(not -_FARTHEST <= vertex[axis] <= 1 + _FARTHEST for vertex in vertices_of(rows) for axis in "xy")
 
 
 def on_sheet(rows: Sequence[Row]) -> tuple[list[Row], float, float]:
     """Return rows with shares of a sheet around all shapes, north at the top, and the width and height of the sheet."""
-    vertices = list(_vertices(rows))
+    vertices = list(vertices_of(rows))
     west, east = (edge(vertex["x"] for vertex in vertices) for edge in (min, max))
     south, north = (edge(vertex["y"] for vertex in vertices) for edge in (min, max))
     across, down = max(east - west, _SMALLEST_SPAN), max(north - south, _SMALLEST_SPAN)
@@ -55,7 +55,8 @@ def _placed(row: Row, place: Any) -> Row:
     return place(placed) if _is_placed(placed) else placed
 
 
-def _vertices(rows: Sequence[Row]) -> Iterator[Vertex]:
+def vertices_of(rows: Sequence[Row]) -> Iterator[Vertex]:
+    """Yield the vertices of shapes that have a place."""
     for row in rows:
         lines = [*(row["rings"] or ()), row["polyline"] or (), row["points"] or (), [row]]
         yield from (vertex for line in lines for vertex in line if _is_placed(vertex))

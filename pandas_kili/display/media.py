@@ -6,6 +6,7 @@ import json
 import math
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,6 +17,8 @@ from pandas_kili.display.decoding import Still, StillKind, decoded, still_kind
 from pandas_kili.display.thumbnails import NotShownError, Picture, is_displayable, picture
 from pandas_kili.media import EXTENSIONS, is_url, local_path
 
+_SECONDS = 5.0  # for a hosted medium to come
+_AT_ONCE = 8  # media that are made small at a time
 _LARGEST = 2**26  # bytes; larger files are not read for a thumbnail
 _HEAD = 1024
 _LONGEST_PATH = 4096
@@ -73,6 +76,7 @@ class MediaReader:
 
     def __init__(self, client: Client | None, budget: int, stop: threading.Event) -> None:
         self._client, self._budget, self._stop = client, budget, stop
+        self._drawing = threading.BoundedSemaphore(_AT_ONCE)
 
     def read(self, wanted: Wanted) -> ShownMedium:
         """Return the medium of an asset; an error becomes its note."""
@@ -109,8 +113,21 @@ class MediaReader:
         return self._decoded(path, wanted.still(kind)) if kind else self._told(_bytes_of(path), wanted)
 
     def _fetched(self, url: str) -> bytes:
+        """Return a hosted medium. Its own thread fetches it, as a host may fall silent anywhere in its response."""
         client = client_or_default(self._client)
-        return client.get(url, max_bytes=_LARGEST, stop=self._stop)
+        came: Future[bytes] = Future()
+
+        def fetch() -> None:
+            try:
+                came.set_result(client.get(url, max_bytes=_LARGEST, seconds=_SECONDS, stop=self._stop))
+            except Exception as error:  # noqa: BLE001 - the future holds it
+                came.set_exception(error)
+
+        threading.Thread(target=fetch, name="pandas_kili", daemon=True).start()
+        try:
+            return came.result(timeout=_SECONDS)
+        except TimeoutError:
+            raise NotShownError(f"it did not come within {_SECONDS:g} seconds") from None
 
     def _told(self, data: bytes, wanted: Wanted) -> ShownMedium:
         if not data:
@@ -119,7 +136,8 @@ class MediaReader:
         if kind is not None:
             return self._decoded(data, wanted.still(kind))
         try:
-            return ShownMedium(picture=picture(data, self._budget))
+            with self._drawing:
+                return ShownMedium(picture=picture(data, self._budget))
         except NotShownError:
             if is_displayable(data) or not _is_text(data):
                 raise

@@ -8,6 +8,7 @@ from typing import Any
 
 from pandas_kili.display.choice import Row, is_drawn
 from pandas_kili.display.escaping import name, plain_name
+from pandas_kili.display.maps import vertices_of
 from pandas_kili.display.palette import Category, Palette
 
 Vertex = Mapping[str, Any]
@@ -33,6 +34,18 @@ def overlay(rows: Iterable[Row], palette: Palette, width: float, height: float) 
         return ""
     tags = "".join(_tag(row, width, height) for row, _ in shapes) if len(shapes) <= _MOST_TAGS else ""
     return f'<g transform="scale({_number(width)} {_number(height)})">{drawn}</g>{tags}'
+
+
+def outside(rows: Iterable[Row]) -> list[Row]:
+    """Return the shapes of which nothing can be seen: no vertex has a place, or all lie beyond one edge."""
+    return [row for row in rows if is_drawn(row) and (not _path(row) or _is_beyond(row))]
+
+
+def _is_beyond(row: Row) -> bool:
+    vertices = list(vertices_of([row]))
+    return any(
+        all(vertex[axis] < 0 for vertex in vertices) or all(vertex[axis] > 1 for vertex in vertices) for axis in "xy"
+    )
 
 
 def _shape(row: Row, path: str, palette: Palette) -> str:

@@ -36,6 +36,12 @@ def marked_text(text: str, starts: Mapping[str, int], rows: Iterable[Row], palet
     return "".join(pieces) + more
 
 
+def unmarked(text: str, starts: Mapping[str, int], rows: Iterable[Row]) -> list[Row]:
+    """Return the rows whose spans are not within the text that is shown."""
+    spans = [(row, _span(text, starts, row)) for row in rows if row["beginOffset"] is not None]
+    return [row for row, span in spans if span is None or span.begin >= _LONGEST]
+
+
 def _piece(text: str, end: int, spans: list[Span], palette: Palette) -> str:
     html = prose(text)
     for span in sorted(spans, key=lambda span: (span.end - span.begin, span.begin)):

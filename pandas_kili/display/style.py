@@ -41,12 +41,13 @@ _RULES = """
   background: var(--tone); }
 .kp-swatch.kp-d1 { background: repeating-linear-gradient(90deg, var(--tone) 0 4px, var(--halo) 4px 6px); }
 .kp-swatch.kp-d2 { background: repeating-linear-gradient(90deg, var(--tone) 0 2px, var(--halo) 2px 4px); }
-.kp-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(280px, 100%), 1fr)); gap: 14px; }
+.kp-grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(var(--least), 100%), 1fr)); gap: 14px;
+  --least: 280px; }
+.kp-grid[data-panels="2"] { --least: 440px; }
+.kp-grid[data-panels="3"] { --least: 640px; }
+.kp-grid[data-panels="4"] { --least: 860px; }
 .kp-card { display: flex; flex-direction: column; overflow: hidden; min-width: 0;
   border: 1px solid var(--line); border-radius: 10px; background: var(--card); }
-.kp-card[data-panels="2"] { grid-column: span 2; }
-.kp-card[data-panels="3"], .kp-card[data-panels="4"] { grid-column: 1 / -1; }
-@media (max-width: 640px) { .kp-card { grid-column: 1 / -1; } }
 .kp-card:focus-visible, .kp-text:focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
 .kp-text:focus-visible { outline-offset: -3px; }
 .kp-card header { display: flex; align-items: center; justify-content: space-between; gap: 10px;
@@ -60,8 +61,8 @@ _RULES = """
 .kp-panels { flex: 1; display: grid; grid-template-columns: repeat(auto-fit, minmax(min(220px, 100%), 1fr)); gap: 1px;
   background: var(--line); border-top: 1px solid var(--line); }
 .kp-panels figure { min-width: 0; background: var(--card); }
-.kp-view { display: block; width: 100%; max-width: none; height: auto; aspect-ratio: 4 / 3; background: var(--well);
-  overflow: hidden; }
+.kp-view { display: block; width: 100%; max-width: none; height: auto; max-height: 640px; aspect-ratio: 4 / 3;
+  background: var(--well); overflow: hidden; }
 .kp-brief { height: 176px; aspect-ratio: auto; padding: 10px; }
 .kp-small { image-rendering: pixelated; }
 .kp-sheet { fill: var(--card); stroke: var(--line); vector-effect: non-scaling-stroke; }
@@ -86,6 +87,7 @@ _RULES = """
 .kp-reason { padding: 10px 12px; color: var(--soft); overflow-wrap: anywhere; }
 .kp-reason b { display: block; color: var(--ink); }
 & figcaption { padding: 9px 12px 11px; text-align: left; }
+.kp-said + .kp-said { margin-top: 8px; padding-top: 8px; border-top: 1px solid var(--line); }
 .kp-by { overflow-wrap: anywhere; }
 .kp-by b { font-weight: 600; }
 .kp-by time, .kp-note { color: var(--soft); font-size: 12px; }

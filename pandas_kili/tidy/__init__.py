@@ -10,7 +10,7 @@ from pandas_kili.tidy.label_errors import label_errors
 from pandas_kili.tidy.labels import holds_assets, labels_table, lacking
 from pandas_kili.tidy.metadata import metadata_table
 from pandas_kili.tidy.offsets import to_code_points, to_utf16_units
-from pandas_kili.tidy.people import SUBMITTED, author_names, labeler_names, of_types
+from pandas_kili.tidy.people import MODEL_TYPES, SUBMITTED, author_names, labeler_names, of_types
 from pandas_kili.tidy.write_answers import to_json_response
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "ANNOTATION_SCHEMA",
     "CATEGORY",
     "CHOICE",
+    "MODEL_TYPES",
     "RANK",
     "SUBMITTED",
     "TEXT",

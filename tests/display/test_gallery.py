@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import threading
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -15,12 +16,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from PIL import Image
+from scripted import Reply, ScriptedServer
 
-from pandas_kili.display import gallery, preview_frame
+from pandas_kili.connection import Client
+from pandas_kili.display import media, preview_frame
 from pandas_kili.display.palette import COLORS, Palette, contrast, outline
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.sandbox import Sandbox
-from pandas_kili.tidy import ANNOTATION_SCHEMA
+from pandas_kili.tidy import ANNOTATION_SCHEMA, disagreements
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -287,7 +290,7 @@ def test_status_marks_and_flags_are_shown():
 def test_the_latest_submitted_label_is_shown_and_all_of_them_side_by_side(tmp_path):
     labels = [
         label(chosen("OLD"), day="2026-03-01"),
-        label(chosen("NEW"), day="2026-03-02"),
+        label(objects(box("NEW", 0, 0, 1, 1)), day="2026-03-02"),
         label(chosen("OTHER"), "bob@example.com", day="2026-03-01"),
         label(chosen("GUESS"), "model", day="2026-04-01", type_="PREDICTION"),
     ]
@@ -323,6 +326,57 @@ def test_predictions_are_told_apart_by_their_models():
     assert {word for word in ("OLD", "NEW", "B", "api@example.com") if word in shown} == {"NEW", "B", "api@example.com"}
     assert page.count("<b><bdi>cats-1</bdi></b>") == page.count("<b><bdi>b</bdi></b>") == 1
     assert "(by cats-1)" in page
+
+
+def test_a_picture_that_no_label_marks_is_shown_once_above_all_answers(tmp_path):
+    frame = asset(png(tmp_path / "a.png"), label(chosen("CAT")), label(chosen("DOG"), "bob@example.com"))
+    page = page_of(frame, labels="all")
+    (picture,) = pictures(page)
+    assert picture.get("aria-label") == "one: KIND: CAT (by ada@example.com); KIND: DOG (by bob@example.com)"
+    assert page.count("<figure>") == 1
+    assert page.count('class="kp-said"') == 2
+    assert page.count('data-panels="1"') == 2, "card and gallery are as wide as for one label"
+    text = page_of(frame.assign(content="Some text."), labels="all")
+    assert text.count("Some text.") == 1
+
+
+def test_every_card_has_its_authors_in_the_same_order_people_before_models():
+    def guess(model, author):
+        return {**label(chosen(model), author, type_="PREDICTION"), "modelName": model}
+
+    people = [label(chosen("A"), "ada", day="2026-03-05"), label(chosen("C"), "cleo", day="2026-03-01")]
+    ben, models = label(chosen("B"), "ben", day="2026-03-03"), [guess("m1", "zoe"), guess("m2", "ada")]
+    frame = pd.concat([asset("x", *people[::-1], *models[::-1], ben), asset("y", ben, *models, *people)])
+    shown = re.findall(r"<b><bdi>(.*?)</bdi></b>", page_of(frame, labels="all"))
+    assert shown == ["ada", "ben", "cleo", "m1", "m2"] * 2
+
+
+def test_disagreements_show_their_score_and_both_answers(tmp_path):
+    picture = png(tmp_path / "a.png")
+    same = asset(picture, label(chosen("CAT")), label(chosen("CAT"), "bob@example.com"))
+    frame = pd.concat([same, asset(picture, label(chosen("CAT")), label(chosen("DOG"), "bob@example.com"))])
+    ranked = disagreements(frame)
+    text = Reader(page_of(ranked)).text
+    assert "disagreement 1.00" in text
+    assert "CAT" in text
+    assert "DOG" in text
+    assert "CAT" not in Reader(page_of(ranked, labels="latest", label_types=["REVIEW"])).text
+
+
+def test_shapes_outside_the_picture_are_said(tmp_path):
+    beyond = [(1.1, 0.2), (1.2, 0.2), (1.2, 0.4)]
+    answer = objects(
+        shape("FAR", beyond), shape("ABOVE", [(0.1, -0.3), (0.5, -0.1), (0.3, -0.2)]), shape("IN", ROTATED)
+    )
+    text = Reader(page_of(asset(png(tmp_path / "a.png"), answer))).text
+    assert "2 outside the picture: FAR, ABOVE" in text
+    assert "outside" not in Reader(page_of(asset(png(tmp_path / "a.png"), objects(shape("IN", BEYOND))))).text
+
+
+@pytest.mark.parametrize(("text", "begin"), [("Short.", 40), ("long " * 1000, 4500)], ids=["past the end", "cut off"])
+def test_spans_that_the_shown_text_does_not_have_are_said(text, begin):
+    span = {"beginOffset": begin, "endOffset": begin + 4, "content": "long", "categories": [{"name": "ORG"}]}
+    assert "1 not in the text shown: ORG" in Reader(page_of(asset(text, objects(span)))).text
 
 
 def test_frames_and_pages_show_the_one_on_which_most_was_drawn(tmp_path):
@@ -438,7 +492,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_cannot_be_shown_leaves_its_reason(tmp_path, case, monkeypatch):
-    monkeypatch.setattr(gallery, "_PATIENCE", 3.0 if case == "unreachable" else 60.0)
+    monkeypatch.setattr(media, "_SECONDS", 0.5)
     monkeypatch.setenv("KILI_API_KEY", "key")
     make, reason = CASES[case]
     good = asset(png(tmp_path / "good.png")).assign(externalId="good")
@@ -447,6 +501,40 @@ def test_what_cannot_be_shown_leaves_its_reason(tmp_path, case, monkeypatch):
     assert reason in page
     assert page.count("<image") == 1
     assert len(pictures(page)) == 2, "the shapes are still drawn"
+
+
+class Together(ScriptedServer):
+    """Responds once as many requests as expected are there."""
+
+    def __init__(self, number, body):
+        super().__init__()
+        self.all_there, self.body = threading.Barrier(number), body
+
+    def take(self, asked):
+        self.all_there.wait(timeout=30)
+        return Reply(self.body)
+
+
+def test_hosted_media_are_fetched_all_side_by_side(tmp_path, monkeypatch):
+    monkeypatch.setattr(media, "_SECONDS", 60.0)
+    png(tmp_path / "a.png")
+    server = Together(24, (tmp_path / "a.png").read_bytes())
+    frame = pd.concat([asset(f"{server.origin}/{number}.png") for number in range(24)])
+    with Client("key", server.endpoint) as client:
+        assert page_of(frame, client=client).count("<image ") == 24
+    server.close()
+
+
+def test_a_host_that_says_nothing_delays_no_other_medium(tmp_path, monkeypatch):
+    monkeypatch.setattr(media, "_SECONDS", 0.3)
+    server = Together(1000, b"")
+    frame = pd.concat([asset(f"{server.origin}/a.png"), asset(png(tmp_path / "a.png"))])
+    with Client("key", server.endpoint) as client:
+        page = page_of(frame, client=client)
+    assert "it did not come within 0.3 seconds" in page
+    assert page.count("<image ") == 1
+    server.all_there.abort()
+    server.close()
 
 
 def test_without_a_key_hosted_media_leave_a_reason():
