@@ -495,6 +495,6 @@ def test_a_process_that_is_killed_can_be_run_again(tmp_path):
         assert 200 <= len(sandbox.assets(project)) <= 300
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
-        assert done.stderr == ""
+        assert "KiliDeclinedWarning" not in done.stderr
         names = [row["externalId"] for row in sandbox.assets(project)]
         assert names == [f"a{i}" for i in range(450)]
