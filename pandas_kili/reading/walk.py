@@ -109,12 +109,28 @@ class _Given:
 
 
 class _Look:
-    """One way through a stretch, which watches whether its pages lie in one line."""
+    """One way through a stretch, which watches whether its pages lie in one line.
 
-    def __init__(self, skip: int, overlap: int) -> None:
-        self.skip, self._overlap = skip, overlap
+    Attributes
+    ----------
+    skip : int
+        Where the next page begins.
+    shown : set of str
+        Ids that the pages showed.
+    in_line : bool
+        Whether each page began with rows of the one before, in their order.
+    is_whole : bool
+        Whether one page, far shorter than the server gives, showed the stretch: at that moment there was no more.
+    goes_on : bool
+        Whether another page is needed.
+    """
+
+    def __init__(self, skip: int, longest: int) -> None:
+        self.skip = skip
         self.shown: set[str] = set()
-        self.in_line, self.goes_on = True, True
+        self.in_line, self.is_whole, self.goes_on = True, False, True
+        self._longest = longest
+        self._overlap = min(_CAREFUL, max(_FEWEST_SHARED, longest // 5))
         self._before: list[str] = []
         self._went_back = False
 
@@ -126,13 +142,13 @@ class _Look:
         if before and not joins and self.in_line and not self._went_back:
             self.skip, self._went_back = max(0, self.skip - PAGE_SIZE // 2), True
             return
-        self.in_line, self._went_back = self.in_line and (joins or not before), False
-        led_nowhere = bool(ids) and not page.is_short and self.shown.issuperset(ids)
-        self.in_line = self.in_line and not led_nowhere
+        leads_nowhere = len(ids) > self._overlap and shared == set(ids) == set(before)  # whatever is skipped
+        self.is_whole = not before and 2 * len(ids) < self._longest
+        self.in_line, self._went_back = self.in_line and (joins or not before) and not leads_nowhere, False
+        self.goes_on = len(ids) > self._overlap and not (leads_nowhere or self.is_whole)
         self.shown.update(ids)
         self._before = ids
         self.skip += max(1, len(ids) - self._overlap)
-        self.goes_on = len(ids) > self._overlap and not led_nowhere
 
 
 class ListWalk:
@@ -448,7 +464,7 @@ class ListWalk:
         skip = self._start if since is None else 0
         counted, seen = -1, set[str]()
         for _ in range(_MOST_LOOKS):
-            look = _Look(skip, min(_CAREFUL, max(_FEWEST_SHARED, self._longest // 5)))
+            look = _Look(skip, self._longest)
             while look.goes_on:
                 page = self._listing.page(Window(look.skip, since=since, until=until))
                 fresh = self._taken(page, self._given.lacks(page))
@@ -456,8 +472,8 @@ class ListWalk:
                     self.found.recovered += len(fresh)
                     yield fresh
                 look.note(page)
-            if look.in_line and len(look.shown) <= PAGE_SIZE // 2:
-                return  # one page showed it, and could have shown more: at that moment there was no more
+            if look.is_whole:
+                return
             before, counted = counted, self._listing.count(since, until) - skip
             if look.in_line and counted <= len(look.shown):
                 return

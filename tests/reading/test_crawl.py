@@ -13,7 +13,7 @@ import pytest
 import pandas_kili as pk
 from pandas_kili.parallel import in_order
 from pandas_kili.reading import crawl
-from pandas_kili.sandbox import Fault, Sandbox
+from pandas_kili.sandbox import Fault, Habits, Sandbox
 
 
 @pytest.fixture
@@ -248,3 +248,60 @@ def test_odd_pages_take_hardly_more_memory_than_plain_ones():
         return int(done.stdout)
 
     assert peak(odd) < 1.5 * peak(plain)
+
+
+def in_ties(rows, ties, **columns):
+    """Return rows that were created so many at a time, a second apart."""
+    instants = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta([row // ties for row in range(rows)], "s")
+    return pd.DataFrame({"externalId": [f"e{row}" for row in range(rows)], "createdAt": instants, **columns})
+
+
+@pytest.mark.parametrize("ties", [1, 100, 1_000])
+@pytest.mark.parametrize("workers", [1, 8])
+def test_who_works_on_each_chunk_and_moves_it_out_of_the_filter_misses_no_row(box, ties, workers):
+    project = box.create_project("a project", "TEXT")
+    box.add_assets(project, in_ties(1_000, ties, status="TODO"))
+    client = pk.Client(box.api_key, box.api_endpoint, max_workers=workers)
+    names = []
+    for chunk in pk.read_kili(project, fields=["id", "externalId"], status_in=["TODO"], chunksize=250, client=client):
+        names += chunk["externalId"].tolist()
+        for name in chunk["id"]:
+            box.set_asset(name, status="LABELED")
+    assert len(names) == 1_000
+    assert set(names) == {f"e{row}" for row in range(1_000)}
+
+
+@pytest.mark.parametrize(
+    "habits",
+    [
+        {"longest_page": 50},
+        {"stable_ties": False},
+        {"created_at_filters": False},
+        {"skip": "clamped", "longest_skip": 200},
+        {"skip": "ignored"},
+    ],
+    ids=str,
+)
+def test_servers_of_other_habits_are_read_whole(habits):
+    with Sandbox(max_calls_per_minute=None, habits=Habits(**habits)) as box:
+        project = box.create_project("a project", "TEXT")
+        box.add_assets(project, in_ties(600, 40))
+        frame = pk.read_kili(project, fields=["externalId"], client=box.client)
+    assert sorted(frame["externalId"]) == sorted(f"e{row}" for row in range(600))
+
+
+def test_a_server_that_ignores_skip_and_the_time_is_an_error_that_says_what_it_does():
+    with Sandbox(max_calls_per_minute=None, habits=Habits(skip="ignored", created_at_filters=False)) as box:
+        project = box.create_project("a project", "TEXT")
+        box.add_assets(project, in_ties(600, 1))
+        with pytest.raises(pk.KiliGraphQLError, match="it ignores `skip`, or limits it"):
+            pk.read_kili(project, fields=["externalId"], client=box.client)
+
+
+def test_assets_from_before_1970_are_read(box):
+    project = box.create_project("a project", "TEXT")
+    rows = in_ties(250, 3)
+    box.add_assets(project, rows.assign(createdAt=rows["createdAt"] - pd.Timedelta(days=60 * 365)))
+    frame = pk.read_kili(project, fields=["externalId", "createdAt"], client=box.client)
+    assert frame["externalId"].tolist() == rows["externalId"].tolist()
+    assert frame["createdAt"].dt.year.max() < 1970
