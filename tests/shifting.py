@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -109,8 +109,9 @@ class Project:
     def page(self, window):
         self.calls += 1
         self.move()
+        window = replace(window, first=min(window.first, self.size))
         skip = window.skip if self.habits.farthest is None else min(window.skip, self.habits.farthest)
-        names = self.shown(window.since, window.until)[skip:][: min(window.first, self.habits.most, self.size)]
+        names = self.shown(window.since, window.until)[skip:][: min(window.first, self.habits.most)]
         if self.habits.ids_first:
             self.move()
             names = [name for name in names if self.matching.get(name)]
