@@ -20,7 +20,7 @@ from pandas_kili.catalog.assets import (
     STATUSES,
     UPDATE,
 )
-from pandas_kili.catalog.events import BULK_ACTION, EVENT_PAGE_SIZE, EVENT_PAYLOADS, LIST_EVENTS
+from pandas_kili.catalog.events import EVENT_PAGE_SIZE, EVENT_PAYLOADS, LIST_EVENTS, PROJECT_WORKFLOW
 from pandas_kili.catalog.labels import ANNOTATION, APPEND_LABELS, LABEL, LABEL_TYPES
 from pandas_kili.catalog.projects import (
     COMMENT,
@@ -45,7 +45,6 @@ __all__ = [
     "APPEND_LATER",
     "BATCH_BYTES",
     "BATCH_SIZE",
-    "BULK_ACTION",
     "COUNT_ASSETS",
     "CREATE_PROJECT",
     "DEFAULT_FIELDS",
@@ -63,6 +62,7 @@ __all__ = [
     "LIST_EVENTS",
     "LIST_PROJECTS",
     "PAGE_SIZE",
+    "PROJECT_WORKFLOW",
     "PROPERTIES",
     "QUEUE",
     "REVIEW",

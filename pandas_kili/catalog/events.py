@@ -12,8 +12,8 @@ LIST_EVENTS = (
     "{ id createdAt event userId payload } }"
 )
 
-BULK_ACTION = "project.workflow.bulkAction."
-"""How the subjects begin that name no assets: what they touched cannot be told afterwards."""
+PROJECT_WORKFLOW = "project.workflow."
+"""How the subjects begin that touch assets and name none, such as bulk actions and changed steps."""
 
 _ASSET = ("assetId", "externalId")
 _LABEL = ("assetId", "externalId", "labelId")
@@ -63,7 +63,7 @@ EVENT_PAYLOADS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "label.jsonResponse.store.started": _LABEL,
         "label.analytics.metrics.save.started": (*_ASSET, "label"),
         **{
-            f"{BULK_ACTION}{what}.started": ("where", "queueQueryString", *more)
+            f"{PROJECT_WORKFLOW}bulkAction.{what}.started": ("where", "queueQueryString", *more)
             for what, more in {
                 "addToConsensus": (),
                 "removeFromConsensus": (),

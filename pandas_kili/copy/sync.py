@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pandas_kili.catalog import BULK_ACTION, DEFAULT_FIELDS
+from pandas_kili.catalog import DEFAULT_FIELDS, PROJECT_WORKFLOW
 from pandas_kili.connection import Budget, Client, Clock, Limit, client_or_default, find_project, limit_of
 from pandas_kili.copy.events import Event, event_pages, newest_events
 from pandas_kili.copy.fingerprint import FINGERPRINT, fingerprints, narrowed, telling_fields
@@ -121,9 +121,10 @@ def sync(
     one commit, so that a call that dies changes all or nothing.
 
     Events may show up to five minutes late; one that shows later is found by ``verify=True`` only. Where the log does
-    not tell what changed (a bulk action, a log that begins after the last sync, a server without one), the call
-    makes the light look: all ids with ``updatedAt``, status, marks, and the ids and versions of labels. The light
-    look cannot see a label whose answer was edited in place with as many annotations as before and the same version.
+    not tell what changed (a bulk action, other steps, a log that begins after the last sync, a server without one),
+    the call makes the light look: all ids with ``updatedAt``, status, marks, and the ids and versions of labels. The
+    light look cannot see a label whose answer was edited in place with as many annotations as before and the same
+    version.
 
     Examples
     --------
@@ -303,7 +304,7 @@ class _Sync:
         named = {event["payload"]["assetId"] for event in news if event["payload"].get("assetId")}
         differing: set[str] = set()
         missing: set[str] = set()
-        if look or not is_sufficient or any(event["event"].startswith(BULK_ACTION) for event in news):
+        if look or not is_sufficient or any(event["event"].startswith(PROJECT_WORKFLOW) for event in news):
             differing, missing = self._differences()
         asked = named | differing
         changed_rows = self._read_again(sorted(asked))

@@ -111,7 +111,11 @@ class Steps:
         if len(set(names)) < len(names):
             raise Refusal(f"Steps need names of their own; got {names}")
         sql = "UPDATE projects SET steps = ?, updatedAt = ? WHERE id = ?"
-        self._workspace.store.change(sql, (json.dumps(steps), now(), project_id))
+        with self._workspace.store.transaction() as store:
+            store.change(sql, (json.dumps(steps), now(), project_id))
+            # Kili's own name of this subject is not known, only how it begins.
+            subject = "project.workflow.steps.updated"
+            self._workspace.events.record(subject, project_id, self._workspace.admin_id(), [{}])
         return self._load(project_id, fields)
 
 

@@ -123,6 +123,23 @@ def test_a_bulk_action_leads_to_the_light_look(sandbox, tmp_path):
     copying.assert_true(tmp_path / "copy", project, sandbox.client)
 
 
+def test_a_renamed_step_is_renamed_in_the_copy(sandbox, tmp_path):
+    steps = [{"name": "First"}, {"name": "Second"}]
+    project = sandbox.create_project("P", "TEXT", workflow_version="V2", steps=steps)
+    sandbox.add_assets(project, [{"externalId": f"a{row}"} for row in range(5)])
+    options = {"fields": ["id", "currentStep.name"], "client": sandbox.client}
+    pk.sync(project, tmp_path / "copy", **options)
+    (found,) = sandbox.client.execute(
+        "query($w: ProjectWhere!) { data: projects(where: $w, first: 1, skip: 0) { steps { id name } } }",
+        {"w": {"id": project}},
+    )["data"]
+    rename = "mutation($i: RenameStepInput!) { data: renameStep(input: $i) { id } }"
+    given = {"projectId": project, "stepId": found["steps"][0]["id"], "newName": "Renamed"}
+    sandbox.client.execute(rename, {"i": given})
+    pk.sync(project, tmp_path / "copy", **options)
+    assert pk.read_copy(tmp_path / "copy")["currentStep.name"].tolist() == ["Renamed"] * 5
+
+
 def test_what_no_event_told_is_found_by_verify(sandbox, tmp_path):
     project, ids = filled(sandbox)
     synced(sandbox, project, tmp_path / "copy")
