@@ -61,7 +61,7 @@ for number in range(len(there)):
         wanted["site"] = f"Brest {step}"
     if asset["jsonMetadata"] != wanted:
         changed[asset["id"]] = wanted
-kili.update_properties_in_assets(asset_ids=list(changed), json_metadatas=list(changed.values()), disable_tqdm=True)
+kili.update_properties_in_assets(asset_ids=list(changed), json_metadatas=list(changed.values()))
 print(json.dumps([time.process_time() - start, time.monotonic() - wall, len(changed)]))
 """
 

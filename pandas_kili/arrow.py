@@ -63,6 +63,22 @@ def plain_array(array: pa.Array) -> pa.Array:
     return array if _is_plain(array.type) else plain_array(array)
 
 
+def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame of which pandas can take rows: it cannot where columns hold views, as Polars writes them."""
+    odd = [
+        position
+        for position, dtype in enumerate(frame.dtypes)
+        if isinstance(dtype, pd.ArrowDtype) and not _is_plain(dtype.pyarrow_dtype)
+    ]
+    if not odd:
+        return frame
+    out = frame.copy(deep=False)
+    for position in odd:
+        array = arrow_array(frame.iloc[:, position])
+        out.isetitem(position, pd.arrays.ArrowExtensionArray(array))
+    return out
+
+
 def _plain_lists(array: pa.Array) -> pa.Array:
     lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())

@@ -51,6 +51,7 @@ def test_labels_of_any_of_arrows_types_are_read(text, lists):
     assert frame.kili.annotations()["category"].tolist() == ["A", "A"]
     assert frame.kili.metadata()["a"].tolist()[0] == 1
     assert frame.kili.agreement()["percent"].tolist() == [100.0]
+    assert "disagreement" in frame.kili.disagreements()
     assert "A" in frame.kili.preview(n=1)._repr_html_()
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
+from pandas_kili.arrow import python_cells
 from pandas_kili.catalog import BATCH_SIZE
 from pandas_kili.connection import Client, client_or_default, find_project, promised, read_back, side_by_side
 from pandas_kili.errors import KiliConnectionError, KiliDownloadError, KiliError, KiliFieldError
@@ -180,7 +181,7 @@ class _AssetRows:
 
 
 def _cells(column: pd.Series) -> list[Any]:
-    return [None if cell is pd.NA else cell for cell in column.tolist()]
+    return python_cells(column)
 
 
 def _texts(column: pd.Series) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pandas_kili.arrow import plain_frame
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.messages import nearest, shown, warn
 from pandas_kili.tidy.annotations import annotations_table
@@ -191,7 +192,7 @@ def disagreements(
     per_job = scored.groupby(["asset", "labeler_a", "labeler_b", "job", "mlTask"], sort=False)["score"].mean()
     missed = 1 - per_job.groupby("asset").mean()
     missed = missed[missed > 0].sort_index().sort_values(ascending=False, kind="stable")
-    rows = frame.iloc[missed.index.to_numpy(np.int64)]
+    rows = plain_frame(frame).iloc[missed.index.to_numpy(np.int64)]
     found = {"disagreement": pd.Series(missed.to_numpy(), index=rows.index, dtype=pd.ArrowDtype(pa.float64()))}
     if against is not None:
         found |= _beside_each_other(compared, missed.index, rows.index, against)
