@@ -32,6 +32,7 @@ OTHERS = {  # they have tables of their own
     "crash": "processes killed while they write: `python -m benchmarks.crash`",
     "crash_server": "the server killed while it is written to: `python -m benchmarks.crash_server`",
     "exactness": "reads while others write: `python -m benchmarks.exactness`",
+    "formats": "training data out: `python -m benchmarks.formats`",
     "files": "files in and out: `python -m benchmarks.files`",
     "plan": "a frame as the desired state: `python -m benchmarks.plan`",
     "soak": "reads and writes while every tenth request fails: `python -m benchmarks.soak`",

@@ -1,0 +1,155 @@
+"""Training data out: COCO and YOLO of boxes, beside kili-formats in memory and the official SDK's export from a server.
+
+    python -m benchmarks.formats                                # 10,000 images with 100,000 boxes
+    python -m benchmarks.formats --images 1000 --sdk-python ENV/bin/python
+
+In memory, seconds are CPU; both begin with answers as JSON text. From a server that takes 20 ms for each call, they are
+wall time from the empty process to the files, reads included; each contender runs in a process of its own. Medians of
+`--repeat` runs. kili-formats is the vendor's converter (``pip install 'kili-formats[coco]'``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import pandas_kili as pk
+from pandas_kili.sandbox import Fault, Sandbox
+
+PER_IMAGE = 10
+SIZE = (1920, 1080)
+CATEGORIES = "ABCD"
+OURS = """
+import json, sys, time
+start = time.perf_counter()
+given = json.loads(sys.argv[1])
+import pandas_kili as pk
+client = pk.Client(given["key"], given["endpoint"], max_calls_per_minute=1_000_000)
+fields = ["externalId", "content", "labels.labelType", "labels.createdAt", "labels.jsonResponse"]
+frame = pk.read_kili(given["project"], fields=fields, client=client, disable_tqdm=True)
+frame.kili.to_yolo(given["folder"] + "/ours")
+print(time.perf_counter() - start)
+"""
+SDK = """
+import json, sys, time, warnings
+start = time.perf_counter()
+given = json.loads(sys.argv[1])
+warnings.simplefilter("ignore")
+from kili.client import Kili
+kili = Kili(given["key"], given["endpoint"], disable_tqdm=True)
+kili.export_labels(given["project"], given["folder"] + "/theirs.zip", "yolo_v8", layout="merged", with_assets=False,
+                   disable_tqdm=True)
+print(time.perf_counter() - start)
+"""
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--images", type=int, default=10_000, metavar="N")
+    parser.add_argument("--repeat", type=int, default=3, metavar="N")
+    parser.add_argument("--sdk-python", metavar="PYTHON", help="interpreter of an environment that holds the SDK")
+    chosen = parser.parse_args()
+    answers = [json.dumps({"J": {"annotations": boxes(random.Random(number))}}) for number in range(chosen.images)]
+    print(f"{chosen.images:,} images with {chosen.images * PER_IMAGE:,} boxes, medians of {chosen.repeat}:")
+    in_memory(answers, chosen.repeat)
+    from_server(answers, chosen.repeat, chosen.sdk_python)
+
+
+def boxes(rng: random.Random) -> list[dict[str, Any]]:
+    """Make the boxes of one image."""
+    found = []
+    for _ in range(PER_IMAGE):
+        left, top = rng.random() * 0.8, rng.random() * 0.8
+        right, bottom = left + 0.02 + rng.random() * 0.15, top + 0.02 + rng.random() * 0.15
+        corners = [(left, bottom), (left, top), (right, top), (right, bottom)]
+        ring = {"normalizedVertices": [{"x": x, "y": y} for x, y in corners]}
+        named = {"mid": str(rng.random()), "type": "rectangle", "categories": [{"name": rng.choice(CATEGORIES)}]}
+        found.append({**named, "boundingPoly": [ring]})
+    return found
+
+
+def in_memory(answers: list[str], repeat: int) -> None:
+    """Compare `to_coco` with the vendor's converter."""
+    from kili_formats import convert_from_kili_to_coco_format  # noqa: PLC0415 - only this part needs it
+
+    labels = pd.Series([[{"labelType": "DEFAULT", "jsonResponse": answer}] for answer in answers])
+    names = [f"{number}.jpg" for number in range(len(answers))]
+    size = {"resolution.width": SIZE[0], "resolution.height": SIZE[1]}
+    frame = pd.DataFrame({"externalId": names, "labels": labels, **size}).convert_dtypes(dtype_backend="pyarrow")
+    jobs: Any = {"J": {"content": {"categories": {name: {"name": name} for name in CATEGORIES}}}}
+
+    def theirs() -> None:
+        assets = [
+            {
+                "externalId": name,
+                "content": "",
+                "resolution": {"width": SIZE[0], "height": SIZE[1]},
+                "latestLabel": {"jsonResponse": json.loads(answer)},
+            }
+            for name, answer in zip(names, answers, strict=True)
+        ]
+        with contextlib.redirect_stdout(io.StringIO()):
+            convert_from_kili_to_coco_format(jobs, assets, "title", "IMAGE", None, merged=True)
+
+    costs = {"ours": cpu(frame.kili.to_coco, repeat), "theirs": cpu(theirs, repeat)}
+    report("COCO in memory, CPU", costs["ours"], "kili-formats", costs["theirs"], goal=5)
+
+
+def cpu(work: Callable[[], Any], repeat: int) -> float:
+    """Return the median of CPU seconds, after a first run."""
+    work()
+    costs = []
+    for _ in range(repeat):
+        start = time.process_time()
+        work()
+        costs.append(time.process_time() - start)
+    return statistics.median(costs)
+
+
+def from_server(answers: list[str], repeat: int, sdk: str | None) -> None:
+    """Compare reading and writing YOLO with the SDK's export."""
+    content = {"input": "radio", "categories": {name: {"name": name, "children": []} for name in CATEGORIES}}
+    job = {"mlTask": "OBJECT_DETECTION", "tools": ["rectangle"], "required": 0, "isChild": False, "content": content}
+    faults = [Fault("latency", times=None, seconds=0.02)]
+    with tempfile.TemporaryDirectory() as folder, Sandbox(faults=faults, max_calls_per_minute=None) as sandbox:
+        project = pk.create_project("Boxes", "IMAGE", {"jobs": {"J": job}}, client=sandbox.client)
+        names = [f"{number}.jpg" for number in range(len(answers))]
+        sandbox.add_assets(project, [{"externalId": name, "content": f"https://h.invalid/{name}"} for name in names])
+        labels = pd.DataFrame({"externalId": names, "author": "ada@example.com", "jsonResponse": answers})
+        sandbox.add_labels(labels, project_id=project)
+        given = {"key": sandbox.api_key, "endpoint": sandbox.api_endpoint, "project": project}
+        walls: dict[str, list[float]] = {"ours": [], "theirs": []}
+        for number in range(repeat):
+            for name, program, python in (("ours", OURS, sys.executable), ("theirs", SDK, sdk)):
+                if python is not None:
+                    own = Path(folder) / f"{name}-{number}"
+                    own.mkdir()
+                    command = [python, "-c", program, json.dumps({**given, "folder": str(own)})]
+                    done = subprocess.run(command, capture_output=True, text=True, check=True)
+                    walls[name].append(float(done.stdout.splitlines()[-1]))
+        theirs = statistics.median(walls["theirs"]) if walls["theirs"] else None
+        report("YOLO from a server at 20 ms, wall", statistics.median(walls["ours"]), "official SDK", theirs, goal=10)
+
+
+def report(question: str, ours: float, peer: str, theirs: float | None, goal: float) -> None:
+    """Print one line of the table."""
+    beside = "" if theirs is None else f", {peer} {theirs:.2f} s: {theirs / ours:.1f} times (goal {goal:g})"
+    print(f"* {question}: ours {ours:.2f} s{beside}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
