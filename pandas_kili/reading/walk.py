@@ -143,7 +143,7 @@ class _Look:
             self.skip, self._went_back = max(0, self.skip - PAGE_SIZE // 2), True
             return
         leads_nowhere = len(ids) > self._overlap and shared == set(ids) == set(before)  # whatever is skipped
-        self.is_whole = not before and page.is_short and 2 * len(ids) < self._longest
+        self.is_whole = not before and page.is_far_from_full(self._longest)
         self.in_line, self._went_back = self.in_line and (joins or not before) and not leads_nowhere, False
         self.goes_on = len(ids) > self._overlap and not (leads_nowhere or self.is_whole)
         self.shown.update(ids)
@@ -269,7 +269,7 @@ class ListWalk:
 
     def _is_end(self) -> bool:
         """Whether the last page ends the list: far shorter than what was asked for, and than the server may give."""
-        return self._page is not None and self._page.is_short and 2 * len(self._page.ids) < self._longest
+        return self._page is not None and self._page.is_far_from_full(self._longest)
 
     def _give_up(self) -> None:
         """End a walk that comes no further, though the server counts more rows."""
@@ -494,7 +494,7 @@ class ListWalk:
             page = self._listing.page(Window(0, since=since, until=until))
             self._longest = max(self._longest, len(page.ids))
             rows = len(page.ids)
-            if page.is_short and (2 * rows < self._longest or self._listing.count(since, until) <= rows):
+            if page.is_far_from_full(self._longest) or (page.is_short and self._listing.count(since, until) <= rows):
                 fresh = self._taken(page, self._given.lacks(page))
                 if fresh is not None:
                     yield fresh

@@ -43,6 +43,10 @@ class Page:
         """Whether it holds fewer rows than asked for; the list need not end there."""
         return len(self.ids) < self.window.first
 
+    def is_far_from_full(self, longest: int) -> bool:
+        """Whether it holds less than half of what it could, where the server has given pages of so many rows."""
+        return 2 * len(self.ids) < min(longest, self.window.first)
+
     @property
     def is_ordered(self) -> bool:
         """Whether its rows are in the order of their creation."""
