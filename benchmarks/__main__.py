@@ -21,6 +21,7 @@ QUESTIONS = (
     "read_wall",
     "answers",
     "resident",
+    "media",
     "chunks",
     "mutations",
     "append",

@@ -7,7 +7,7 @@ import json
 import random
 from typing import Any, Literal
 
-Kind = Literal["labelled", "plain", "behind", "two behind"]
+Kind = Literal["labelled", "plain", "behind", "two behind", "files"]
 PROJECT = "cbenchmark000000000000000"
 _POOL = 1000
 _START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
@@ -37,6 +37,8 @@ class Assets:
         created = (_START + dt.timedelta(seconds=number)).isoformat(timespec="milliseconds")[:-6]
         head = f'{{"id":"{asset_id(number)}","externalId":"asset-{number}","createdAt":"{created}Z",'
         body = self._pool[number % _POOL]
+        if self.kind == "files":
+            body = body.replace(b"https://storage.googleapis.com/label-public/benchmark", f"{self.url}/files".encode())
         if self.kind.endswith("behind"):
             body = body.replace(b"URL", f"{self.url}/answers/{number}".encode())
         return head.encode() + body
@@ -45,6 +47,11 @@ class Assets:
 def asset_id(number: int) -> str:
     """Return the id of an asset, as long as the service's own."""
     return f"c{number:024}"
+
+
+def picture() -> bytes:
+    """Return 50 kB that begin as a JPEG does."""
+    return b"\xff\xd8\xff\xe0" + random.Random(9).randbytes(50_000)
 
 
 def answer() -> bytes:
@@ -69,7 +76,7 @@ def _body(rng: random.Random, kind: Kind, number: int) -> dict[str, Any]:
         "skipped": False,
         "status": rng.choice(["TODO", "ONGOING", "LABELED", "TO_REVIEW", "REVIEWED"]),
     }
-    if kind == "plain":
+    if kind in {"plain", "files"}:
         return body
     count = {"labelled": 1 + number % 2, "behind": 1, "two behind": 2}[kind]
     return body | {"labels": [_label(rng, place, behind=kind.endswith("behind")) for place in range(count)]}

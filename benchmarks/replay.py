@@ -18,7 +18,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, cast
 
-from benchmarks.canned import PROJECT, Assets, Kind, answer
+from benchmarks.canned import PROJECT, Assets, Kind, answer, picture
 
 KEY = "benchmark-key"
 _ROUTE = "/api/label/v2/graphql"
@@ -80,6 +80,9 @@ class _Answers:
         if path.startswith("/answers/"):
             self.files += 1
             return now + self.file_latency, 200, _ANSWER, False
+        if path.startswith(("/files/", "/store/")):
+            self.files += 1
+            return now + self.file_latency, 200, b"" if body else _PICTURE, False
         return now, *self._aside(path, body), False
 
     def _aside(self, path: str, body: bytes) -> tuple[int, bytes]:
@@ -137,7 +140,7 @@ class _Answers:
         return 0 if where.get("externalIdStrictlyIn") is not None else self.assets.count
 
 
-_ANSWER = answer()
+_ANSWER, _PICTURE = answer(), picture()
 _PROJECT = {
     "id": PROJECT,
     "inputType": "IMAGE",
@@ -148,6 +151,9 @@ _PROJECT = {
 }
 Make = Callable[[_Answers, dict[str, Any], dict[str, Any]], Any]
 _SAID: dict[str, Make] = {
+    "createUploadBucketSignedUrls(": lambda answers, variables, __: {
+        "urls": [f"{answers.assets.url}/store/{path}?signed=1&id={path}" for path in next(iter(variables.values()))]
+    },
     "countAssets(": lambda answers, _, where: {"data": answers.count(where)},
     "apiKeys(": lambda *_: {"data": [{"expiryDate": "2099-01-01T00:00:00.000Z"}]},
     "projects(": lambda *_: {"data": [_PROJECT]},

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import tempfile
 import time
 from concurrent.futures import CancelledError
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,6 +16,7 @@ from benchmarks.canned import asset_id
 from benchmarks.contenders import sizes
 from benchmarks.meter import measured, measured_twice, resident, serve
 from pandas_kili.connection.rate_limit import Clock
+from pandas_kili.media import plan_media, store_media
 from pandas_kili.parallel import in_order
 from pandas_kili.query.fields import select
 from pandas_kili.reading.crawl import Crawl, _blocks
@@ -83,6 +86,39 @@ def answers(endpoint: str, key: str, project: str, *, rows: int, batches: bool =
         return sum(len(chunk) for chunk in pk.read_kili(project, chunksize=rows, client=client))
 
     return measured(work)
+
+
+def download(endpoint: str, key: str, project: str) -> dict[str, Any]:
+    """Fetch the media of all assets into a folder."""
+    client = pk.Client(key, endpoint)
+    pk.read_kili(project, fields=["id", "externalId", "content"], client=client, first=1)
+    client.names("Project")
+
+    def work(folder: str) -> int:
+        frame = pk.read_kili(
+            project,
+            fields=["id", "externalId", "content"],
+            download_media=True,
+            local_media_dir=folder,
+            client=client,
+            disable_tqdm=True,
+        )
+        return sum(Path(path).stat().st_size == sizes.PICTURE for path in frame["content"])
+
+    with tempfile.TemporaryDirectory() as folder:
+        return measured(lambda: work(folder))
+
+
+def upload(endpoint: str, key: str, project: str, *, rows: int) -> dict[str, Any]:
+    """Store files from a folder, as an append does before it registers them."""
+    client = pk.Client(key, endpoint, max_calls_per_minute=UNLIMITED)
+    client.names("Mutation")
+    with tempfile.TemporaryDirectory() as folder:
+        paths, none = sizes.pictures(folder, rows), [None] * rows
+        media, _ = plan_media("IMAGE", paths, none, none)
+        ids = [asset_id(row) for row in range(rows)]
+        cost = measured(lambda: store_media(client, project, ids, [media[row] for row in range(rows)]))
+        return cost | {"result": len(cost["result"])}
 
 
 def repeated(endpoint: str, key: str, project: str, *, times: int) -> dict[str, Any]:
@@ -175,6 +211,8 @@ if __name__ == "__main__":
             "answers": answers,
             "fetch_answers": fetch_answers,
             "repeated": repeated,
+            "download": download,
+            "upload": upload,
             "sustained": sustained,
         }
     )

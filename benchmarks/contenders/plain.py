@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from benchmarks.contenders import sizes
@@ -77,6 +79,35 @@ def fetch_answers(urls: list[str], workers: int) -> dict[str, Any]:
         return measured(lambda: sum(len(response.data) for response in threads.map(get, urls)))
 
 
+def store(url: str, count: int, workers: int) -> dict[str, Any]:
+    """Read files from a folder and store them by one pool of `urllib3`, so many at a time."""
+    import urllib3  # noqa: PLC0415 - only here
+
+    pool = urllib3.PoolManager(maxsize=workers, retries=False)
+    with ThreadPoolExecutor(workers) as threads, tempfile.TemporaryDirectory() as folder:
+        paths = sizes.pictures(folder, count)
+
+        def put(path: str) -> int:
+            return pool.request("PUT", f"{url}/store/{Path(path).name}", body=Path(path).read_bytes()).status
+
+        list(threads.map(put, paths[: 2 * workers]))
+        return measured(lambda: sum(threads.map(put, paths)))
+
+
+def keep(urls: list[str], workers: int) -> dict[str, Any]:
+    """Fetch files by one pool of `urllib3`, so many at a time, into a folder."""
+    import urllib3  # noqa: PLC0415 - only here
+
+    pool = urllib3.PoolManager(maxsize=workers, retries=False)
+    with ThreadPoolExecutor(workers) as threads, tempfile.TemporaryDirectory() as folder:
+
+        def get(url: str) -> int:
+            return Path(folder, url.rpartition("/")[2]).write_bytes(pool.request("GET", url).data)
+
+        list(threads.map(get, urls[: 2 * workers]))
+        return measured(lambda: sum(threads.map(get, urls)))
+
+
 def imports(modules: list[str]) -> dict[str, Any]:
     """Import modules, in an interpreter that has nothing of theirs."""
     return measured(lambda: [importlib.import_module(name).__name__ for name in modules])
@@ -89,6 +120,8 @@ if __name__ == "__main__":
             "parse_dicts": parse_dicts,
             "fetch": fetch,
             "fetch_answers": fetch_answers,
+            "keep": keep,
+            "store": store,
             "imports": imports,
         }
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import Any
 
 from kili.client import Kili
@@ -22,6 +23,16 @@ def read(endpoint: str, key: str, project: str) -> dict[str, Any]:
     kili.assets(project, first=1)
     cost = measured(lambda: kili.assets(project))
     return cost | {"result": len(cost["result"])}
+
+
+def download(endpoint: str, key: str, project: str) -> dict[str, Any]:
+    """Fetch the media of all assets into a folder."""
+    kili = _kili(endpoint, key)
+    kili.assets(project, first=1)
+    with tempfile.TemporaryDirectory() as folder:
+        fields = ["id", "externalId", "content"]
+        cost = measured(lambda: kili.assets(project, fields=fields, download_media=True, local_media_dir=folder))
+        return cost | {"result": len(cost["result"])}
 
 
 def mutate(endpoint: str, key: str, project: str, *, verb: str, rows: int) -> dict[str, Any]:
@@ -69,4 +80,4 @@ class _Unlimited:
 
 
 if __name__ == "__main__":
-    serve({"read": read, "mutate": mutate, "append": append, "exactness": exactness})
+    serve({"read": read, "download": download, "mutate": mutate, "append": append, "exactness": exactness})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from benchmarks.canned import Assets
+from benchmarks.canned import Assets, picture
 
 PAGE = 100
+PICTURE = len(picture())
 
 
 def bodies(pages: int) -> list[bytes]:
@@ -22,3 +24,12 @@ def appended(rows: int) -> dict[str, list[Any]]:
         "externalId": [f"image-{row}" for row in range(rows)],
         "jsonMetadata": [{"camera": "a", "frame": row} for row in range(rows)],
     }
+
+
+def pictures(folder: str, count: int) -> list[str]:
+    """Write so many pictures, and return their paths."""
+    paths = [Path(folder, f"{number}.jpg") for number in range(count)]
+    content = picture()
+    for path in paths:
+        path.write_bytes(content)
+    return list(map(str, paths))
