@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import threading
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ import requests
 import urllib3
 
 from pandas_kili.connection.downloads import current_pace, side_by_side
-from pandas_kili.connection.pools import Pools
 from pandas_kili.connection.retry import (
     OVERLOAD_FAULTS,
     OVERLOAD_STATUSES,
@@ -116,16 +114,18 @@ class FileTransfers:
         """
         request = HttpRequest("GET", url, headers or {}, timeout=self.timeout, streamed=True)
         missing = None
-        with self._transport.connections() as connections:
-            send = functools.partial(self._sent, connections, request)
-            response = self._exchanged(request, send, stop=stop).response
-            if response is None or response.opened is None:
-                raise KiliConnectionError(f"{self._subject(request)}: no body.")
-            with response.opened as opened, current_pace().turn(self, self.max_downloads, stop):
-                try:
-                    yield opened
-                except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                    missing = no_response(error)
+
+        def send(until: float) -> HttpResponse | NoResponse:
+            return self._transport.send(self._transport.files, replace(request, until=until))
+
+        response = self._exchanged(request, send, stop=stop).response
+        if response is None or response.opened is None:
+            raise KiliConnectionError(f"{self._subject(request)}: no body.")
+        with response.opened as opened, current_pace().turn(self, self.max_downloads, stop):
+            try:
+                yield opened
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                missing = no_response(error)
         if missing is not None:
             raise KiliConnectionError(f"{self._subject(request)}: {missing}.", attempts=1) from None
 
@@ -147,14 +147,13 @@ class FileTransfers:
         size, start = _size(data), None if isinstance(data, bytes) else data.tell()
         # An empty file would be sent without its length, which buckets refuse.
         request = HttpRequest("PUT", url, headers or {}, data=data if size else b"", timeout=self.timeout)
-        with self._transport.connections() as connections:
 
-            def send(until: float) -> HttpResponse | NoResponse:
-                if not isinstance(data, bytes) and start is not None:
-                    data.seek(start)
-                return self._sent(connections, request, until)
+        def send(until: float) -> HttpResponse | NoResponse:
+            if not isinstance(data, bytes) and start is not None:
+                data.seek(start)
+            return self._transport.store(request, until)
 
-            self._exchanged(request, send, allowance=seconds_to_send(size), stop=stop)
+        self._exchanged(request, send, allowance=seconds_to_send(size), stop=stop)
 
     def _exchanged(
         self,
@@ -197,9 +196,6 @@ class FileTransfers:
         retry = replace(self._retry, deadline=seconds, first_contact=seconds)
         response = retry.run(attempt, lambda: self._subject(request), repeatable=True, stop=stop).response
         return response.body if response else b""
-
-    def _sent(self, connections: Pools, request: HttpRequest, until: float) -> HttpResponse | NoResponse:
-        return self._transport.send(connections, replace(request, until=until))
 
     def _subject(self, request: HttpRequest) -> str:
         return blotted(f"{request.method} {place(request.url)}", self._api_key)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 
 from pandas_kili.connection.adapter import WaryAdapter
 
@@ -65,11 +66,6 @@ class Pools:
         What the environment says of proxies and certificates for a URL.
     kept
         Connections of an origin that are kept open.
-
-    Attributes
-    ----------
-    adapter : WaryAdapter
-        The same connections for `requests`, where there is no route.
     """
 
     def __init__(
@@ -84,34 +80,43 @@ class Pools:
 
     def _open(self) -> None:
         self._pid = os.getpid()
-        self.adapter = WaryAdapter(self._endpoint, pool_connections=_MOST_ORIGINS, pool_maxsize=self._kept)
-        self._routes: dict[str, Route | None] = {}
+        self._adapter = WaryAdapter(self._endpoint, pool_connections=_MOST_ORIGINS, pool_maxsize=self._kept)
+        self._routes: dict[tuple[str, bool], Route | None] = {}
 
-    def route(self, url: str) -> Route | None:
-        """Return the way to the origin of a URL, or None where it leads through a proxy, or is out of the ordinary."""
-        if not _PLAIN_URL.fullmatch(url):
-            return None
+    @property
+    def adapter(self) -> WaryAdapter:
+        """The same connections for `requests`, where there is no route."""
         if self._pid != os.getpid():
             self._open()  # connections belong to the parent of a fork, who goes on speaking on them
+        return self._adapter
+
+    def route(self, url: str, *, guarded: bool = True) -> Route | None:
+        """Return the way to the origin of a URL, or None where it leads through a proxy, or is out of the ordinary.
+
+        It is guarded against private networks, unless the URL comes from the server itself.
+        """
+        if not _PLAIN_URL.fullmatch(url):
+            return None
+        adapter = self.adapter
         end = url.find("/", len("https://"))
-        origin = url if end < 0 else url[:end]
-        if origin not in self._routes:
+        place = (url if end < 0 else url[:end], guarded)
+        if place not in self._routes:
             if len(self._routes) >= _MOST_ORIGINS:
                 return None
-            self._routes[origin] = self._found(url)
-        return self._routes[origin]
+            self._routes[place] = self._found(url, adapter.of(url) if guarded else adapter)
+        return self._routes[place]
 
-    def _found(self, url: str) -> Route | None:
+    def _found(self, url: str, adapter: HTTPAdapter) -> Route | None:
         surroundings = self._surroundings(url)
         if requests.utils.select_proxy(url, surroundings["proxies"]):
             return None
         prepared = self._prepared(url)
-        adapter, verify = self.adapter.of(url), surroundings["verify"]
+        verify = surroundings["verify"]
         pool: Any = adapter.get_connection_with_tls_context(prepared, verify, cert=None)
         adapter.cert_verify(pool, url, verify, None)  # type: ignore[no-untyped-call]
         return Route(pool, dict(prepared.headers))
 
     def close(self) -> None:
         """Close the connections that are not in use."""
-        self.adapter.close()
+        self._adapter.close()
         self._open()
