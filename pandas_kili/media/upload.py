@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import threading
@@ -24,6 +23,7 @@ from pandas_kili.errors import (
 )
 from pandas_kili.media.kinds import TEXT
 from pandas_kili.media.medium import File, Medium
+from pandas_kili.parallel import chunked, in_order
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -37,6 +37,7 @@ _URLS_PER_CALL = 30
 # Responses to an expired signature: Google 400, Amazon and Azure 403.
 _NO_LONGER_SIGNED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _SIGNATURES_PER_FILE = 3
+_SIGNERS = 2  # lists of URLs requested side by side: at 150 ms a call enough for 400 files a second
 _PIECE = 2**18
 
 
@@ -140,6 +141,7 @@ class _Bucket:
 
     def __init__(self, client: Client, bar: tqdm[Any] | None, stop: threading.Event | None) -> None:
         self.client, self.bar = client, bar
+        self._refusal: KiliError | None = None
         self.stop = stop or threading.Event()
         self.urls: dict[int, dict[str, str]] = {}
         self.errors: dict[int, KiliError] = {}
@@ -165,17 +167,21 @@ class _Bucket:
                     self.urls.setdefault(upload.row, {})[upload.file.slot] = result
 
     def _signed(self, uploads: Iterable[_Upload]) -> Iterator[tuple[_Upload, str | KiliError]]:
-        """Yield files with signed URLs, which are requested just before they are used."""
-        refusal: KiliError | None = None
-        waiting = iter(uploads)
-        while chunk := list(itertools.islice(waiting, _URLS_PER_CALL)):
-            urls: Sequence[str | KiliError] = [refusal] * len(chunk) if refusal else ()
+        """Yield files with signed URLs, which are requested shortly before they are used."""
+        self._refusal = None
+        first, *rest = chunked(list(uploads), _URLS_PER_CALL)
+        yield from zip(first, self._try_ask(first), strict=True)
+        with contextlib.closing(in_order(self._try_ask, rest, workers=_SIGNERS)) as signed:
+            for chunk, urls in signed:
+                yield from zip(chunk, urls, strict=True)
+
+    def _try_ask(self, uploads: Sequence[_Upload]) -> Sequence[str | KiliError]:
+        if self._refusal is None:
             try:
-                urls = urls or self._ask(chunk)
+                return self._ask(uploads)
             except KiliError as error:  # the server would refuse the next list too
-                refusal = error
-                urls = [error] * len(chunk)
-            yield from zip(chunk, urls, strict=True)
+                self._refusal = error
+        return [self._refusal] * len(uploads)
 
     def _ask(self, uploads: Sequence[_Upload]) -> list[str]:
         body = self.client.execute(_SIGN, {"filePaths": [upload.path for upload in uploads]}, stop=self.stop)
