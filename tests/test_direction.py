@@ -29,9 +29,9 @@ HOUSE = {
     ),
     "progress": "",
     "tidy": (
-        "answers answers.schema answers.json_values answers.geometry answers.walk answers.columns answers.read"
-        " answers.compose jobs labels people offsets wide annotations checks answer_checks write_answers metadata"
-        " assignment overlap chance comparison agreement label_errors"
+        "answers answers.schema answers.json_values answers.conversations answers.geometry answers.walk"
+        " answers.columns answers.read answers.compose jobs labels people offsets wide annotations checks"
+        " answer_checks write_answers metadata assignment overlap chance comparison agreement label_errors"
     ),
     "media": "kinds inspection medium texts plan upload imports names ledger fetch download",
     "reading": "wire frame validation windows walk long_answers crawl read",

@@ -21,7 +21,7 @@ from pandas_kili.catalog.assets import (
     UPDATE,
 )
 from pandas_kili.catalog.events import EVENT_PAGE_SIZE, EVENT_PAYLOADS, LIST_EVENTS, PROJECT_WORKFLOW
-from pandas_kili.catalog.labels import ANNOTATION, APPEND_LABELS, LABEL, LABEL_TYPES
+from pandas_kili.catalog.labels import ANNOTATION, ANNOTATION_VALUE, APPEND_LABELS, LABEL, LABEL_TYPES
 from pandas_kili.catalog.projects import (
     COMMENT,
     CREATE_PROJECT,
@@ -40,6 +40,7 @@ from pandas_kili.catalog.terms import Entity, Field, Filter, Mutation
 from pandas_kili.catalog.users import PROJECT_USER, USER
 
 __all__ = [
+    "ANNOTATION_VALUE",
     "APPEND",
     "APPEND_LABELS",
     "APPEND_LATER",

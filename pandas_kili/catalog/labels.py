@@ -43,7 +43,22 @@ LABEL = Entity(
     ),
 )
 
-ANNOTATION = Entity("Annotation", (Field("id", TEXT), Field("labelId", TEXT), Field("job", TEXT)))
+# Each type of annotation has a value of another shape; these are the types that the official SDK asks for.
+ANNOTATION_VALUE = (
+    "... on ClassificationAnnotation { annotationValue { categories } }"
+    " ... on ComparisonAnnotation { annotationValue { choice { code firstId secondId } } }"
+    " ... on TranscriptionAnnotation { annotationValue { text } }"
+)
+ANNOTATION = Entity(
+    "Annotation",
+    (
+        Field("id", TEXT),
+        Field("labelId", TEXT),
+        Field("job", TEXT),
+        Field("path", TEXT, "annotations and categories above, as JSON text"),
+        Field("annotationValue", TEXT, "the answer, as JSON text: projects about conversations keep theirs here"),
+    ),
+)
 
 APPEND_LABELS = Mutation(
     "appendManyLabels",

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from pandas_kili.catalog import ENTITIES, Entity, Field
+from pandas_kili.catalog import ANNOTATION_VALUE, ENTITIES, Entity, Field
 from pandas_kili.errors import KiliFieldError
 from pandas_kili.messages import nearest, shown
 
@@ -32,7 +32,10 @@ class Branch:
 
     def text(self) -> str:
         """Return the GraphQL selection of this node."""
-        return " ".join(f"{name}{_text(node)}" for name, node in self.nodes.items())
+        return " ".join(
+            ANNOTATION_VALUE if name == "annotationValue" else f"{name}{_text(node)}"
+            for name, node in self.nodes.items()
+        )
 
 
 @dataclass(frozen=True, slots=True)

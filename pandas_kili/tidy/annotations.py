@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,9 @@ import pyarrow.compute as pc
 from pandas_kili.arrow import arrow_array
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.messages import nearest
+from pandas_kili.tidy.answers.conversations import answer_of
 from pandas_kili.tidy.answers.geometry import box, rotation, turned_back
+from pandas_kili.tidy.answers.json_values import encode
 from pandas_kili.tidy.answers.read import read_answers
 from pandas_kili.tidy.answers.schema import ANNOTATION_SCHEMA
 from pandas_kili.tidy.jobs import Job, jobs_of
@@ -30,6 +33,7 @@ _LABEL_COLUMNS = {
     "createdAt": "createdAt",
     "stepName": "stepName",
 }
+_VALUED = frozenset({"id", "job", "path", "annotationValue"})
 _CHOOSING = ("labelType", "modelName", "createdAt", "author.email", "author.id", "authorId")
 _CATEGORICAL = ("job", "tool", "category")
 _FARTHEST = 1.0  # how far beyond the picture shares reach at most: farther out, coordinates are longitude and latitude
@@ -179,10 +183,20 @@ def _of_jobs(
 def _answers(labels: LabelRows) -> pa.Array:
     answers = labels.fields.get(_ANSWER, pa.array([], pa.string()))
     if pa.types.is_null(answers.type):
-        return answers.cast(pa.string())
+        answers = answers.cast(pa.string())
     if not (pa.types.is_string(answers.type) or pa.types.is_large_string(answers.type)):
         raise KiliFieldError(f"jsonResponse is JSON text; the labels hold {answers.type}.", field=_ANSWER)
-    return answers
+    values = labels.fields.get("annotations")
+    if values is None or not pa.types.is_list(values.type) or not pa.types.is_struct(values.type.value_type):
+        return answers
+    if not _VALUED.issubset({field.name for field in values.type.value_type}):
+        return answers
+    texts = answers.to_pylist()
+    for row, held in enumerate(values.to_pylist()):
+        if held and texts[row] in {None, "{}"}:
+            with contextlib.suppress(ValueError):
+                texts[row] = encode(answer_of(held))
+    return pa.array(texts, answers.type)
 
 
 def _read(answers: pa.Array, tasks: Mapping[str, str] | None) -> tuple[dict[str, pa.Array], Whole]:
