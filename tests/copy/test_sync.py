@@ -1,7 +1,9 @@
 """A local copy is made, refreshed by what changed, and always as before or as after."""
 
 import contextlib
+import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -352,13 +354,41 @@ def test_a_copy_is_true_after_a_quiet_moment(kind, tmp_path):
 
 
 @pytest.mark.campaign
+@pytest.mark.parametrize("part", range(4))
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_copy_is_true_for_many_schedules(kind, tmp_path):
+def test_a_copy_is_true_for_many_schedules(kind, part, tmp_path):
     server, options = KINDS[kind]
     first, last = (int(text) for text in os.environ.get("PANDAS_KILI_SCHEDULES", "100-266").split("-"))
     with Sandbox(max_calls_per_minute=None, **server) as sandbox:
-        for seed in range(first, last):
+        for seed in range(first + part, last, 4):
             copying.run(sandbox, seed, tmp_path, **options)
+
+
+FULL_DISK = """
+    import resource, sys
+    import pandas_kili as pk
+    project, copy, endpoint, key = sys.argv[1:]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+    try:
+        pk.sync(project, copy, client=pk.Client(key, endpoint))
+    except pk.KiliCopyError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a limit on the size of files is of POSIX")
+def test_a_full_disk_leaves_the_copy_as_it_was(sandbox, tmp_path):
+    project, ids = filled(sandbox, 30)
+    pk.sync(project, tmp_path / "copy", client=sandbox.client)
+    before = pk.read_copy(tmp_path / "copy")
+    noise = [json.dumps({"JOB": {"text": secrets.token_hex(2_000)}}) for _ in range(20)]
+    sandbox.add_labels(pd.DataFrame({"assetId": ids[:20], "jsonResponse": noise}))
+    command = [sys.executable, "-c", textwrap.dedent(FULL_DISK), project, tmp_path / "copy"]
+    command += [sandbox.api_endpoint, sandbox.api_key]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert "is untouched" in done.stdout, done.stderr
+    pd.testing.assert_frame_equal(pk.read_copy(tmp_path / "copy"), before)
+    assert pk.sync(project, tmp_path / "copy", client=sandbox.client).updated == 20
 
 
 KILLED = """
