@@ -1,6 +1,6 @@
 """Variables and arguments, checked against their types.
 
-graphql-core does this too, but by functions whose signatures differ between its versions 3.2 and 3.3.
+graphql-core does this too, but the signatures of its functions differ between 3.2 and 3.3.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Mutations of assets that are there: properties, review, queue, deletion, assignment."""
+"""Mutations of existing assets: properties, review, queue, deletion, assignment."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Verb:
 
 
 def edit_resolvers(edits: Edits) -> dict[str, Resolver]:
-    """Return a resolver for each mutation of assets that are there."""
+    """Return a resolver for each mutation of existing assets."""
     restatus = "asset.workflow.currentStep.statusChanged"
     verbs = {
         "deleteAssets": ("deleteManyFromDataset", Verb(edits.delete, "asset.deleted", "delete")),
@@ -92,7 +92,7 @@ class Edits:
     workspace : Workspace
         Where they are.
     imports : Imports
-        Who knows which external ids are taken.
+        Knows which external ids are taken.
     """
 
     def __init__(self, workspace: Workspace, imports: Imports) -> None:
@@ -111,7 +111,7 @@ class Edits:
         return rows
 
     def with_outcomes(self, verb: Verb) -> Resolver:
-        """Let `verb` answer for each asset what became of it."""
+        """Let `verb` answer with an outcome for each asset."""
 
         def resolve(arguments: Arguments, _: AskedFields | None) -> Row:
             with self._store.transaction():
@@ -156,7 +156,7 @@ class Edits:
         return rows
 
     def review(self, rows: list[Row]) -> list[Row]:
-        """Send to review what has a label and is not in review yet."""
+        """Send to review the assets that have a label and are not in review yet."""
         labeled = self._store.rows(
             "SELECT DISTINCT assetId FROM labels WHERE assetId IN (SELECT value FROM json_each(?))"
             " AND labelType IN (SELECT value FROM json_each(?))",
@@ -168,7 +168,7 @@ class Edits:
         return moving
 
     def queue(self, rows: list[Row]) -> list[Row]:
-        """Send back to the queue what has left it."""
+        """Send back to the queue the assets that have left it."""
         moving = [row for row in rows if row["status"] not in {"TODO", "ONGOING"}]
         move_to_queue(self._store, [row["id"] for row in moving], now())
         return moving

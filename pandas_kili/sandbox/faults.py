@@ -1,4 +1,4 @@
-"""Failures on demand, so that a pipeline can be tried against all that a network does.
+"""Failures on demand, so that a pipeline can be tested against all that a network does.
 
 ======================  ==============================================================================================
 kind                    what happens
@@ -10,13 +10,13 @@ kind                    what happens
 ``status``              an HTTP error `status` with an HTML body, before the work, or after it with `after_work`
 ``cut``                 the work is done, and half of the answer sent
 ``drip``                the answer comes in small pieces over `seconds`
-``timeout_after``       the work is done, then nothing is said for `seconds`, and the connection closed
+``timeout_after``       the work is done, then the server is silent for `seconds` and closes the connection
 ``graphql_error``       HTTP 200 with an error of `code` and `message`, before the work, or after it with `after_work`
 ``partial_data``        the answer, with an error of `code` and `message` beside its data
 ``html``                HTTP 200 with an HTML page, before the work, or after it with `after_work`
 ``expired_signature``   a signed URL is refused as expired
 ``replica_lag``         reads do not see what was written in the last `seconds`
-``disk_full``           a PUT fails for want of space (HTTP 507)
+``disk_full``           a PUT fails as the disk is full (HTTP 507)
 ======================  ==============================================================================================
 """
 
@@ -56,7 +56,7 @@ FaultKind = Literal[
 
 @dataclass(frozen=True)
 class Fault:
-    """One failure, and the requests that it befalls.
+    """One failure, and the requests that it hits.
 
     Parameters
     ----------
@@ -64,13 +64,13 @@ class Fault:
         What happens; the module's table names the kinds.
     operation : str, optional
         The field of Query or Mutation (``"assets"``, ``"appendManyAssets"``) or the method of a file request
-        (``"PUT"``, ``"GET"``, ``"HEAD"``) that it befalls; any of them where it is not given.
+        (``"PUT"``, ``"GET"``, ``"HEAD"``) that it hits; all of them by default.
     nth : int, optional
-        The first of the matching requests that it befalls, counted from 1.
+        The first of the matching requests to hit, counted from 1.
     times : int, optional
-        How many requests it befalls at most; None for no end.
+        The most requests to hit; None for no limit.
     probability : float
-        The chance that it befalls a request that matches.
+        The chance that a matching request is hit.
     seconds : float or tuple of float
         For the kinds that take time: how long, or a pair to draw from.
     status : int
@@ -103,7 +103,7 @@ class Fault:
 
     @property
     def is_failure(self) -> bool:
-        """Whether it decides over the answer, as no second one can."""
+        """Whether it decides the reply; a request meets one such fault at most."""
         return self.kind not in {"latency", "replica_lag"}
 
     @property
@@ -117,7 +117,7 @@ class Fault:
 
 
 class FaultPlan:
-    """The faults of a server and how often each has met a request.
+    """The faults of a server, and how many requests each has met.
 
     Parameters
     ----------
@@ -135,23 +135,23 @@ class FaultPlan:
             self.add(fault)
 
     def add(self, fault: Fault) -> None:
-        """Look out for `fault` too; its requests are counted from now on."""
+        """Add a fault; its requests are counted from now on."""
         with self._lock:
             self._entries.append(_CountedFault(fault))
 
     def clear(self) -> None:
-        """Fail no more."""
+        """Remove all faults."""
         with self._lock:
             self._entries.clear()
 
     def longest_lag(self) -> float:
-        """Return the longest time by which reads are to lag behind."""
+        """Return the longest lag of reads, in seconds."""
         with self._lock:
             lags = [entry.fault.seconds for entry in self._entries if entry.fault.kind == "replica_lag"]
         return max((max(lag) if isinstance(lag, tuple) else lag for lag in lags), default=0.0)
 
     def meet(self, operations: tuple[str, ...]) -> list[Fault]:
-        """Return the faults that befall a request for `operations`: one failure at most, and any delays."""
+        """Return the faults that hit a request for `operations`: one failure at most, and any delays."""
         met: list[Fault] = []
         with self._lock:
             for entry in self._entries:

@@ -33,7 +33,7 @@ class Bucket:
     folder : Path
         Where their bytes are kept.
     url_ttl : float
-        Seconds for which a signed URL is good.
+        How long a signed URL is valid, in seconds.
     """
 
     def __init__(self, store: Store, folder: Path, url_ttl: float) -> None:

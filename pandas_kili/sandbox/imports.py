@@ -121,7 +121,7 @@ class Imports:
             raise Refusal(f"External ids already exist: {taken or 'twice in one call'}")
 
     def append_later(self, arguments: Arguments, _: AskedFields | None) -> Row:
-        """Answer with a notification that will tell how the import ended."""
+        """Answer with a notification, which will say how the import ended."""
         project = self._workspace.project(arguments["where"].get("id"))
         rows = _rows_given(arguments["data"])
         tiling = _TILED.get(arguments["data"].get("uploadType") or "")
@@ -135,7 +135,7 @@ class Imports:
         return {"id": notification["id"]}
 
     def settle(self) -> None:
-        """Carry out the imports that are due."""
+        """Run the imports that are due."""
         if time.time() < self._next_due:
             return
         with self._store.transaction() as store:

@@ -54,28 +54,28 @@ class Sandbox:
     Parameters
     ----------
     path : str or Path, optional
-        Folder that keeps the data; without one, all is gone when the sandbox stops.
+        Folder that keeps the data; without one, the data is removed when the sandbox stops.
     api_key : str, optional
-        The key to serve; by default one is made, and kept with the data.
+        The key to accept; by default a random one, which is kept with the data.
     port : int
         Where to listen; 0 takes a free port.
     faults : iterable of Fault
-        Failures to befall the requests.
+        Failures that requests meet.
     generation : {"both", "legacy", "current"}
         The generation of the API: ``"legacy"`` has ``appendManyToDataset``, ``"current"`` has ``appendManyAssets``,
         and ``"both"`` has the two side by side.
     max_calls_per_minute : int, optional
-        How many operations a minute are answered, the rest refused with HTTP 429; None for no limit.
+        The most operations a minute; more are refused with HTTP 429. None for no limit.
     signed_url_ttl : float
-        Seconds for which a signed upload URL is good.
+        How long a signed upload URL is valid, in seconds.
     unique_external_ids : bool
-        Whether an external id can be only once in a project.
+        Whether external ids are unique within a project.
     json_response_urls : bool
         Whether the answers of labels are served behind URLs instead of inline.
     import_delay : float
         Seconds that an asynchronous import takes.
     upload_local_data : bool
-        Whether the license allows files of one's own.
+        Whether the license allows uploads of local files.
     habits : Habits, optional
         Ways to serve pages that differ from Kili's documented ones: caps, ties in any order, a `skip` that is ignored.
     events : {"kept", "late", "short", "none"}
@@ -307,7 +307,7 @@ class Sandbox:
         ----------
         frame : DataFrame
             ``assetId``, or ``externalId`` with ``projectId``; ``jsonResponse`` (object or JSON text); ``author`` or
-            ``author.email`` (an email, whose user is made where there is none); and optionally ``labelType``,
+            ``author.email`` (an email; an unknown one becomes a user); and optionally ``labelType``,
             ``createdAt``, ``secondsToLabel``, ``modelName`` and the marks.
         project_id : str, optional
             The project of the external ids, instead of a column.
@@ -371,14 +371,14 @@ class Sandbox:
         self._running().requests.clear()
 
     def inject(self, *faults: Fault) -> None:
-        """Let more faults befall the requests from now on."""
+        """Add faults."""
         for fault in faults:
             self._plan.add(fault)
         if self._server is not None:
             self._store.replicas.longest_lag = self._plan.longest_lag()
 
     def clear_faults(self) -> None:
-        """Fail no more."""
+        """Remove all faults."""
         self._plan.clear()
         if self._server is not None:
             self._store.replicas.longest_lag = 0.0
@@ -397,7 +397,7 @@ class Sandbox:
         self._workspace.between_looks.append(hook)
 
     def clear_hooks(self) -> None:
-        """Call no hooks any more."""
+        """Remove all hooks."""
         self._running().before.clear()
         self._workspace.between_looks.clear()
         self._running().after.clear()

@@ -1,4 +1,4 @@
-"""What the sandbox says no to, in the form that Kili's API gives to an error."""
+"""What the sandbox refuses, in the form of an error of Kili's API."""
 
 from __future__ import annotations
 

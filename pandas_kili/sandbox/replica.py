@@ -1,4 +1,4 @@
-"""Views of the past: what a replica that lags behind the primary would still show."""
+"""Views of the past: what a replica shows that lags behind the primary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Replicas"]
 
 
 class Replicas:
-    """Snapshots of the database, one taken before each write for as long as a lag may ask for it.
+    """Snapshots of the database: one before each write, kept as long as a lag can need it.
 
     Parameters
     ----------

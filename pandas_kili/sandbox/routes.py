@@ -109,7 +109,7 @@ class Routes:
     workspace : Workspace
         The state.
     executor : Executor
-        Who answers documents.
+        Answers documents.
     settle : callable
         Carries out what is due before an operation.
     calls_per_minute : int, optional

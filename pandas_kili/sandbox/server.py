@@ -1,4 +1,4 @@
-"""HTTP on loopback: reads requests, lets faults befall them, sends replies."""
+"""HTTP on loopback: reads requests, applies faults, sends replies."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class RequestLog:
         self._lock = threading.Lock()
 
     def add(self, request: Request, size: int) -> None:
-        """Remember `request`, whose body has `size` bytes, and forget the oldest ones where the room ends."""
+        """Remember `request`, whose body has `size` bytes, and forget the oldest ones beyond the limits."""
         with self._lock:
             self._entries.append((request, size))
             self._bytes += size
@@ -77,11 +77,11 @@ class Server(ThreadingHTTPServer):
     port : int
         Where to listen, 0 for any free port.
     routes : Routes
-        Who answers.
+        Answers the requests.
     store : Store
-        Whose past can be read.
+        The rows, also as they were a moment ago.
     plan : FaultPlan
-        What befalls the requests.
+        The faults that requests meet.
     """
 
     daemon_threads = True
@@ -122,7 +122,7 @@ class Server(ThreadingHTTPServer):
         self.server_close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Handle a connection in a thread that `stop` knows of."""
+        """Handle a connection in a thread that `stop` waits for."""
         thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         self._live[thread] = request
         thread.start()
@@ -135,7 +135,7 @@ class Server(ThreadingHTTPServer):
             self._live.pop(threading.current_thread(), None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that go away, nor of connections that faults have closed."""
+        """Stay silent about clients that go away and connections that faults have closed."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -146,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the name is the parent's
-        """Keep the terminal quiet: the requests are remembered instead."""
+        """Keep the terminal quiet: requests are remembered instead."""
 
     def parse_request(self) -> bool:
         """Take a request apart, and refuse what comes from a page of another site in a browser."""
@@ -156,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
         foreign = next((name for name in (self.headers.get("Host"), origin) if name and not _is_own(name)), None)
         if foreign is None:
             return True
-        # A name of one's own that leads to this machine ("DNS rebinding") makes a page look like a local program.
+        # A site can let its own name lead to this machine ("DNS rebinding"), to look like a local program.
         deque(self._pieces(), maxlen=0)
         self._send(Reply.of_error(HTTPStatus.FORBIDDEN, f"The sandbox does not serve {foreign!r}", "FORBIDDEN"))
         return False

@@ -114,7 +114,7 @@ class Store:
             self._connection.executemany(sql, [[row[name] for name in names] for row in rows])
 
     def setting(self, name: str, default: str) -> str:
-        """Return the stored setting `name`, having stored `default` where there was none."""
+        """Return the setting `name`; where there is none, store `default` first."""
         self.change("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, default))
         return str(self.value("SELECT value FROM settings WHERE name = ?", (name,)))
 

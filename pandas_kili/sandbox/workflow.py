@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LABELED_ANSWERS", "apply_labels", "first_step", "move_to_queue", "move_to_review", "steps_of"]
 
-#: Types of labels that make an asset a labeled one; an autosave is work in progress, a prediction nobody's work.
+#: Types of labels that make an asset a labeled one; an autosave is work in progress, a prediction is a model's.
 LABELED_ANSWERS = ("DEFAULT", "REVIEW")
 
 _AFTER_DEFAULT = """

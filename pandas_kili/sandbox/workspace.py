@@ -58,11 +58,11 @@ class Workspace:
         return {**ORGANIZATION, "license": rights}
 
     def admin_id(self) -> str:
-        """Return the id of the user whose key is served."""
+        """Return the id of the user that the key belongs to."""
         return self.user_ids([ADMIN_EMAIL])[ADMIN_EMAIL]
 
     def user_ids(self, emails: Iterable[str]) -> dict[str, str]:
-        """Return the ids of users by email; whoever is not known yet becomes a user."""
+        """Return the ids of users by email; unknown emails become users."""
         asked = list(dict.fromkeys(emails))
         known = self._known_users(asked)
         strangers = [email for email in asked if email not in known]
