@@ -70,9 +70,11 @@ def to_voc(frame: pd.DataFrame, folder: str | os.PathLike[str], **options: Unpac
 def _documents(samples: Samples) -> Iterator[bytes]:
     """Yield the XML of each picture."""
     pictures = samples.pictures
-    pixels = (samples.box * np.tile(pictures.size[samples.picture], 2)).round().astype(np.int64)
-    pixels[:, :2] = np.minimum(pixels[:, :2] + 1, pixels[:, 2:].clip(1))  # whole pixels from 1, at least one of them
-    pixels[:, 2:] = np.maximum(pixels[:, 2:], pixels[:, :2])
+    sides = pictures.size[samples.picture]
+    places = samples.box * np.tile(sides, 2)
+    first, last = places[:, :2].round(), places[:, 2:].round()
+    first = np.where(first < last, first, np.minimum(np.floor(places[:, :2]), sides - 1))  # at least one pixel
+    pixels = np.concatenate([first + 1, np.maximum(last, first + 1)], axis=1).astype(np.int64)
     boxes, categories = pixels.tolist(), samples.category.tolist()
     names, jobs = samples.categories["name"].tolist(), samples.categories["job"].tolist()
     sizes = pictures.size.tolist()
