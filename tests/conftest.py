@@ -107,7 +107,7 @@ def clock():
 @pytest.fixture
 def client(scripted_server, clock):
     """A client of the scripted server, for which time passes only by waiting."""
-    with Client(KEY, scripted_server.endpoint, timeout=(2, 2)) as client:
+    with Client(KEY, scripted_server.endpoint, timeout=(20, 20)) as client:
         client._use_clock(clock)
         client._retry.jitter = lambda _, most: most
         yield client

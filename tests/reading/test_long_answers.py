@@ -177,6 +177,18 @@ def test_an_answer_that_cannot_be_had_is_an_error_that_names_label_and_asset(san
     assert isinstance(caught.value, OSError)
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [{"kind": "status", "status": 503}, {"kind": "status", "status": 429}, {"kind": "reset_before"}, {"kind": "cut"}],
+)
+def test_one_fault_in_ten_changes_nothing(sandbox, project, fault):
+    client = Client(sandbox.api_key, sandbox.api_endpoint)
+    client._retry.jitter = lambda _, most: min(most, 0.01)
+    sandbox.inject(Fault(operation="GET", times=None, probability=0.1, **fault))
+    frame = read_kili(project, fields=["labels.jsonResponse"], client=client)
+    assert [one["jsonResponse"] for labels in frame["labels"] for one in labels] == [*ANSWERS, "{}"]
+
+
 @pytest.mark.parametrize("status", [400, 403])
 def test_a_signature_that_has_expired_is_asked_for_anew(sandbox, project, status):
     sandbox.inject(Fault("status", "GET", nth=3, times=5, status=status))
