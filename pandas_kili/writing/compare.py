@@ -8,9 +8,9 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pandas_kili.arrow import plain_cells
+from pandas_kili.arrow import python_cells
 from pandas_kili.catalog import APPEND, BATCH_SIZE, IN_LIMIT, LIST_ASSETS, PROPERTIES
-from pandas_kili.connection import Client, find_project, promised, read_back
+from pandas_kili.connection import Client, counted, find_project, promised, read_back
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.json_text import NotJsonError
 from pandas_kili.messages import label_at, nearest, shown
@@ -44,6 +44,7 @@ from pandas_kili.writing.work import Work
 
 New = Literal["append", "refuse", "skip"]
 Missing = Literal["keep", "delete"]
+_MOST = 1.25  # of the rows: up to here, reading all of a project in pages costs less than looking assets up by name
 _MEDIA = ("content", "jsonContent")
 _COMPARED = ("externalId", *(name for name in PROPERTIES.values() if name not in {*_MEDIA, "status"}))
 
@@ -106,7 +107,7 @@ class Comparison:
             With all rows that do not fit.
         """
         if not len(self.work.frame):
-            return self._deletions(self._matching())
+            return self._deletions(self._read(self.question.within))
         self.identity = self.work.identity = read_identity(self.columns)
         refuse_repeated(self.columns, self.identity)
         given = {one for one in self.identity.ids if one is not None}
@@ -116,12 +117,14 @@ class Comparison:
         if "externalId" in self.names:
             values["externalId"] = self._names_wanted()
         self.columns.check()
-        matching = self._matching()
-        found = self._found(matching)
+        is_whole = self._is_whole()
+        known = self._read(self.question.within) if is_whole or self.question.missing == "delete" else {}
+        found = self._found(known, is_whole=is_whole)
         self.columns.check()
         self.rows = {str(asset["id"]): row for row, asset in found.items()}
         fresh = [row for row in range(len(self.work.frame)) if row not in found]
-        deletions = self._deletions({key: asset for key, asset in matching.items() if key not in self.rows})
+        left = [asset_id for asset_id in known if asset_id not in self.rows]
+        deletions = self._deletions(left if self.question.missing == "delete" else [])
         edits = [edit for row, asset in found.items() for edit in self._changed(row, asset, values)]
         made = self._new(fresh, values)
         named = [edit for edit in made if edit.asset_id in given]
@@ -163,10 +166,15 @@ class Comparison:
     def _fields(self) -> list[str]:
         return [*(name for name in self.names if name != "externalId"), *(["jsonMetadata"] if self.keys else [])]
 
-    def _matching(self) -> dict[str, dict[str, Any]]:
-        """Return the assets that are deleted unless a row names them."""
-        if self.question.missing == "keep":
-            return {}
+    def _is_whole(self) -> bool:
+        """Return whether all of the project is read: where all may be deleted, or rows are most of it anyway."""
+        if self.question.missing == "delete":
+            return not self.question.within
+        rows = len(self.work.frame)
+        return rows >= IN_LIMIT and counted(self.client, {"project": {"id": self.project_id}}) <= rows * _MOST
+
+    def _read(self, within: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+        """Return the assets of the project, or those that match filters, by id."""
         paths = ["toBeLabeledBy.user.email" if name == "toBeLabeledBy" else name for name in self._fields()]
         frame = read_kili(
             self.project_id,
@@ -174,24 +182,25 @@ class Comparison:
             validate=False,
             client=self.client,
             disable_tqdm=True,
-            **(self.question.within or {}),
+            **(within or {}),
         )
-        columns = {str(name): plain_cells(frame[name]) for name in frame.columns}
+        columns = {str(name): python_cells(frame[name]) for name in frame.columns}
         rows = (dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True))
         return {asset["id"]: asset for asset in rows}
 
-    def _found(self, matching: Mapping[str, dict[str, Any]]) -> dict[int, dict[str, Any]]:
-        """Return the asset of each row that has one."""
+    def _found(self, known: Mapping[str, dict[str, Any]], *, is_whole: bool) -> dict[int, dict[str, Any]]:
+        """Return the asset of each row that has one, of those known and those that are still to be looked up."""
         by_name: dict[str, list[dict[str, Any]]] = {}
-        for asset in matching.values():
+        for asset in known.values():
             by_name.setdefault(asset["externalId"], []).append(asset)
         ids = {str(one): row for row, one in enumerate(self.identity.ids) if one is not None}
         names = {str(self.identity.external_ids[row]): row for row, one in enumerate(self.identity.ids) if one is None}
-        found = {row: matching[one] for one, row in ids.items() if one in matching}
-        found |= {ids[asset["id"]]: asset for asset in self._shown("idIn", [one for one in ids if one not in matching])}
-        # Of one name there may be several assets, of which those that match `within` are only some.
-        for asset in self._shown("externalIdStrictlyIn", list(names)):
-            if asset["id"] not in matching:
+        found = {row: known[one] for one, row in ids.items() if one in known}
+        found |= {ids[asset["id"]]: asset for asset in self._shown("idIn", [one for one in ids if one not in known])}
+        # Of one name there may be several assets, of which those that match filters are only some.
+        asked = [name for name in names if not (is_whole and name in by_name)]
+        for asset in self._shown("externalIdStrictlyIn", asked):
+            if asset["id"] not in known:
                 by_name.setdefault(asset["externalId"], []).append(asset)
         for name, row in names.items():
             assets = by_name.get(name, [])
@@ -359,12 +368,12 @@ class Comparison:
                     told = f"another asset of the project has it: {kept[0]}"
                     self.columns.problem([row], "externalId", [name], told)
 
-    def _deletions(self, assets: Mapping[str, Mapping[str, Any]]) -> list[Edit]:
+    def _deletions(self, ids: Iterable[str]) -> list[Edit]:
         """Return the edits that delete assets, with all that can be given back."""
         fields = selection([*RESTORED, *KEPT])
         parts = in_order(
             lambda part: read_back(self.client, part, fields, self.project_id),
-            chunked(list(assets), BATCH_SIZE),
+            chunked(list(ids), BATCH_SIZE),
             workers=self.client.max_workers,
         )
         with promised("assets"):
