@@ -91,6 +91,7 @@ _RULES = """
 .kp-by { overflow-wrap: anywhere; }
 .kp-by b { font-weight: 600; }
 .kp-by time, .kp-note { color: var(--soft); font-size: 12px; }
+.kp-by time { white-space: nowrap; }
 .kp-type { padding: 0 6px; border: 1px solid var(--soft); border-radius: 4px; color: var(--soft); font-size: 10px;
   font-weight: 600; letter-spacing: .04em; }
 & dl { display: grid; gap: 2px; margin-top: 6px; }
