@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kili_formats import convert_from_kili_to_coco_format
 from pycocotools import mask as masks
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -29,6 +28,7 @@ from training import (
     ring,
     shape,
     supervision,
+    vendor_converters,
     with_pictures,
 )
 
@@ -79,7 +79,9 @@ def test_boxes_are_those_of_the_vendor_within_a_pixel(drawn):
         for name, answer in zip(frame["externalId"], drawn, strict=True)
     ]
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it drops: boxes that round to nothing
-        theirs = convert_from_kili_to_coco_format(jobs["jobs"], theirs_in, "title", "IMAGE", None, merged=True)
+        theirs = vendor_converters().convert_from_kili_to_coco_format(
+            jobs["jobs"], theirs_in, "title", "IMAGE", None, merged=True
+        )
     ours = by_image(frame.kili.to_coco(json_interface=jobs))
     for name, found in by_image(theirs, "OBJECTS/").items():
         left = list(ours[name])

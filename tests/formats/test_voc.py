@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kili_formats import convert_from_kili_to_voc_format
 from training import (
     SIZE,
     answers,
@@ -23,6 +22,7 @@ from training import (
     rectangle,
     shape,
     supervision,
+    vendor_converters,
     with_pictures,
 )
 
@@ -42,7 +42,7 @@ def test_boxes_come_in_again_to_a_pixel(tmp_path_factory, drawn):
 def test_boxes_are_those_of_the_vendor_within_a_pixel(tmp_path, turn):
     answer = {**objects(shape("CAT", rectangle(0.2, 0.1, 0.4, 0.3))), "ROTATION_JOB": {"rotation": turn}}
     assets({"a.jpg": answer}).kili.to_voc(tmp_path / "set")
-    theirs = ET.fromstring(convert_from_kili_to_voc_format(answer, *SIZE, {}, ["OBJECTS"]))
+    theirs = ET.fromstring(vendor_converters().convert_from_kili_to_voc_format(answer, *SIZE, {}, ["OBJECTS"]))
     ours = ET.parse(tmp_path / "set/Annotations/a.xml")
     for edge in ("xmin", "ymin", "xmax", "ymax"):
         one, other = (int(tree.findtext(f"object/bndbox/{edge}")) for tree in (ours, theirs))

@@ -9,8 +9,6 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kili_formats import convert_from_kili_to_yolo_format
-from kili_formats.types import JobCategory
 from training import (
     answers,
     assets,
@@ -25,6 +23,7 @@ from training import (
     ring,
     shape,
     supervision,
+    vendor_converters,
     with_pictures,
 )
 
@@ -55,8 +54,12 @@ def test_lines_are_those_of_the_vendor(tmp_path, turn):
     drawn = [shape("CAT", rectangle(0.2, 0.1, 0.4, 0.3)), shape("DOG", [ring(*turned)])]
     answer = {**objects(*drawn), "ROTATION_JOB": {"rotation": turn}}
     assets({"a.jpg": answer}).kili.to_yolo(tmp_path / "set")
-    numbers = {f"OBJECTS__{name}": JobCategory(name, number, "OBJECTS") for number, name in enumerate(("CAT", "DOG"))}
-    theirs = convert_from_kili_to_yolo_format("OBJECTS", {"jsonResponse": answer}, numbers)
+    vendor = vendor_converters()
+    numbers = {
+        f"OBJECTS__{name}": vendor.types.JobCategory(name, number, "OBJECTS")
+        for number, name in enumerate(("CAT", "DOG"))
+    }
+    theirs = vendor.convert_from_kili_to_yolo_format("OBJECTS", {"jsonResponse": answer}, numbers)
     ours = [list(map(float, line.split())) for line in (tmp_path / "set/labels/a.txt").read_text().splitlines()]
     assert np.allclose(ours, theirs, atol=1e-6)
 

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -13,6 +14,12 @@ with warnings.catch_warnings():
     import supervision  # noqa: F401 - for the tests, without its warning
 
 SIZE = (640, 480)
+
+
+def vendor_converters():
+    """Return the converters of the vendor; they need a newer NumPy than the lowest that this package takes."""
+    pytest.importorskip("kili_formats.types")
+    return pytest.importorskip("kili_formats")
 
 
 def ring(*points):
