@@ -92,7 +92,7 @@ def shown_labels(
     if "jsonResponse" not in chosen:
         raise lacking("jsonResponse", [str(name) for name in chosen.columns])
     table = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0))
-    columns = [arrow_array(table[name]).to_pylist() if name in table else [None] * len(table) for name in _NEEDED]
+    columns = [arrow_array(table[name]).to_pylist() for name in _NEEDED]
     rows: list[list[Row]] = [[] for _ in range(len(chosen))]
     for label, *values in zip(table.index, *columns, strict=True):
         rows[label].append(dict(zip(_NEEDED, values, strict=True)))

@@ -119,7 +119,8 @@ class MediaReader:
 
         def fetch() -> None:
             try:
-                came.set_result(client.get(url, max_bytes=_LARGEST, seconds=_SECONDS, stop=self._stop))
+                # Twice the time: the wait below ends first, and gives its own reason.
+                came.set_result(client.get(url, max_bytes=_LARGEST, seconds=2 * _SECONDS, stop=self._stop))
             except Exception as error:  # noqa: BLE001 - the future holds it
                 came.set_exception(error)
 

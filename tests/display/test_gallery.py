@@ -23,7 +23,7 @@ from pandas_kili.display import media, preview_frame
 from pandas_kili.display.palette import COLORS, Palette, contrast, outline
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.sandbox import Sandbox
-from pandas_kili.tidy import ANNOTATION_SCHEMA, disagreements
+from pandas_kili.tidy import disagreements
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -195,7 +195,6 @@ def test_a_single_point_on_a_map_is_drawn(tmp_path):
     assert len(paths(picture)) == 1
 
 
-@pytest.mark.skipif("assetRotation" not in ANNOTATION_SCHEMA.names, reason="not there yet")
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
 def test_a_picture_that_was_turned_is_drawn_as_the_labeler_saw_it(tmp_path, turn):
     """The red quarter at the top left of the stored picture lies under the shape, wherever turning moves it."""

@@ -1,5 +1,6 @@
 """Exports are whole or not there, and replace nothing but exports; their files stay inside and apart."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -132,6 +133,24 @@ def test_what_an_export_needs_is_named(place):
         pd.DataFrame({"labels": frame["labels"]}).kili.to_yolo(place)
     with pytest.raises(KiliFieldError, match="jsonResponse"):
         frame.assign(labels=[[{"labelType": "DEFAULT"}]]).kili.to_yolo(place)
+    assert list(place.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "extra", "work"),
+    [
+        ("yaml", "formats", lambda frame, place: frame.kili.to_yolo(place)),
+        ("pycocotools", "formats", lambda frame, place: frame.kili.to_coco(place)),
+        ("datasets", "hf", lambda frame, place: frame.kili.to_hf()),
+    ],
+)
+def test_an_extra_that_is_not_installed_is_named(place, monkeypatch, module, extra, work):
+    rings = [*rectangle(0, 0, 1, 1), *rectangle(0.2, 0.2, 0.4, 0.4)]
+    frame = assets({"a.jpg": objects(shape("SKY", rings, tool="semantic"))})
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == module else real(name))
+    with pytest.raises(ImportError, match=rf"pandas-kili\[{extra}\]"):
+        work(frame, place)
     assert list(place.parent.iterdir()) == []
 
 
