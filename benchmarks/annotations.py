@@ -1,10 +1,11 @@
-"""Count the annotations that become a table, per second.
+"""What tidy tables of answers cost: CPU, in times of `json.loads` of the same texts.
 
-Compares `df.kili.annotations()` with a plain Python loop that makes the same columns of boxes, with a loop that makes
-only eight of them, and with the parsed labels of the official SDK (which parses, and makes no table), where an
-interpreter that has it is given::
+Reading (`annotations`), writing (`to_json_response`), comparing (`agreement`, `disagreements`) and checking
+(`append_labels(check="interface")`) of answers of every kind, plain ones and those that mix classes, children, texts
+and boxes. Beside them stand a plain Python loop that makes the same columns of boxes, one that makes only eight, and
+the parsed labels of the official SDK (which makes no table), where an interpreter that has it is given::
 
-    python benchmarks/annotations.py --annotations 200000 --sdk-python ../sdk-venv/bin/python
+    python -m benchmarks.annotations --annotations 100000 --sdk-python ../sdk-venv/bin/python
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,7 @@ _INTERFACE = {
 
 def answers(kind: str, annotations: int) -> list[str]:
     """Make answers of one kind, as JSON text."""
-    make = {"boxes": _boxes, "polygons": _polygons, "classes": _classes, "video": _video}[kind]
-    return [json.dumps(make(random.Random(number))) for number in range(annotations // _PER_LABEL)]
+    return [json.dumps(_KINDS[kind](random.Random(number))) for number in range(annotations // _PER_LABEL)]
 
 
 def _shape(rng: random.Random, tool: str, vertices: list[dict[str, float]]) -> dict[str, Any]:
@@ -75,6 +74,30 @@ def _video(rng: random.Random) -> dict[str, Any]:
     return frames | {str(frame): {} for frame in range(_PER_LABEL, 2 * _PER_LABEL)}
 
 
+def _beside_a_class(rng: random.Random) -> dict[str, Any]:
+    return {"KIND": {"categories": [{"name": rng.choice("ABC"), "confidence": 100}]}, **_boxes(rng)}
+
+
+def _mixed(rng: random.Random) -> dict[str, Any]:
+    answer = _beside_a_class(rng) | {"NOTE": {"text": f"note {rng.randrange(1000)}"}}
+    for number, box in enumerate(answer["JOB_0"]["annotations"]):
+        if number % 3 == 0:
+            box["children"] = {"SPEED": {"categories": [{"name": "FAST", "confidence": 100}]}}
+        if number % 3 == 1:
+            box["children"] = {"PLATE": {"text": f"AB-{rng.randrange(1000)}"}}
+    return answer
+
+
+_KINDS = {
+    "boxes": _boxes,
+    "polygons": _polygons,
+    "classes": _classes,
+    "video": _video,
+    "boxes beside a class": _beside_a_class,
+    "mixed": _mixed,
+}
+
+
 def loop(texts: list[str], columns: int) -> Any:
     """Make a frame of boxes in plain Python: of eight columns, or of those that the table has for boxes."""
     import pandas as pd  # noqa: PLC0415 - the environment of the SDK may have none
@@ -104,11 +127,46 @@ def frame_of(texts: list[str]) -> Any:
     return pd.DataFrame(labels, dtype=pd.ArrowDtype(pa.string()))
 
 
-def table(frame: Any) -> Any:
-    """Make the table of annotations."""
-    from pandas_kili.tidy import annotations_table  # noqa: PLC0415 - as in `loop`
+def pairs_of(texts: list[str]) -> Any:
+    """Make a frame of assets with the labels of two people each."""
+    import pandas as pd  # noqa: PLC0415 - as in `loop`
+    import pyarrow as pa  # noqa: PLC0415
 
-    return annotations_table(frame)
+    people = ("ada", "bob")
+    labels = pa.array(
+        [
+            [
+                {"author": {"email": person}, "labelType": "DEFAULT", "jsonResponse": text}
+                for person, text in zip(people, texts[start : start + 2], strict=True)
+            ]
+            for start in range(0, len(texts) - 1, 2)
+        ]
+    )
+    return pd.DataFrame({"labels": pd.Series(labels, dtype=pd.ArrowDtype(labels.type))})
+
+
+def interface() -> dict[str, Any]:
+    """Return an interface that allows all answers made here."""
+    names = {name: {} for name in "ABC"}
+
+    def classes(categories: dict[str, Any]) -> dict[str, Any]:
+        return {"mlTask": "CLASSIFICATION", "content": {"input": "radio", "categories": categories}}
+
+    below = {"children": ["SPEED", "PLATE"]}
+    return {
+        "jobs": {
+            "JOB_0": {
+                "mlTask": "OBJECT_DETECTION",
+                "tools": ["rectangle", "polygon"],
+                "content": {"categories": dict.fromkeys(names, below)},
+            },
+            **{f"JOB_{number}": classes(names) for number in range(1, _PER_LABEL)},
+            "KIND": classes(names),
+            "SPEED": classes({"FAST": {}}),
+            "PLATE": {"mlTask": "TRANSCRIPTION"},
+            "NOTE": {"mlTask": "TRANSCRIPTION"},
+        }
+    }
 
 
 def parsed_labels(texts: list[str]) -> Any:
@@ -119,14 +177,14 @@ def parsed_labels(texts: list[str]) -> Any:
 
 
 def seconds(function: Callable[[], Any], repeat: int = 3) -> float:
-    """Return the median time of a few runs."""
+    """Return the least CPU time of a few runs."""
     times = []
     for _ in range(repeat):
-        begin = time.perf_counter()
+        begin = time.process_time()
         result = function()
-        times.append(time.perf_counter() - begin)
+        times.append(time.process_time() - begin)
         del result
-    return statistics.median(times)
+    return min(times)
 
 
 def in_sdk(python: str, texts: list[str]) -> float | None:
@@ -144,7 +202,7 @@ def in_sdk(python: str, texts: list[str]) -> float | None:
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--annotations", type=int, default=200_000)
+    parser.add_argument("--annotations", type=int, default=100_000)
     parser.add_argument("--sdk-python")
     parser.add_argument("--only-sdk", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -152,24 +210,45 @@ def main() -> None:
         texts = json.loads(Path(options.only_sdk).read_text(encoding="utf-8"))
         print(seconds(lambda: parsed_labels(texts), repeat=1))
         return
-    print("| answers | by | annotations a second | seconds for a million | times the table |")
+    print("| answers | what | seconds | times json.loads | annotations a second |")
     print("|---|---|--:|--:|--:|")
-    for kind in ("boxes", "polygons", "classes", "video"):
+    for kind in _KINDS:
         texts = answers(kind, options.annotations)
-        frame = frame_of(texts)
-        measured: dict[str, float | None] = {"pandas_kili": seconds(lambda frame=frame: table(frame))}
-        if kind in {"boxes", "polygons"}:
-            measured["loop, the same columns"] = seconds(lambda texts=texts: loop(texts, 17))
-            measured["loop, 8 columns"] = seconds(lambda texts=texts: loop(texts, 8))
-        if kind == "boxes" and options.sdk_python:
-            part = texts[: max(1, len(texts) // 20)]
-            took = in_sdk(options.sdk_python, part)
-            measured["kili, parsed labels"] = took and took * len(texts) / len(part)
-        base = measured["pandas_kili"] or 1.0
-        for name, took in measured.items():
-            if took:
-                count = options.annotations
-                print(f"| {kind} | {name} | {count / took:,.0f} | {took * 1e6 / count:.2f} | {took / base:.2f} |")
+        base = seconds(lambda texts=texts: [json.loads(text) for text in texts])
+        for what, took in _measured(kind, texts, options.sdk_python):
+            print(f"| {kind} | {what} | {took:.2f} | {took / base:.2f} | {options.annotations / took:,.0f} |")
+
+
+def _measured(kind: str, texts: list[str], sdk_python: str | None) -> Iterator[tuple[str, float]]:
+    """Yield what was measured, and its CPU seconds."""
+    from pandas_kili.tidy import (  # noqa: PLC0415 - as in `loop`
+        agreement,
+        annotations_table,
+        answer_faults,
+        disagreements,
+        jobs_of,
+        to_json_response,
+    )
+
+    frame, pairs = frame_of(texts), pairs_of(texts)
+    rows = annotations_table(frame)
+    jobs = jobs_of(interface())
+    if kind != "classes":  # its jobs are those of the others, asked otherwise
+        if faults := answer_faults(texts, jobs):
+            raise ValueError(faults[0])
+        yield "checks of the interface, reading included", seconds(lambda: answer_faults(texts, jobs))
+    yield "annotations", seconds(lambda: annotations_table(frame))
+    yield "to_json_response", seconds(lambda: to_json_response(rows))
+    yield "agreement", seconds(lambda: agreement(pairs))
+    yield "disagreements", seconds(lambda: disagreements(pairs))
+    if kind in {"boxes", "polygons"}:
+        yield "loop, the same columns", seconds(lambda: loop(texts, 17))
+        yield "loop, 8 columns", seconds(lambda: loop(texts, 8))
+    if kind == "boxes" and sdk_python:
+        part = texts[: max(1, len(texts) // 20)]
+        took = in_sdk(sdk_python, part)
+        if took:
+            yield "kili, parsed labels", took * len(texts) / len(part)
 
 
 if __name__ == "__main__":
