@@ -68,7 +68,7 @@ class FileTransfers:
         Parameters
         ----------
         seconds
-            For files that somebody waits to see: no attempt begins after so many seconds, each waits no longer than
+            For files that a person waits to see: no attempt begins after so many seconds, each waits no longer than
             that for a sign of life, and all are made at once, however many files are under way.
 
         Raises

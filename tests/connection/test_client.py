@@ -125,7 +125,7 @@ def test_names_are_asked_for_once_per_endpoint(client, scripted_server):
     assert len(scripted_server.asked) == 1
 
 
-def test_names_are_had_from_servers_that_know_no_deprecated_input_fields(client, scripted_server):
+def test_servers_that_know_no_deprecated_input_fields_give_names(client, scripted_server):
     scripted_server.script = [Reply.errors("GRAPHQL_VALIDATION_FAILED", status=400)]
     scripted_server.otherwise = Reply.of({"data": {"__schema": {"types": []}}})
     assert client.names("Mutation") == frozenset()
@@ -152,7 +152,7 @@ def test_connections_outlive_the_threads_that_used_them(client, scripted_server)
     assert len(used) == 1
 
 
-def test_connections_that_lay_idle_are_not_trusted(client, clock):
+def test_idle_connections_are_not_used_again(client, clock):
     client.execute(QUERY)
     [(before, _)] = client._transport._idle
     clock.time += 31
@@ -267,7 +267,7 @@ def test_files_are_asked_for_again(client, bucket, reply):
     assert [asked.body for asked in bucket.asked[2:]] == [b"content"] * 2
 
 
-def test_a_page_in_the_place_of_a_buckets_silence_is_not_taken_for_a_stored_file(client, bucket):
+def test_a_page_instead_of_an_empty_response_is_not_taken_for_a_stored_file(client, bucket):
     page = Reply(b"<html>Please log in", headers={"Content-Type": "text/html; charset=utf-8"})
     bucket.script = [page]
     client.put(bucket.origin, b"content")
@@ -309,12 +309,12 @@ def test_a_stream_that_breaks_is_an_error_of_ours(client, bucket):
         list(response.iter_content(10))
 
 
-def test_errors_of_the_reader_of_a_stream_are_his(client, bucket):
+def test_errors_of_the_reader_of_a_stream_stay_his_own(client, bucket):
     with pytest.raises(ZeroDivisionError), client.stream(bucket.origin):
         _ = 1 / 0
 
 
-def test_files_are_stored_from_where_they_stand(client, bucket):
+def test_files_are_stored_from_their_current_position(client, bucket):
     bucket.script = [Reply(status=503)]
     file = io.BytesIO(b"0123456789")
     file.seek(4)

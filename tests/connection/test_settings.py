@@ -54,7 +54,7 @@ STRANGER = "https://stranger.example/graphql"
 
 
 @pytest.mark.parametrize("way", ["argument", "environment"])
-def test_a_file_in_the_working_directory_that_leads_a_key_of_ones_own_elsewhere_warns(monkeypatch, elsewhere, way):
+def test_a_file_in_the_working_directory_that_sends_the_users_key_elsewhere_warns(monkeypatch, elsewhere, way):
     (elsewhere / FILE).write_text(json.dumps({"api_endpoint": STRANGER}))
     if way == "environment":
         monkeypatch.setenv("KILI_API_KEY", "hidden")
@@ -73,14 +73,14 @@ def test_a_file_in_the_working_directory_that_leads_a_key_of_ones_own_elsewhere_
         ({"verify_ssl": True}, {"KILI_API_KEY": "k"}),
     ],
 )
-def test_a_file_that_leads_no_key_of_ones_own_elsewhere_does_not_warn(monkeypatch, elsewhere, file, environment):
+def test_a_file_that_sends_no_key_of_the_user_elsewhere_does_not_warn(monkeypatch, elsewhere, file, environment):
     (elsewhere / FILE).write_text(json.dumps(file))
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     Client()  # a warning would fail the test
 
 
-def test_a_file_at_home_is_ones_own(monkeypatch, clean_environment):
+def test_a_file_at_home_does_not_warn(monkeypatch, clean_environment):
     (clean_environment / FILE).write_text(json.dumps({"api_endpoint": STRANGER}))
     assert Client("k").api_endpoint == STRANGER
 

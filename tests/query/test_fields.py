@@ -19,7 +19,7 @@ def refused(fields, **options):
 
 
 @pytest.mark.parametrize("root", ENTITIES.values(), ids=ENTITIES)
-def test_every_path_of_the_catalogue_is_a_selection_with_a_schema(root):
+def test_every_path_of_the_catalog_is_a_selection_with_a_schema(root):
     for path in leaf_paths(root):
         selection = select([path], root=root)
         text = selection.text.replace(ANNOTATION_VALUE, "annotationValue")  # a shape for each type of annotation
@@ -173,7 +173,7 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("type_", "path"), UNKNOWN, ids=[f"{path}: {type_}" for type_, path in UNKNOWN])
-def test_a_field_that_the_catalogue_lacks_is_read_with_the_type_given(type_, path):
+def test_a_field_that_the_catalog_lacks_is_read_with_the_type_given(type_, path):
     selection = select({"id": None, path: type_, "status": None})
     assert path.rpartition(".")[2] in selection.text
     if path.startswith("labels."):

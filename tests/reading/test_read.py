@@ -766,7 +766,7 @@ class Terminal(io.StringIO):
     ],
 )
 @pytest.mark.parametrize("chunksize", [None, 100])
-def test_a_progress_bar_is_shown_where_somebody_looks(reading, monkeypatch, terminal, told, disable, shown, chunksize):
+def test_a_progress_bar_is_shown_where_a_person_looks(reading, monkeypatch, terminal, told, disable, shown, chunksize):
     screen = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr(sys, "stderr", screen)
     if told is not None:
