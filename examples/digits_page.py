@@ -93,36 +93,42 @@ _PAGE = Template("""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Handwritten digits: who errs, and on what</title>
 <style>
-  body { font: 15px/1.5 system-ui, sans-serif; color: #1d2430; background: #f6f7f9; margin: 0 auto; padding: 2rem;
-    max-width: 62rem; }
+  :root { color-scheme: light dark; --ink: #1d2430; --soft: #566073; --paper: #f6f7f9; --card: #fff; --line: #dde1e8;
+    --wrong: #c83c1e; --right: #23794a; --stated: #b9c0cc; }
+  @media (prefers-color-scheme: dark) { :root { --ink: #e8ebf0; --soft: #a3adbc; --paper: #12151a; --card: #1b2027;
+    --line: #343c48; --wrong: #ff8a70; --right: #63c48d; --stated: #5a6474; } }
+  body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+    margin: 0 auto; padding: 2rem; max-width: 62rem; }
   h1 { font-size: 1.6rem; margin: 0; }
   h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem; }
-  p { margin: .2rem 0 .8rem; color: #566073; max-width: 46rem; }
-  table { border-collapse: collapse; background: #fff; border: 1px solid #dde1e8; }
-  th, td { padding: .3rem .8rem; text-align: left; font-weight: normal; border-bottom: 1px solid #eceff3; }
-  th { color: #566073; }
+  p { margin: .2rem 0 .8rem; color: var(--soft); max-width: 46rem; }
+  table { border-collapse: collapse; background: var(--card); border: 1px solid var(--line); }
+  th, td { padding: .3rem .8rem; text-align: left; font-weight: normal; border-bottom: 1px solid var(--line); }
+  th { color: var(--soft); }
   .number { text-align: right; font-variant-numeric: tabular-nums; }
   .bars { width: 14rem; }
   .bars div { height: .5rem; margin: .15rem 0; }
-  .observed { background: #c83c1e; }
-  .stated { background: #b9c0cc; }
-  .heat th, .heat td { width: 2.2rem; height: 1.9rem; padding: 0; text-align: center; border: 1px solid #eceff3; }
-  .heat .right { color: #8a93a3; background: #f1f3f6; }
-  .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(13.2rem, 1fr)); gap: .8rem; }
-  figure { display: flex; gap: .8rem; margin: 0; padding: .7rem; background: #fff; border: 1px solid #dde1e8; }
-  img { width: 96px; height: 96px; image-rendering: pixelated; border: 1px solid #eceff3; }
+  .observed { background: var(--wrong); }
+  .stated { background: var(--stated); }
+  .heat th, .heat td { width: 2.2rem; height: 1.9rem; padding: 0; text-align: center; border: 1px solid var(--line); }
+  .heat .right { color: var(--soft); background: var(--paper); }
+  .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(14.4rem, 1fr)); gap: .8rem; }
+  figure { display: flex; gap: .8rem; margin: 0; padding: .7rem; background: var(--card);
+    border: 1px solid var(--line); }
+  img { width: 96px; height: 96px; image-rendering: pixelated; border: 1px solid var(--line); }
   figcaption b { font-size: 1.4rem; line-height: 1; }
-  small { color: #8a93a3; }
+  figcaption { min-width: 0; }
+  small { white-space: nowrap; color: var(--soft); }
   ul { list-style: none; margin: .2rem 0; padding: 0; }
-  li span { display: inline-block; width: 3.1rem; color: #566073; }
-  li.wrong { color: #c83c1e; font-weight: 600; }
-  li.right { color: #23794a; font-weight: 600; }
+  li span { display: inline-block; width: 3.1rem; color: var(--soft); }
+  li.wrong { color: var(--wrong); font-weight: 600; }
+  li.right { color: var(--right); font-weight: 600; }
 </style>
 <h1>Handwritten digits: who errs, and on what</h1>
 <p>$summary, read from a local Kili with <code>pd.read_kili</code>.</p>
 
 <h2>Who disagrees with the truth</h2>
-<p>Red is the observed rate of errors, grey the rate at which the simulated labeler was told to err.</p>
+<p>Red is the observed rate of errors, gray the rate that the simulation aimed at.</p>
 <table><tr><th>labeler</th><th class="number">observed</th><th class="number">stated</th><th></th>
 <th>most often</th></tr>$labelers</table>
 
@@ -133,7 +139,7 @@ _PAGE = Template("""<!doctype html>
 $consensus</table>
 
 <h2>Which digits are confused</h2>
-<p>Rows are the truth, columns what labelers answered; the darker, the more frequent the error.</p>
+<p>Rows are the truth, columns what labelers answered; the redder, the more frequent the error.</p>
 <table class="heat">$confusion</table>
 
 <h2>The most disputed pictures</h2>

@@ -11,7 +11,7 @@ Neither account nor network is needed: ``python examples/quickstart.py``
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,13 +30,14 @@ def main() -> None:
     chosen = parse_arguments()
     start = time.perf_counter()
     with Sandbox() as sandbox:
+        os.environ.update(sandbox.environ)
         project_id = fill(sandbox, chosen.out / "digits", chosen.assets)
 
         read = time.perf_counter()
-        frame = pk.read_kili(project_id, client=sandbox.client)  # pd.read_kili is the same function
+        frame = pk.read_kili(project_id)  # pd.read_kili is the same function
         print_frame(frame, time.perf_counter() - read)
 
-        findings = analyse(frame)
+        findings = analyze(frame)
         print_findings(findings)
         disputed = findings.assets.nlargest(24, ["dispute"])
         pictures = [sandbox.client.get(url) for url in tqdm(disputed["content"], desc="fetching", disable=None)]
@@ -61,11 +62,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def fill(sandbox: Sandbox, folder: Path, most: int) -> str:
     """Make a project of digits and of what the labelers say about them; return its id."""
-    project_id = sandbox.create_project("Handwritten digits", "IMAGE", interface())
+    project_id = pk.create_project("Handwritten digits", "IMAGE", interface())
     pictures = write_pictures(folder, most)
-    metadata = [{"truth": truth} for truth in pictures["truth"]]
-    assets = pictures.assign(jsonMetadata=metadata)
-    assets.kili.append_many_to_dataset(project_id, content="path", client=sandbox.client)
+    pictures.kili.append_many_to_dataset(project_id, content="path", json_metadata=["truth"])
     sandbox.add_labels(simulate_answers(pictures), project_id=project_id)
     return project_id
 
@@ -84,7 +83,7 @@ class Findings:
     confusion: pd.DataFrame
 
 
-def analyse(frame: pd.DataFrame) -> Findings:
+def analyze(frame: pd.DataFrame) -> Findings:
     """Find out who errs, what a majority vote gains, and what is mistaken for what."""
     answers = answers_in(frame)
     assets = judge_assets(frame, answers)
@@ -94,26 +93,15 @@ def analyse(frame: pd.DataFrame) -> Findings:
 
 def answers_in(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each label: the `asset` (its row in the frame), `author`, `answer` and `truth`."""
-    labels = frame["labels"].explode().dropna()  # a list of structs each; now a struct each
-    answers = pd.DataFrame(
-        {
-            "author": labels.struct.field("author").struct.field("email"),
-            "answer": labels.struct.field("jsonResponse").map(digit_in),
-            "truth": truths(frame).reindex(labels.index),
-        }
-    )
+    said = frame.kili.annotations(wide=True)  # a row a label, a column a job
+    answers = said[["author"]].assign(answer=said[JOB], truth=truths(frame))
     answers["wrong"] = answers["answer"] != answers["truth"]
     return answers.rename_axis("asset").reset_index()
 
 
-def digit_in(response: str) -> str:
-    """Return the digit that a label's `jsonResponse` names."""
-    return str(json.loads(response)[JOB]["categories"][0]["name"])
-
-
 def truths(frame: pd.DataFrame) -> pd.Series:
     """Return the truth about each asset, which its metadata holds."""
-    return frame["jsonMetadata"].map(lambda text: json.loads(text)["truth"])
+    return frame.kili.metadata()["truth"]
 
 
 def judge_assets(frame: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
@@ -131,10 +119,10 @@ def judge_assets(frame: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
 
 def judge_labelers(answers: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each labeler, the one who disagrees with the truth most comes first."""
-    favourite = mistakes(answers, ["author", "truth", "answer"]).drop_duplicates("author").set_index("author")
+    favorite = mistakes(answers, ["author", "truth", "answer"]).drop_duplicates("author").set_index("author")
     labelers = answers.groupby("author")["wrong"].agg(labels="size", wrong="sum", observed="mean")
     labelers.insert(2, "stated", pd.Series(ERROR_RATES))
-    labelers["most often"] = favourite["truth"] + " read as " + favourite["answer"]
+    labelers["most often"] = favorite["truth"] + " read as " + favorite["answer"]
     return labelers.sort_values("observed", ascending=False)
 
 

@@ -11,6 +11,7 @@ Neither account nor network is needed: ``python examples/upload_folder.py [DIR]`
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -34,15 +35,16 @@ def main() -> None:
         folder = chosen.folder or drawn(Path(scratch) / "digits")
         out = chosen.out or Path(scratch) / "out"
         images = images_in(folder)
-        project_id = sandbox.create_project(folder.name, "IMAGE")
+        os.environ.update(sandbox.environ)
+        project_id = pk.create_project(folder.name, "IMAGE")
 
         with timed(f"{len(images):,} images of {folder} became assets"):
-            images.kili.append_many_to_dataset(project_id, content="path", external_id="name", client=sandbox.client)
-        assets = pk.read_kili(project_id, fields=["id", "externalId", "content"], client=sandbox.client)
+            images.kili.append_many_to_dataset(project_id, content="path", external_id="name")
+        assets = pk.read_kili(project_id, fields=["id", "externalId", "content"])
         with timed("they came back"):
-            local = assets.kili.download_media(local_media_dir=out, client=sandbox.client)
+            local = assets.kili.download_media(local_media_dir=out)
         with timed("and again, which fetches nothing"):
-            assets.kili.download_media(local_media_dir=out, client=sandbox.client)
+            assets.kili.download_media(local_media_dir=out)
         compare(images, local)
 
 
