@@ -20,6 +20,8 @@ _MOST_DIGITS = 4000  # Python writes whole numbers of up to 4,300 digits
 
 def text(value: Any) -> str:
     """Return text that UTF-8 can hold: half a surrogate pair is refused."""
+    if type(value) is str and value.isascii():
+        return value
     if not isinstance(value, str):
         raise TypeError(f"must be a string; got {shown(value)}")
     try:

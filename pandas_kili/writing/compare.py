@@ -272,6 +272,9 @@ class Comparison:
                     continue
                 after = None if wanted is REMOVE else entry_for(entry, before)
             else:
+                there = asset.get(name)
+                if type(there) is type(wanted) and there == wanted:
+                    continue
                 before, after = value_of(asset, name), wanted
             if not is_same(name, before, after):
                 if name in self.entries:
