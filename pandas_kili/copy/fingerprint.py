@@ -65,6 +65,17 @@ def _texts(array: pa.Array) -> pa.Array:
     return pc.if_else(pc.is_null(array), "\x00", pc.fill_null(texts, "\x00"))
 
 
+def in_microseconds(type_: pa.DataType) -> pa.DataType:
+    """Return a type with the instants that Delta tables hold: in microseconds, where ours are in milliseconds."""
+    if pa.types.is_timestamp(type_):
+        return pa.timestamp("us", tz=type_.tz)
+    if pa.types.is_list(type_):
+        return pa.list_(type_.value_field.with_type(in_microseconds(type_.value_type)))
+    if pa.types.is_struct(type_):
+        return pa.struct([field.with_type(in_microseconds(field.type)) for field in type_])
+    return type_
+
+
 def narrowed(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return the columns of `schema`, with the nested fields that it has."""
     columns = [

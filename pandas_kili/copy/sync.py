@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pandas_kili.catalog import DEFAULT_FIELDS, PROJECT_WORKFLOW
 from pandas_kili.connection import Budget, Client, Clock, Limit, client_or_default, find_project, limit_of
 from pandas_kili.copy.events import Event, event_pages, newest_events
-from pandas_kili.copy.fingerprint import FINGERPRINT, fingerprints, narrowed, telling_fields
+from pandas_kili.copy.fingerprint import FINGERPRINT, fingerprints, in_microseconds, narrowed, telling_fields
 from pandas_kili.copy.table import GONE, CopyState, CopyTable, LogPlace, schema_text
 from pandas_kili.errors import KiliCopyError, KiliNotFoundError
 from pandas_kili.messages import listed
@@ -215,7 +215,8 @@ class _Sync:
         types = dict(fields) if isinstance(fields, Mapping) else dict.fromkeys(fields)
         self._read = {**types, **dict.fromkeys(name for name in (*telling, "createdAt") if name not in types)}
         own_id = [] if "id" in schema.names else [pa.field("id", pa.string())]
-        self._rows_schema = pa.schema([*schema, *own_id])
+        wide = [*schema, *own_id]
+        self._rows_schema = pa.schema([field.with_type(in_microseconds(field.type)) for field in wide])
         self._schema = self._rows_schema.append(pa.field(FINGERPRINT, pa.int64()))
 
     def place_before_reading(self) -> LogPlace | None:
