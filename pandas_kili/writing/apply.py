@@ -73,6 +73,7 @@ class Application:
             Step(later, self._revise),
             Step(gone, self._withdraw),
         ]
+        self.metadata: dict[str, str] = {}  # by asset: what was sent where single keys change
         self._freed: set[str] = set()
 
     def run(self) -> None:
@@ -121,6 +122,7 @@ class Application:
         change.freed |= self._freed
         self.work.carry(change, step.targets(), step.account)
         self._freed |= change.freed
+        self.metadata |= change.metadata
 
     def _withdraw(self, step: Step) -> None:
         change = Withdrawal(self.work.client, self.project_id, step.edits, self.plan_id, force=self.force)

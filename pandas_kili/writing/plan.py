@@ -172,8 +172,9 @@ class Plan:
         Returns
         -------
         pandas.DataFrame
-            The frame of the plan, with the ``id`` of new assets; of a plan that was read from a file, a row per asset.
-            Its ``kili.report`` tells what became of each row, `outcomes` what became of each change.
+            The frame of the plan, with the ``id`` of new assets, and ``jsonMetadata``, where it has that column, with
+            the keys that changed; of a plan that was read from a file, a row per asset. Its ``kili.report`` tells what
+            became of each row, `outcomes` what became of each change.
 
         Notes
         -----
@@ -201,7 +202,10 @@ class Plan:
             if given.dry_run:
                 work.account = work.account.rehearsed()
                 return work.rendered()
-            work.effect = Effect(identified={"id": "id"} if self._names_new_rows() else {})
+            texts: list[str | None] = [None] * len(self._frame)
+            for asset_id in application.metadata.keys() & self._rows.keys():
+                texts[self._rows[asset_id]] = application.metadata[asset_id]
+            work.effect = Effect({"jsonMetadata": texts}, {"id": "id"} if self._names_new_rows() else {})
             out = work.checked(work.rendered())
         self._check_deleted(given)
         return out

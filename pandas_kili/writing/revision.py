@@ -13,7 +13,7 @@ from pandas_kili.json_text import NotJsonError
 from pandas_kili.messages import listed, shown
 from pandas_kili.writing.account import Result
 from pandas_kili.writing.delivery import Target
-from pandas_kili.writing.edits import KEPT, Edit, is_same, metadata_of, payload_of, selection, value_of
+from pandas_kili.writing.edits import KEPT, KEY, Edit, is_same, metadata_of, payload_of, selection, value_of
 from pandas_kili.writing.mutations import APPLIED, AWAY, Move, Update
 from pandas_kili.writing.recent import looks_for
 
@@ -39,6 +39,7 @@ class Revision(Update):
         super().__init__(client, "apply", in_order=in_order)
         self.project_id, self.edits, self.plan_id, self.force = project_id, edits, plan_id, force
         self._sent: set[str] = set()
+        self.metadata: dict[str, str] = {}  # by asset: what was sent where single keys change
         self.freed: set[str] = set()  # assets that gave up their name just now: a replica may still show it
 
     def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[Target, Result]]:
@@ -98,6 +99,8 @@ class Revision(Update):
             target.payload = payload_of(edits, asset)
         except NotJsonError as error:
             return Result("failed", f"its metadata cannot be merged with: {error}")
+        if any(str(edit.property).startswith(KEY) for edit in edits):
+            self.metadata[target.asset_id] = target.payload["jsonMetadata"]
         return None
 
     def _conflicts(self, target: Target, edits: Sequence[Edit], asset: Mapping[str, Any]) -> list[str]:

@@ -212,8 +212,10 @@ def test_keys_of_others_are_kept_and_a_key_can_be_removed(box):
         ["jsonMetadata.site", "Lyon", "Brest"],
     ]
     box.set_asset(df["id"][1], jsonMetadata='{"site": "Lyon", "other": 1}')
-    plan.apply()
+    out = plan.apply()
     assert [row[2] for row in state(box, project).values()] == [{"n": 0}, {"site": "Brest", "other": 1}]
+    assert [json.loads(text) for text in out["jsonMetadata"]] == [{"n": 0}, {"site": "Brest", "other": 1}]
+    assert not out.kili.plan(client=box.user)
     plan.inverse().apply()
     assert [row[2] for row in state(box, project).values()] == [{"n": 0, "site": "Lyon"}, {"site": "Lyon", "other": 1}]
 
