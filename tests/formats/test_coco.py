@@ -19,6 +19,7 @@ from training import (
     assets,
     boxes,
     check_close,
+    detections,
     drawn_in,
     label,
     numbered,
@@ -27,7 +28,6 @@ from training import (
     rectangle,
     ring,
     shape,
-    supervision,
     vendor_converters,
     with_pictures,
 )
@@ -129,7 +129,7 @@ def test_pycocotools_loads_it_and_finds_it_equal_to_itself(tmp_path):
 @pytest.mark.parametrize("media", ["copy", "link"])
 def test_supervision_loads_the_folder(tmp_path, media):
     sample(tmp_path).kili.to_coco(tmp_path / "coco", media=media)
-    loaded = supervision.DetectionDataset.from_coco(str(tmp_path / "coco"), str(tmp_path / "coco" / "labels.json"))
+    loaded = detections().from_coco(str(tmp_path / "coco"), str(tmp_path / "coco" / "labels.json"))
     assert loaded.classes == ["CAT", "DOG", "SKY"]
     counts = {path.rpartition("/")[2]: len(found) for path, _, found in loaded}
     assert counts == {"a.png": 3, "b.png": 0, "c.png": 1}

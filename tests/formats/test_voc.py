@@ -14,6 +14,7 @@ from training import (
     assets,
     boxes,
     check_close,
+    detections,
     drawn_in,
     edges,
     numbered,
@@ -21,7 +22,6 @@ from training import (
     polygons,
     rectangle,
     shape,
-    supervision,
     vendor_converters,
     with_pictures,
 )
@@ -53,9 +53,7 @@ def test_supervision_loads_the_folder(tmp_path):
     answer = objects(shape("CAT", rectangle(0.25, 0.25, 0.5, 0.75)))
     frame = with_pictures(assets({"a.jpg": answer, "b.jpg": objects()}), tmp_path / "media")
     frame.assign(part=["train", "val"]).kili.to_voc(tmp_path / "set", media="copy", split="part")
-    loaded = supervision.DetectionDataset.from_pascal_voc(
-        str(tmp_path / "set/JPEGImages"), str(tmp_path / "set/Annotations")
-    )
+    loaded = detections().from_pascal_voc(str(tmp_path / "set/JPEGImages"), str(tmp_path / "set/Annotations"))
     found = {Path(path).name: detections for path, _, detections in loaded}
     assert np.allclose(found["a.png"].xyxy, [[160, 120, 320, 360]])
     assert len(found["b.png"]) == 0

@@ -14,6 +14,7 @@ from training import (
     assets,
     boxes,
     check_close,
+    detections,
     drawn_in,
     edges,
     numbered,
@@ -22,7 +23,6 @@ from training import (
     rectangle,
     ring,
     shape,
-    supervision,
     vendor_converters,
     with_pictures,
 )
@@ -74,7 +74,7 @@ def test_supervision_loads_the_folder(tmp_path, task):
     counts = {}
     for split in ("train", "val"):
         places = (folder / "images" / split, folder / "labels" / split, folder / "data.yaml")
-        loaded = supervision.DetectionDataset.from_yolo(*map(str, places))
+        loaded = detections().from_yolo(*map(str, places))
         assert loaded.classes == ["CAT", "DOG"]
         counts |= {Path(path).name: len(found) for path, _, found in loaded}
     assert counts == {"a.png": 2, "b.png": 0}

@@ -9,15 +9,18 @@ import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of OpenCV, which is faster
-    import supervision  # noqa: F401 - for the tests, without its warning
-
 SIZE = (640, 480)
 
 
+def detections():
+    """Return the data sets of supervision, which needs a newer NumPy than the lowest that this package takes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of OpenCV, which is faster
+        return pytest.importorskip("supervision").DetectionDataset
+
+
 def vendor_converters():
-    """Return the converters of the vendor; they need a newer NumPy than the lowest that this package takes."""
+    """Return the converters of the vendor, which need a newer NumPy too."""
     pytest.importorskip("kili_formats.types")
     return pytest.importorskip("kili_formats")
 
