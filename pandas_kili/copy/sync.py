@@ -221,14 +221,18 @@ class _Sync:
 
     def place_before_reading(self) -> LogPlace | None:
         """Return the end of the log; whatever happened until then is seen by a read that begins now."""
+        where = {"projectId": self._wanted.project_id}
         try:
-            newest = newest_events(self._client, {"projectId": self._wanted.project_id})
+            latest = newest_events(self._client, where)
+            if not latest:
+                return None
+            since = latest[0]["createdAt"]
+            if latest[-1]["createdAt"] == since:  # there may be more of this instant than the page holds
+                pages = event_pages(self._client, {**where, "createdAtGte": since, "createdAtLte": since})
+                latest = [event for page in pages for event in page]
         except KiliNotFoundError:
             return None
-        if not newest:
-            return None
-        since = newest[0]["createdAt"]
-        return LogPlace(since, [event["id"] for event in newest if event["createdAt"] == since])
+        return LogPlace(since, [event["id"] for event in latest if event["createdAt"] == since])
 
     def _scan(self, **more: Any) -> Iterator[pa.Table]:
         reader = scan_batches(

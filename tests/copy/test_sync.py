@@ -78,6 +78,14 @@ def test_a_refresh_without_changes_costs_three_calls_and_no_version(sandbox, tmp
     assert second.version == first.version
 
 
+def test_assets_of_one_instant_are_not_read_again(sandbox, tmp_path, monkeypatch):
+    monkeypatch.setattr("pandas_kili.sandbox.event_log.now", lambda: "2024-02-29T12:00:00.000Z")
+    project, _ = filled(sandbox, 250, labeled=0)
+    synced(sandbox, project, tmp_path / "copy")
+    report = synced(sandbox, project, tmp_path / "copy")
+    assert (report.events, report.updated) == (0, 0)
+
+
 def test_read_copy_gives_the_frame_of_read_kili(sandbox, tmp_path):
     project, _ = filled(sandbox, 120)
     pk.sync(project, tmp_path / "copy", client=sandbox.client)
