@@ -1,4 +1,4 @@
-"""The notebooks among the examples run, and show what a reader is told.
+"""The notebooks among the examples run, and their pages show what a run shows.
 
 Their sources are Markdown, in which what a run shows stands below each cell;
 ``python tests/examples/test_notebooks.py`` brings that, and the pictures, up to date.
