@@ -192,7 +192,9 @@ def documented(section):
 
 
 def parameters_of(function):
-    return set(inspect.signature(function).parameters) - {"self"}
+    names = set(inspect.signature(function).parameters) - {"self"}
+    filters = set(pk.AssetFilters.__annotations__)
+    return names - filters | {"filters"} if filters <= names else names
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -278,3 +280,12 @@ def test_the_examples_of_what_is_public_are_among_those_that_run():
     run = {example.name.rpartition(".")[2] for example in EXAMPLES}
     assert set(FUNCTIONS) <= run
     assert "Client" in run
+
+
+@pytest.mark.parametrize("function", [pk.read_kili, pk.count_assets, pk.scan_batches])
+def test_filters_are_completed_and_described(function):
+    parameters = inspect.signature(function).parameters
+    assert set(pk.AssetFilters.__annotations__) <= set(parameters)
+    assert "filters" not in parameters
+    described = inspect.getdoc(pk.AssetFilters)
+    assert all(f"\n    {name} " in described for name in pk.AssetFilters.__annotations__)

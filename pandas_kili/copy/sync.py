@@ -20,7 +20,7 @@ from pandas_kili.copy.fingerprint import FINGERPRINT, fingerprints, in_microseco
 from pandas_kili.copy.table import GONE, CopyState, CopyTable, LogPlace, schema_text
 from pandas_kili.errors import KiliCopyError, KiliNotFoundError
 from pandas_kili.messages import listed
-from pandas_kili.query import AssetFilters, Fields, asset_query, select
+from pandas_kili.query import AssetFilters, Fields, asset_query, select, with_filters
 from pandas_kili.reading import scan_batches
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class SyncReport:
         )
 
 
+@with_filters
 def sync(
     project_id: str,
     copy: str | os.PathLike[str],

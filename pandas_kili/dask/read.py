@@ -16,11 +16,12 @@ from pandas_kili.connection import Client, client_or_default
 from pandas_kili.dask.cluster import Connection
 from pandas_kili.dask.plan import Part, Partitioning
 from pandas_kili.errors import KiliFilterError
-from pandas_kili.query import AssetFilters, Fields, select
+from pandas_kili.query import AssetFilters, Fields, select, with_filters
 from pandas_kili.reading import check_read
 from pandas_kili.reading import read_kili as read_frame
 
 
+@with_filters
 def read_kili(
     project_id: str,
     *,

@@ -1,7 +1,7 @@
 """From names to GraphQL and Arrow types, checked before a request."""
 
 from pandas_kili.query.fields import Column, Fields, Selection, known_fields, select
-from pandas_kili.query.filters import AssetFilters, Date, Lookup, Query, Where, as_date, asset_query
+from pandas_kili.query.filters import AssetFilters, Date, Lookup, Query, Where, as_date, asset_query, with_filters
 
 __all__ = [
     "AssetFilters",
@@ -16,4 +16,5 @@ __all__ = [
     "asset_query",
     "known_fields",
     "select",
+    "with_filters",
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import itertools
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -80,6 +81,32 @@ class AssetFilters(TypedDict, total=False):
     label_honeypot_mark_gt: float
     label_honeypot_mark_lt: float
     label_category_search: str
+
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def with_filters(function: _Function) -> _Function:
+    """Name the filters in the signature of a function that takes them as ``**filters``, so that TAB completes them."""
+    signature = inspect.signature(function)
+    named = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    filters = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in AssetFilters.__annotations__.items()
+    ]
+    function.__signature__ = signature.replace(parameters=[*named, *filters])  # type: ignore[attr-defined]
+    return function
+
+
+def _described() -> str:
+    """Return a line per filter, for `help`."""
+    width = max(len(item.keyword) for item in FILTERS)
+    lines = "\n".join(f"        {item.keyword:<{width}}  {item.note}" for item in FILTERS)
+    head = "All that are given must hold. An asset matches if it has, or is::"
+    return f"{AssetFilters.__doc__}\n\n    {head}\n\n{lines}\n    "
+
+
+AssetFilters.__doc__ = _described()
 
 
 Lookup: TypeAlias = Literal["steps", "people"]

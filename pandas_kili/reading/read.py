@@ -19,7 +19,7 @@ from pandas_kili.errors import KiliFieldError, KiliFilterError
 from pandas_kili.frames import KiliFrame
 from pandas_kili.messages import shown
 from pandas_kili.progress import progress_bar
-from pandas_kili.query import AssetFilters, Fields, Query, Selection, asset_query, select
+from pandas_kili.query import AssetFilters, Fields, Query, Selection, asset_query, select, with_filters
 from pandas_kili.reading.crawl import Crawl, merged
 from pandas_kili.reading.frame import concatenate, to_pandas
 from pandas_kili.reading.long_answers import BEHIND, INLINE
@@ -60,6 +60,7 @@ def read_kili(
     client: Client | None = ...,
     **filters: Unpack[AssetFilters],
 ) -> Iterator[KiliFrame]: ...
+@with_filters
 def read_kili(  # noqa: PLR0913 - what a reader of assets is asked for
     project_id: str,
     *,
@@ -185,6 +186,7 @@ def check_read(
     return selection
 
 
+@with_filters
 def count_assets(project_id: str, *, client: Client | None = None, **filters: Unpack[AssetFilters]) -> int:
     """Count the assets of a project that match all filters.
 
@@ -225,6 +227,7 @@ def count_assets(project_id: str, *, client: Client | None = None, **filters: Un
     return sum(len(table) for table in read.tables())
 
 
+@with_filters
 def scan_batches(
     project_id: str,
     *,
