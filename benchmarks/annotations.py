@@ -224,7 +224,7 @@ def _measured(kind: str, texts: list[str], sdk_python: str | None) -> Iterator[t
     from pandas_kili.tidy import (  # noqa: PLC0415 - as in `loop`
         agreement,
         annotations_table,
-        answer_faults,
+        answer_misfits,
         disagreements,
         jobs_of,
         to_json_response,
@@ -234,9 +234,9 @@ def _measured(kind: str, texts: list[str], sdk_python: str | None) -> Iterator[t
     rows = annotations_table(frame)
     jobs = jobs_of(interface())
     if kind != "classes":  # its jobs are those of the others, asked otherwise
-        if faults := answer_faults(texts, jobs):
+        if faults := answer_misfits(texts, jobs):
             raise ValueError(faults[0])
-        yield "checks of the interface, reading included", seconds(lambda: answer_faults(texts, jobs))
+        yield "checks of the interface, reading included", seconds(lambda: answer_misfits(texts, jobs))
     yield "annotations", seconds(lambda: annotations_table(frame))
     yield "to_json_response", seconds(lambda: to_json_response(rows))
     yield "agreement", seconds(lambda: agreement(pairs))

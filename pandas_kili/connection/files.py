@@ -14,7 +14,7 @@ import urllib3
 
 from pandas_kili.connection.downloads import current_pace, side_by_side
 from pandas_kili.connection.retry import (
-    OVERLOAD_FAULTS,
+    OVERLOAD_CAUSES,
     OVERLOAD_STATUSES,
     Retry,
     Verdict,
@@ -171,7 +171,7 @@ class FileTransfers:
             try:
                 result = send(until)
                 if isinstance(result, NoResponse):
-                    trouble = result.fault in OVERLOAD_FAULTS
+                    trouble = result.cause in OVERLOAD_CAUSES
                     return judge_missing(result)
                 trouble = result.status in OVERLOAD_STATUSES
                 size = None if trouble else len(result.body) + held

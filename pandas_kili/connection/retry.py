@@ -27,7 +27,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from pandas_kili.connection.rate_limit import Clock
-from pandas_kili.connection.transport import Fault, HttpResponse, NoResponse
+from pandas_kili.connection.transport import Cause, HttpResponse, NoResponse
 from pandas_kili.errors import KiliConnectionError, KiliError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "OVERLOAD_FAULTS",
+    "OVERLOAD_CAUSES",
     "OVERLOAD_STATUSES",
     "Fate",
     "Retry",
@@ -53,7 +53,7 @@ _NOT_PROCESSED_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, 521})
 _LONGEST_RETRY_AFTER = 60.0
 # What a host does that is asked for too much at a time.
 OVERLOAD_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-OVERLOAD_FAULTS = frozenset({Fault.TIMEOUT, Fault.UNREACHABLE})
+OVERLOAD_CAUSES = frozenset({Cause.TIMEOUT, Cause.UNREACHABLE})
 
 
 class Fate(Enum):
@@ -114,11 +114,11 @@ class Verdict:
 
 def judge_missing(missing: NoResponse) -> Verdict:
     """Decide what a missing response means."""
-    if missing.fault is Fault.UNREACHABLE:
+    if missing.cause is Cause.UNREACHABLE:
         return Verdict(Fate.NOT_PROCESSED, str(missing), unreachable=True)
-    if missing.fault in {Fault.REFUSED, Fault.EXCESSIVE}:
-        return Verdict(Fate.FAILED, str(missing), doubtful=missing.fault is Fault.EXCESSIVE)
-    attempts = _ATTEMPTS_AFTER_TIMEOUT if missing.fault is Fault.TIMEOUT else _ATTEMPTS
+    if missing.cause in {Cause.REFUSED, Cause.EXCESSIVE}:
+        return Verdict(Fate.FAILED, str(missing), doubtful=missing.cause is Cause.EXCESSIVE)
+    attempts = _ATTEMPTS_AFTER_TIMEOUT if missing.cause is Cause.TIMEOUT else _ATTEMPTS
     return Verdict(Fate.UNKNOWN, str(missing), attempts=attempts)
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_BODY",
     "MAX_FILE",
-    "Fault",
+    "Cause",
     "HttpRequest",
     "HttpResponse",
     "NoResponse",
@@ -48,7 +48,7 @@ _CHUNK = 2**18
 _FILE_CONNECTIONS = 256  # of one origin, kept open for small files
 
 
-class Fault(Enum):
+class Cause(Enum):
     """How far a request came that got no response."""
 
     UNREACHABLE = "could not connect"
@@ -62,11 +62,11 @@ class Fault(Enum):
 class NoResponse:
     """What there is in the place of a response."""
 
-    fault: Fault
+    cause: Cause
     detail: str = ""
 
     def __str__(self) -> str:
-        return f"{self.fault.value} ({self.detail})" if self.detail else self.fault.value
+        return f"{self.cause.value} ({self.detail})" if self.detail else self.cause.value
 
 
 @dataclass(frozen=True)
@@ -336,19 +336,19 @@ def _check_bundle(path: str) -> None:
             raise _UntrustedError(f"{told} names a file that is no readable CA bundle: {path}") from None
 
 
-_FAULTS: tuple[tuple[Fault, tuple[type[Exception], ...]], ...] = (
+_CAUSES: tuple[tuple[Cause, tuple[type[Exception], ...]], ...] = (
     (
-        Fault.UNREACHABLE,
+        Cause.UNREACHABLE,
         (
             urllib3.exceptions.NewConnectionError,
             urllib3.exceptions.ConnectTimeoutError,
             urllib3.exceptions.ProxyError,
         ),
     ),
-    (Fault.TIMEOUT, (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError)),
-    (Fault.EXCESSIVE, (_ExcessiveError, requests.TooManyRedirects)),
+    (Cause.TIMEOUT, (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError)),
+    (Cause.EXCESSIVE, (_ExcessiveError, requests.TooManyRedirects)),
     (
-        Fault.REFUSED,
+        Cause.REFUSED,
         (
             InsideError,
             _UntrustedError,
@@ -369,8 +369,8 @@ def no_response(error: Exception) -> NoResponse:
         if isinstance(link, requests.RequestException):
             # Where the exception lives on as the context of another, it must not lead to the key.
             link.request = link.response = None
-    fault = next((fault for fault, kinds in _FAULTS if any(isinstance(each, kinds) for each in links)), Fault.BROKEN)
-    return NoResponse(fault, _detail(links))
+    cause = next((cause for cause, kinds in _CAUSES if any(isinstance(each, kinds) for each in links)), Cause.BROKEN)
+    return NoResponse(cause, _detail(links))
 
 
 def _links(error: object, seen: frozenset[int] = frozenset()) -> Iterator[BaseException]:

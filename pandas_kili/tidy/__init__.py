@@ -2,7 +2,7 @@
 
 from pandas_kili.tidy.agreement import agreement, disagreements
 from pandas_kili.tidy.annotations import annotations_table
-from pandas_kili.tidy.answer_checks import answer_faults
+from pandas_kili.tidy.answer_checks import answer_misfits
 from pandas_kili.tidy.answers.read import without_collector
 from pandas_kili.tidy.answers.schema import ANNOTATION, ANNOTATION_SCHEMA, CATEGORY, CHOICE, RANK, TEXT, UNREADABLE
 from pandas_kili.tidy.jobs import jobs_of, read_jobs
@@ -25,7 +25,7 @@ __all__ = [
     "UNREADABLE",
     "agreement",
     "annotations_table",
-    "answer_faults",
+    "answer_misfits",
     "author_names",
     "disagreements",
     "holds_assets",

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pandas_kili.tidy.answers.geometry import box
 from pandas_kili.tidy.answers.read import read_answers
 from pandas_kili.tidy.answers.schema import ANNOTATION, CATEGORY, CHOICE, JOB, RANK, TEXT, UNREADABLE
-from pandas_kili.tidy.checks import Coordinates, Fault, interface_faults, missing_answers, shape_faults
+from pandas_kili.tidy.checks import Coordinates, Misfit, interface_misfits, missing_answers, shape_misfits
 from pandas_kili.tidy.jobs import Job
 from pandas_kili.tidy.offsets import utf16_length
 
@@ -31,7 +31,7 @@ _AS_ANSWERED = {  # columns by the keys that users wrote
 }
 
 
-class AnswerFault(NamedTuple):
+class AnswerMisfit(NamedTuple):
     """A value of an answer that does not fit.
 
     Attributes
@@ -52,14 +52,14 @@ class AnswerFault(NamedTuple):
     value: Any
 
 
-def answer_faults(
+def answer_misfits(
     answers: Sequence[str | None],
     jobs: Mapping[str, Job] | None,
     *,
     is_whole: bool = True,
     coordinates: Coordinates = "shares",
     texts: Sequence[str | None] | None = None,
-) -> list[AnswerFault]:
+) -> list[AnswerMisfit]:
     """Return what of answers does not fit, in their order.
 
     Parameters
@@ -81,28 +81,28 @@ def answer_faults(
     length = int(counts.sum())
     labels = pa.array(np.repeat(np.arange(len(counts)), counts))
     columns["row"] = pa.array(np.arange(length) - np.repeat(np.cumsum(counts) - counts, counts))
-    faults = [*shape_faults(columns, length, coordinates)]
+    misfits = [*shape_misfits(columns, length, coordinates)]
     if jobs is not None:
-        faults += interface_faults(columns, length, jobs, labels)
+        misfits += interface_misfits(columns, length, jobs, labels)
     found: dict[int, list[tuple[str, str, Any]]] = defaultdict(list)
-    if faults:
+    if misfits:
         path_of = _paths(columns, labels, length)
-        for fault in faults:
-            found[labels[fault.row].as_py()].append((path_of(fault), fault.check, fault.value))
+        for misfit in misfits:
+            found[labels[misfit.row].as_py()].append((path_of(misfit), misfit.check, misfit.value))
     if jobs is not None and is_whole:
         for label, path in missing_answers(columns, length, jobs, labels, range(len(counts))):
             found[label].append((path.replace("/", "."), "expected an answer, as the project requires one", None))
     codes = encoded.indices.to_pylist()
-    faulty = [AnswerFault(at, *fault) for at, code in enumerate(codes) for fault in found.get(code, ())]
+    misfitting = [AnswerMisfit(at, *misfit) for at, code in enumerate(codes) for misfit in found.get(code, ())]
     if texts is not None and "endOffset" in columns:
-        faulty += _beyond_texts(columns, labels, length, codes, texts)
-        faulty.sort(key=lambda fault: fault.answer)
-    return faulty
+        misfitting += _beyond_texts(columns, labels, length, codes, texts)
+        misfitting.sort(key=lambda misfit: misfit.answer)
+    return misfitting
 
 
 def _beyond_texts(
     columns: Mapping[str, pa.Array], labels: pa.Array, length: int, codes: Sequence[int], texts: Sequence[str | None]
-) -> Iterator[AnswerFault]:
+) -> Iterator[AnswerMisfit]:
     """Yield offsets beyond the text that they are of; those within blocks of rich text are left alone."""
     path_of = _paths(columns, labels, length)
     rows_of: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -118,11 +118,11 @@ def _beyond_texts(
         for row, end in rows_of[code]:
             if end > most:
                 check = f"expected an offset within the text, of {most:,} UTF-16 units"
-                yield AnswerFault(at, path_of(Fault(row, "endOffset", check, end)), check, end)
+                yield AnswerMisfit(at, path_of(Misfit(row, "endOffset", check, end)), check, end)
 
 
-def _paths(columns: Mapping[str, pa.Array], labels: pa.Array, length: int) -> Callable[[Fault], str]:
-    """Return what says where the value of a fault stands in its answer."""
+def _paths(columns: Mapping[str, pa.Array], labels: pa.Array, length: int) -> Callable[[Misfit], str]:
+    """Return what says where the value of a misfit stands in its answer."""
     names = ("kind", "job", "row", "parentRow", "parentPoint", "frame", "level")
     nothing = [None] * length
     values = [columns[name].to_pylist() if name in columns else nothing for name in names]
@@ -145,12 +145,12 @@ def _paths(columns: Mapping[str, pa.Array], labels: pa.Array, length: int) -> Ca
             return f"{above}{job}.{_PLACES[kind]}[{numbers[at]}]"
         return f"{above}{job}.{_SINGLE[kind]}" if kind in _SINGLE else f"{above}{job}"
 
-    def path_of(fault: Fault) -> str:
-        kind = rows[fault.row][1]
-        key = _AS_ANSWERED.get(fault.column, fault.column)
-        if fault.column in {"category", "confidence"} and kind == ANNOTATION:
+    def path_of(misfit: Misfit) -> str:
+        kind = rows[misfit.row][1]
+        key = _AS_ANSWERED.get(misfit.column, misfit.column)
+        if misfit.column in {"category", "confidence"} and kind == ANNOTATION:
             key = f"categories[0].{key}"
-        own = place(fault.row)
+        own = place(misfit.row)
         return f"{own}.{key}" if key and kind != JOB and own else own
 
     return path_of

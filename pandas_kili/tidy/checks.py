@@ -1,4 +1,4 @@
-"""Rows of annotations held to what a project asks, and to what a shape must be: all faults at once."""
+"""Rows of annotations held to what a project asks, and to what a shape must be: all misfits at once."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _BEYOND = 1e-6  # how far beyond the picture a share may be: what arithmetic lea
 _BOX = ("xmin", "ymin", "xmax", "ymax")
 
 
-class Fault(NamedTuple):
+class Misfit(NamedTuple):
     """A value that does not fit: in which row and column, and what was expected."""
 
     row: int
@@ -123,7 +123,7 @@ def _last(lists: pa.Array) -> pa.Array:
     return pc.list_flatten(lists).take(pa.array(ends, pa.int64(), mask=lengths == 0))
 
 
-def shape_faults(columns: Columns, length: int, coordinates: Coordinates = "shares") -> Iterator[Fault]:
+def shape_misfits(columns: Columns, length: int, coordinates: Coordinates = "shares") -> Iterator[Misfit]:
     """Yield what is wrong with rows whatever the project asks: shapes, offsets, pages, confidences.
 
     Parameters
@@ -137,7 +137,7 @@ def shape_faults(columns: Columns, length: int, coordinates: Coordinates = "shar
     """
     rows = _Rows(columns, length)
     for row in np.flatnonzero(rows.there("problem")).tolist():
-        yield Fault(row, "extra", f"expected a known structure: {rows.at('problem', row)}", rows.at("extra", row))
+        yield Misfit(row, "extra", f"expected a known structure: {rows.at('problem', row)}", rows.at("extra", row))
     yield from _outside(rows, "confidence", 0, 100, "a confidence from 0 to 100, in percent")
     yield from _outside(rows, "page", 1, np.inf, "a page from 1")
     yield from _outside(rows, "frame", 0, np.inf, "a frame from 0")
@@ -159,22 +159,24 @@ def shape_faults(columns: Columns, length: int, coordinates: Coordinates = "shar
             yield from _vertices_outside(rows, column, side, least - _BEYOND, most + _BEYOND, name)
 
 
-def _outside(rows: _Rows, name: str, least: float, most: float, expected: str) -> Iterator[Fault]:
+def _outside(rows: _Rows, name: str, least: float, most: float, expected: str) -> Iterator[Misfit]:
     if name in rows:
         numbers = rows.numbers(name)
         for row in np.flatnonzero((numbers < least) | (numbers > most)).tolist():
-            yield Fault(row, name, f"expected {expected}", rows.at(name, row))
+            yield Misfit(row, name, f"expected {expected}", rows.at(name, row))
 
 
-def _order(rows: _Rows, first: str, last: str, expected: str, *, same_block: bool = False) -> Iterator[Fault]:
+def _order(rows: _Rows, first: str, last: str, expected: str, *, same_block: bool = False) -> Iterator[Misfit]:
     if first in rows and last in rows:
         wrong = rows.numbers(first) > rows.numbers(last)
         for row in np.flatnonzero(wrong).tolist():
             if not same_block or rows.at("beginId", row) == rows.at("endId", row):
-                yield Fault(row, last, f"expected {expected} ({rows.at(first, row)!r})", rows.at(last, row))
+                yield Misfit(row, last, f"expected {expected} ({rows.at(first, row)!r})", rows.at(last, row))
 
 
-def _vertices_outside(rows: _Rows, column: str, side: str, least: float, most: float, expected: str) -> Iterator[Fault]:
+def _vertices_outside(
+    rows: _Rows, column: str, side: str, least: float, most: float, expected: str
+) -> Iterator[Misfit]:
     if column not in rows:
         return
     lists = rows[column]
@@ -188,16 +190,16 @@ def _vertices_outside(rows: _Rows, column: str, side: str, least: float, most: f
     firsts, at = np.unique(parents[wrong], return_index=True)
     for row, number in zip(firsts.tolist(), numbers[wrong[at]].tolist(), strict=True):
         if column != "rings" or rows.at(f"{side}min", row) is None:  # else the box around them has said it
-            yield Fault(row, column, f"expected {expected}, as {side} of each vertex", number)
+            yield Misfit(row, column, f"expected {expected}, as {side} of each vertex", number)
 
 
-def interface_faults(columns: Columns, length: int, jobs: Mapping[str, Job], labels: pa.Array) -> Iterator[Fault]:
+def interface_misfits(columns: Columns, length: int, jobs: Mapping[str, Job], labels: pa.Array) -> Iterator[Misfit]:
     """Yield what a project does not ask: unknown jobs and categories, other tasks and tools, too many classes.
 
     Parameters
     ----------
     columns, length
-        As for `shape_faults`.
+        As for `shape_misfits`.
     jobs : mapping of str to Job
         The questions of the project.
     labels : pyarrow.Array
@@ -211,24 +213,24 @@ def interface_faults(columns: Columns, length: int, jobs: Mapping[str, Job], lab
                 structure |= rows.there(name).astype(np.int64) << bit
     inner = _Rows({**dict(columns), "row": pa.array(structure)}, length)
     numbers, combinations = inner.codes("kind", "job", "parentJob", "parentCategories", "tool", "category", "row")
-    faulty = {
-        number: faults
+    misfitting = {
+        number: misfits
         for number, combination in enumerate(combinations)
-        if (faults := list(_combination_faults(jobs, *combination)))
+        if (misfits := list(_combination_misfits(jobs, *combination)))
     }
-    for row in np.flatnonzero(np.isin(numbers, list(faulty))).tolist():
-        for column, check in faulty[numbers[row]]:
-            yield Fault(row, column, check, rows.at(column, row))
+    for row in np.flatnonzero(np.isin(numbers, list(misfitting))).tolist():
+        for column, check in misfitting[numbers[row]]:
+            yield Misfit(row, column, check, rows.at(column, row))
     yield from _too_many(rows, jobs, labels)
-    yield from _relation_faults(rows, jobs, labels)
-    yield from _value_faults(rows, jobs)
+    yield from _relation_misfits(rows, jobs, labels)
+    yield from _value_misfits(rows, jobs)
 
 
 _SHAPE_COLUMNS = ("rings", "x", "polyline", "points", "xmin")
 _RELATED, _SPAN, _DRAWN = 1, 2, 4
 
 
-def _combination_faults(
+def _combination_misfits(
     jobs: Mapping[str, Job],
     kind: str,
     name: str | None,
@@ -245,7 +247,7 @@ def _combination_faults(
     if job is None:
         yield "job", f"expected a job of the project{_hint(name, jobs)}"
         return
-    yield from _place_faults(job, parent, parent_category)
+    yield from _place_misfits(job, parent, parent_category)
     if kind == JOB:
         return
     expected = _KINDS.get(job.task, kind)
@@ -253,7 +255,7 @@ def _combination_faults(
         yield "kind", f"expected {_SAID[expected]} for job {name!r} ({job.task}); got {_SAID[kind]}"
         return
     if kind == ANNOTATION:
-        yield from _annotation_faults(job, tool, structure)
+        yield from _annotation_misfits(job, tool, structure)
     if job.categories and kind in {ANNOTATION, CATEGORY}:
         if category is None and not (kind == ANNOTATION and job.task == "SPEECH_TO_TEXT"):
             yield "category", f"expected a category of job {name!r}"
@@ -261,7 +263,7 @@ def _combination_faults(
             yield "category", f"expected a category of job {name!r}{_hint(category, job.categories)}"
 
 
-def _place_faults(job: Job, parent: str | None, parent_category: str | None) -> Iterator[tuple[str, str]]:
+def _place_misfits(job: Job, parent: str | None, parent_category: str | None) -> Iterator[tuple[str, str]]:
     above = dict(job.parents)
     if parent == job.name:  # words of speech stand below their own job
         return
@@ -276,7 +278,7 @@ def _place_faults(job: Job, parent: str | None, parent_category: str | None) -> 
         yield "parentCategories", f"expected job {job.name!r} below category {names} of job {parent!r}"
 
 
-def _annotation_faults(job: Job, tool: str | None, structure: int) -> Iterator[tuple[str, str]]:
+def _annotation_misfits(job: Job, tool: str | None, structure: int) -> Iterator[tuple[str, str]]:
     if job.task in _RELATIONS:
         if not structure & _RELATED:
             yield "startMids", f"expected the ends of a relation for job {job.name!r} ({job.task})"
@@ -301,7 +303,7 @@ def _hint(name: str, known: Mapping[str, Any]) -> str:
 _FEW = 5
 
 
-def _too_many(rows: _Rows, jobs: Mapping[str, Job], labels: pa.Array) -> Iterator[Fault]:
+def _too_many(rows: _Rows, jobs: Mapping[str, Job], labels: pa.Array) -> Iterator[Misfit]:
     """Yield classes beyond the first, of jobs that take one."""
     single = [name for name, job in jobs.items() if job.categories and not job.multiple and job.input]
     is_class = pc.and_(pc.equal(rows["kind"], CATEGORY), pc.is_in(rows["job"], pa.array(single, pa.string())))
@@ -316,11 +318,11 @@ def _too_many(rows: _Rows, jobs: Mapping[str, Job], labels: pa.Array) -> Iterato
     seen: set[tuple[Any, ...]] = set()
     for row, *key in zip(at.tolist(), *(column.to_pylist() for column in keys), strict=True):
         if tuple(key) in seen:
-            yield Fault(row, "category", f"expected one class for job {key[1]!r}", rows.at("category", row))
+            yield Misfit(row, "category", f"expected one class for job {key[1]!r}", rows.at("category", row))
         seen.add(tuple(key))
 
 
-def _relation_faults(rows: _Rows, jobs: Mapping[str, Job], labels: pa.Array) -> Iterator[Fault]:
+def _relation_misfits(rows: _Rows, jobs: Mapping[str, Job], labels: pa.Array) -> Iterator[Misfit]:
     """Yield ends of relations that are no annotations of the same label, or of a category that may not be there."""
     if "startMids" not in rows and "endMids" not in rows:
         return
@@ -341,14 +343,14 @@ def _relation_faults(rows: _Rows, jobs: Mapping[str, Job], labels: pa.Array) -> 
             known = categories[of_label[row]]
             for mid in rows.at(column, row) or ():
                 if mid not in known:
-                    yield Fault(row, column, "expected the mid of an annotation of the same label", mid)
+                    yield Misfit(row, column, "expected the mid of an annotation of the same label", mid)
                 elif allowed and known[mid] not in allowed:
-                    yield Fault(
+                    yield Misfit(
                         row, column, f"expected an annotation of category {' or '.join(map(repr, allowed))}", mid
                     )
 
 
-def _value_faults(rows: _Rows, jobs: Mapping[str, Job]) -> Iterator[Fault]:
+def _value_misfits(rows: _Rows, jobs: Mapping[str, Job]) -> Iterator[Misfit]:
     """Yield texts that are no numbers where numbers are asked, and points that a pose does not have."""
     numeric = [name for name, job in jobs.items() if job.input == "number"]
     if "text" in rows and numeric:
@@ -358,7 +360,7 @@ def _value_faults(rows: _Rows, jobs: Mapping[str, Job]) -> Iterator[Fault]:
             try:
                 float(text)
             except ValueError:
-                yield Fault(row, "text", f"expected a number for job {rows.at('job', row)!r}", text)
+                yield Misfit(row, "text", f"expected a number for job {rows.at('job', row)!r}", text)
     if "points" in rows:
         for row in np.flatnonzero(rows.there("points")).tolist():
             job = jobs.get(rows.at("job", row) or "")
@@ -366,7 +368,7 @@ def _value_faults(rows: _Rows, jobs: Mapping[str, Job]) -> Iterator[Fault]:
             codes = {code: "" for code, _ in pose.points} if pose else {}
             for point in rows.at("points", row) if codes else ():
                 if point["code"] not in codes:
-                    yield Fault(
+                    yield Misfit(
                         row, "points", f"expected a point of the pose{_hint(str(point['code']), codes)}", point["code"]
                     )
 
@@ -379,7 +381,7 @@ def missing_answers(
     Parameters
     ----------
     columns, length, jobs, labels
-        As for `interface_faults`.
+        As for `interface_misfits`.
     names : sequence
         All labels, those without rows too.
     """
@@ -429,7 +431,7 @@ def _missing_below(
                 yield label, f"{job}/{category}/{child}"
 
 
-def tool_faults(columns: Columns, length: int) -> Iterator[Fault]:
+def tool_misfits(columns: Columns, length: int) -> Iterator[Misfit]:
     """Yield tools that there are not, and shapes that are not those of their tool or not whole.
 
     What the reader of answers gives has been drawn in Kili, or is kept as it was; this is for rows of other makers.
@@ -442,12 +444,12 @@ def tool_faults(columns: Columns, length: int) -> Iterator[Fault]:
     edges = np.sum([there[name] for name in _BOX], axis=0)
     for row in np.flatnonzero((edges > 0) & (edges < len(_BOX))).tolist():
         missing = [name for name in _BOX if not there[name][row]]
-        yield Fault(row, missing[0], "expected xmin, ymin, xmax and ymax, or none of them", None)
+        yield Misfit(row, missing[0], "expected xmin, ymin, xmax and ymax, or none of them", None)
     for first, second in (("x", "y"), ("rangeStart", "rangeEnd")):
         for row in np.flatnonzero(there[first] & ~there[second]).tolist():
-            yield Fault(row, second, f"expected both {first} and {second}", None)
+            yield Misfit(row, second, f"expected both {first} and {second}", None)
         for row in np.flatnonzero(~there[first] & there[second]).tolist():
-            yield Fault(row, first, f"expected both {first} and {second}", None)
+            yield Misfit(row, first, f"expected both {first} and {second}", None)
     closed, boxed = there["rings"], edges > 0
     needs = {
         **dict.fromkeys(_CLOSED, ("rings", "rings: the outline, then its holes", closed)),
@@ -462,10 +464,10 @@ def tool_faults(columns: Columns, length: int) -> Iterator[Fault]:
         if tool is None:
             continue
         if tool not in TOOLS:
-            yield Fault(row, "tool", f"expected one of {', '.join(TOOLS)}{_near(tool)}", rows.at("tool", row))
+            yield Misfit(row, "tool", f"expected one of {', '.join(TOOLS)}{_near(tool)}", rows.at("tool", row))
         elif not needs[tool][2][row]:
             column, shape, _ = needs[tool]
-            yield Fault(row, column, f"expected {shape} for a {tool}", None)
+            yield Misfit(row, column, f"expected {shape} for a {tool}", None)
 
 
 def _near(tool: str) -> str:

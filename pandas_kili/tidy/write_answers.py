@@ -32,7 +32,7 @@ from pandas_kili.tidy.answers.schema import (
     UNREADABLE,
     VERTEX,
 )
-from pandas_kili.tidy.checks import Coordinates, Fault, interface_faults, shape_faults, tool_faults
+from pandas_kili.tidy.checks import Coordinates, Misfit, interface_misfits, shape_misfits, tool_misfits
 from pandas_kili.tidy.jobs import jobs_of
 
 Columns = dict[str, pa.Array]
@@ -118,19 +118,19 @@ def to_json_response(
     """
     by = by or _grouping(annotations)
     length = len(annotations)
-    faults = [*_misspelled(annotations, by)]
-    columns = dict(_columns(annotations, faults))
+    misfits = [*_misspelled(annotations, by)]
+    columns = dict(_columns(annotations, misfits))
     columns["kind"] = _kinds(columns, length)
-    faults += _in_shares(columns, annotations)
+    misfits += _in_shares(columns, annotations)
     keys = arrow_array(annotations[by]).to_pylist()
     made = columns["row"].is_null().to_numpy(zero_copy_only=False) if "row" in columns else np.ones(length, bool)
-    faults += _unwritable(columns, made)
+    misfits += _unwritable(columns, made)
     changed = _draw_boxes(columns, length)
-    faults += _of_rows(columns, np.flatnonzero(made | changed), coordinates)
+    misfits += _of_rows(columns, np.flatnonzero(made | changed), coordinates)
     if jobs is not None:
         of_label = pa.array(pd.factorize(pd.Series(keys, dtype=object))[0])
-        faults += interface_faults(columns, length, jobs_of(jobs), of_label)
-    _refuse(annotations, faults)
+        misfits += interface_misfits(columns, length, jobs_of(jobs), of_label)
+    _refuse(annotations, misfits)
     answers = Answers(columns, keys)
     _refuse(annotations, [_orphan(columns, row) for row in answers.orphans])
     index = pd.Index(list(answers.roots), name=by)
@@ -150,48 +150,48 @@ def _grouping(annotations: pd.DataFrame) -> str:
     )
 
 
-def _misspelled(annotations: pd.DataFrame, by: str) -> Iterator[Fault]:
+def _misspelled(annotations: pd.DataFrame, by: str) -> Iterator[Misfit]:
     """Yield columns of other names that are nearly those of annotations that are not there."""
     missing = [name for name in ANNOTATION_SCHEMA.names if name not in annotations]
     for name in annotations.columns:
         if isinstance(name, str) and name not in ANNOTATION_SCHEMA.names and name != by:
             near = nearest(name, missing, most=1, cutoff=_ALIKE)
             if near:
-                yield Fault(-1, name, f"expected {near[0]!r}, or a name that is less like it", name)
+                yield Misfit(-1, name, f"expected {near[0]!r}, or a name that is less like it", name)
 
 
 # --- columns of the types of the schema ---
 
 
-def _columns(annotations: pd.DataFrame, faults: list[Fault]) -> Iterator[tuple[str, pa.Array]]:
-    """Yield the columns that have values; values that do not fit become faults, and null."""
+def _columns(annotations: pd.DataFrame, misfits: list[Misfit]) -> Iterator[tuple[str, pa.Array]]:
+    """Yield the columns that have values; values that do not fit become misfits, and null."""
     for field in ANNOTATION_SCHEMA:
         if field.name not in annotations:
             continue
         try:
             array = arrow_array(annotations[field.name])
         except KiliValidationError:  # values of several types
-            yield field.name, _each(annotations[field.name].tolist(), field, faults)
+            yield field.name, _each(annotations[field.name].tolist(), field, misfits)
             continue
         if pa.types.is_floating(array.type):  # NaN is how other columns say null
             array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
         if array.null_count < len(array):
-            yield field.name, _fitted(array, field, faults)
+            yield field.name, _fitted(array, field, misfits)
 
 
-def _fitted(array: pa.Array, field: pa.Field, faults: list[Fault]) -> pa.Array:
+def _fitted(array: pa.Array, field: pa.Field, misfits: list[Misfit]) -> pa.Array:
     is_no_text = pa.types.is_floating(array.type) or pa.types.is_boolean(array.type) or pa.types.is_temporal(array.type)
     if array.type != field.type and (_holds_vertices(field.type) or (pa.types.is_string(field.type) and is_no_text)):
-        return _each(array.to_pylist(), field, faults)
+        return _each(array.to_pylist(), field, misfits)
     try:
         fitted = array.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return _each(array.to_pylist(), field, faults)
-    return _finite(fitted, field, faults)
+        return _each(array.to_pylist(), field, misfits)
+    return _finite(fitted, field, misfits)
 
 
-def _each(cells: list[Any], field: pa.Field, faults: list[Fault]) -> pa.Array:
-    """Return a column read value by value; what does not fit becomes a fault, and null."""
+def _each(cells: list[Any], field: pa.Field, misfits: list[Misfit]) -> pa.Array:
+    """Return a column read value by value; what does not fit becomes a misfit, and null."""
     read, expected = _READERS.get(field.name) or _SCALARS[field.type]
     values = []
     for row, value in enumerate(cells):
@@ -203,15 +203,15 @@ def _each(cells: list[Any], field: pa.Field, faults: list[Fault]) -> pa.Array:
             values.append(None)
             flat = isinstance(value, list) and value and all(isinstance(each, int | float) for each in value)
             coco = "; a flat list of numbers is how COCO writes polygons" if flat and field.name == "rings" else ""
-            faults.append(Fault(row, field.name, f"expected {expected}{coco}", value))
-    return _finite(pa.array(values, field.type), field, faults)
+            misfits.append(Misfit(row, field.name, f"expected {expected}{coco}", value))
+    return _finite(pa.array(values, field.type), field, misfits)
 
 
 def _holds_vertices(type_: pa.DataType) -> bool:
     return pa.types.is_list(type_) and not pa.types.is_string(type_.value_type)
 
 
-def _finite(array: pa.Array, field: pa.Field, faults: list[Fault]) -> pa.Array:
+def _finite(array: pa.Array, field: pa.Field, misfits: list[Misfit]) -> pa.Array:
     """Return a column without numbers that JSON does not have, nor vertices that lack a side."""
     if pa.types.is_floating(array.type):
         bad = np.flatnonzero(np.isinf(array.to_numpy(zero_copy_only=False)))
@@ -226,7 +226,7 @@ def _finite(array: pa.Array, field: pa.Field, faults: list[Fault]) -> pa.Array:
     else:
         return array
     check = "expected finite numbers, which NaN and infinity are not"
-    faults += [Fault(row, field.name, check, array[row].as_py()) for row in bad.tolist()]
+    misfits += [Misfit(row, field.name, check, array[row].as_py()) for row in bad.tolist()]
     return _without(array, bad) if len(bad) else array
 
 
@@ -298,7 +298,7 @@ def _kinds(columns: Columns, length: int) -> pa.Array:
     return pc.coalesce(columns["kind"], said) if "kind" in columns else said
 
 
-def _unwritable(columns: Columns, made: Flags) -> Iterator[Fault]:
+def _unwritable(columns: Columns, made: Flags) -> Iterator[Misfit]:
     """Yield rows that cannot be written at all."""
     length = len(made)
     names = ("kind", "job", "extra", "problem", "parentRow", "parentPoint")
@@ -312,50 +312,50 @@ def _unwritable(columns: Columns, made: Flags) -> Iterator[Fault]:
     for row, (kind, job, extra, problem, parent, point) in enumerate(zip(*values, strict=True)):
         if kind not in KINDS:
             near = nearest(kind, KINDS, most=1)
-            yield Fault(
+            yield Misfit(
                 row, "kind", f"expected one of {', '.join(KINDS)}{f'; did you mean {near[0]!r}?' if near else ''}", kind
             )
         elif kind == UNREADABLE:
-            yield Fault(row, "kind", f"expected an answer that was readable; it was not: {problem}", kind)
+            yield Misfit(row, "kind", f"expected an answer that was readable; it was not: {problem}", kind)
         elif job is None and kind != LABEL:
-            yield Fault(row, "job", "expected the name of a job", None)
+            yield Misfit(row, "job", "expected the name of a job", None)
         elif made[row] and not is_said[row] and kind not in {JOB, LABEL}:
-            yield Fault(
+            yield Misfit(
                 row, "category", "expected an answer: a category, a text, a shape, …; the row says nothing", None
             )
         if point is not None and parent is None:
-            yield Fault(row, "parentRow", "expected the row of the pose beside parentPoint", None)
+            yield Misfit(row, "parentRow", "expected the row of the pose beside parentPoint", None)
         if extra is not None:
             try:
                 parse(extra)
             except (ValueError, RecursionError) as error:
-                yield Fault(row, "extra", f"expected JSON text: {error}", extra)
+                yield Misfit(row, "extra", f"expected JSON text: {error}", extra)
 
 
-def _of_rows(columns: Columns, rows: npt.NDArray[np.int64], coordinates: Coordinates) -> Iterator[Fault]:
+def _of_rows(columns: Columns, rows: npt.NDArray[np.int64], coordinates: Coordinates) -> Iterator[Misfit]:
     """Yield what is wrong with the shapes of some rows."""
     if not len(rows):
         return
     chosen = {name: column.take(pa.array(rows)) for name, column in columns.items() if name != "problem"}
-    for check in (shape_faults(chosen, len(rows), coordinates), tool_faults(chosen, len(rows))):
-        for fault in check:
-            yield fault._replace(row=int(rows[fault.row]))
+    for check in (shape_misfits(chosen, len(rows), coordinates), tool_misfits(chosen, len(rows))):
+        for misfit in check:
+            yield misfit._replace(row=int(rows[misfit.row]))
 
 
-def _orphan(columns: Columns, row: int) -> Fault:
+def _orphan(columns: Columns, row: int) -> Misfit:
     parent = columns["parentRow"][row].as_py()
-    return Fault(
+    return Misfit(
         row, "parentRow", f"expected row {parent} of the same answer, as this is a child of row {parent}", parent
     )
 
 
-def _refuse(annotations: pd.DataFrame, faults: list[Fault]) -> None:
-    if not faults:
+def _refuse(annotations: pd.DataFrame, misfits: list[Misfit]) -> None:
+    if not misfits:
         return
     index = annotations.index
     cases = [
         FailureCase(None if row < 0 else label_at(index, row), None if row < 0 else row, column, check, value)
-        for row, column, check, value in faults
+        for row, column, check, value in misfits
     ]
     texts = []
     for case in cases:
@@ -369,7 +369,7 @@ def _refuse(annotations: pd.DataFrame, faults: list[Fault]) -> None:
 # --- boxes ---
 
 
-def _in_shares(columns: Columns, annotations: pd.DataFrame) -> Iterator[Fault]:
+def _in_shares(columns: Columns, annotations: pd.DataFrame) -> Iterator[Misfit]:
     """Turn boxes in pixels into shares, where rows give no shares."""
     length = len(annotations)
     given = {edge: columns[pixels] for pixels, edge in _PIXELS.items() if pixels in columns}
@@ -387,7 +387,7 @@ def _in_shares(columns: Columns, annotations: pd.DataFrame) -> Iterator[Fault]:
         sizes.append(size)
         bad = ~pc.fill_null(pc.greater(size, 0.0), fill_value=False).to_numpy(zero_copy_only=False)
         for row in np.flatnonzero(wanted & bad).tolist():
-            yield Fault(
+            yield Misfit(
                 row, name, "expected the size of the picture in pixels, as the box is in pixels", size[row].as_py()
             )
     nothing = pa.nulls(length, pa.float64())

@@ -18,7 +18,7 @@ from pandas_kili.errors import KiliValidationError
 from pandas_kili.frames import KiliFrame
 from pandas_kili.messages import shown
 from pandas_kili.parallel import chunked, in_order
-from pandas_kili.tidy import SUBMITTED, answer_faults, jobs_of
+from pandas_kili.tidy import SUBMITTED, answer_misfits, jobs_of
 from pandas_kili.writing.account import Result
 from pandas_kili.writing.cells import require_column
 from pandas_kili.writing.delivery import Target
@@ -220,16 +220,16 @@ def _check_answers(
     contents: list[Any] | None = None
     if project.get("inputType") == "TEXT" and "content" in work.frame:
         contents = [cell if _is_text(cell) else None for cell in work.columns.cells("content")]
-    faults = answer_faults(
+    misfits = answer_misfits(
         texts,
         jobs_of(project.get("jsonInterface") or "{}") or None,
         is_whole=kind.label_type in SUBMITTED,
         coordinates="degrees" if project.get("inputType") == "GEOSPATIAL" else "shares",
         texts=contents,
     )
-    for fault in faults:
-        at = f" ({fault.path})" if fault.path else ""
-        work.columns.problem([fault.answer], answers, [fault.value], f"{fault.check}{at}")
+    for misfit in misfits:
+        at = f" ({misfit.path})" if misfit.path else ""
+        work.columns.problem([misfit.answer], answers, [misfit.value], f"{misfit.check}{at}")
     work.columns.check()
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pandas_kili.tidy.answer_checks import answer_faults
+from pandas_kili.tidy.answer_checks import answer_misfits
 from pandas_kili.tidy.jobs import jobs_of
 
 
@@ -65,7 +65,7 @@ GOOD = {
 
 def faults(answer, jobs=JOBS, **options):
     text = answer if isinstance(answer, str) else json.dumps(answer)
-    return [(fault.path, fault.check) for fault in answer_faults([text], jobs, **options)]
+    return [(fault.path, fault.check) for fault in answer_misfits([text], jobs, **options)]
 
 
 def changed(path, value):
@@ -178,7 +178,7 @@ def test_longitude_and_latitude_pass_on_maps():
 
 
 def test_equal_answers_are_each_named():
-    found = answer_faults(['{"KIND":1}', json.dumps(GOOD), '{"KIND":1}', None], JOBS)
+    found = answer_misfits(['{"KIND":1}', json.dumps(GOOD), '{"KIND":1}', None], JOBS)
     assert sorted({fault.answer for fault in found}) == [0, 2, 3]
 
 
