@@ -100,7 +100,7 @@ def test_signatures_are_asked_for_thirty_at_a_time_and_rows_keep_their_order(san
     for number in (0, 29, 30, 99):
         assert requests.get(stored[number].content, timeout=10).text == str(number)
     asked = [len(request.variables["filePaths"]) for request in sandbox.requests if request.method == "POST"]
-    assert asked == [30, 30, 30, 10]
+    assert sorted(asked) == [10, 30, 30, 30]  # lists are asked for side by side
     first_put = operations(sandbox).index("PUT")
     assert operations(sandbox)[:first_put].count("createUploadBucketSignedUrls") < 4  # not long before use
 
