@@ -127,6 +127,15 @@ def test_the_sandbox_knows_the_client_and_never_the_catalog(module):
     assert {name for room, name in imports(module) if room == "connection"} <= {"Client"}
 
 
+def test_the_modules_of_the_sandbox_form_no_circle():
+    modules = [name for name in PRESENT if name.startswith("sandbox.")]
+    left = {name: {found for found, _ in imports(name)} & set(modules) for name in modules}
+    while free := [name for name, needed in left.items() if not needed & set(left)]:
+        for name in free:
+            del left[name]
+    assert left == {}
+
+
 @pytest.mark.parametrize("module", PRESENT)
 def test_what_a_room_does_not_export_is_private_to_it(module):
     for name, attribute in imports(module):

@@ -7,10 +7,10 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from pandas_kili.sandbox.organization import ORGANIZATION
 from pandas_kili.sandbox.refusals import Refusal
 from pandas_kili.sandbox.stamps import new_id, now
 from pandas_kili.sandbox.where import Condition
-from pandas_kili.sandbox.workspace import ORGANIZATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pandas_kili.sandbox.labeling import answer_text
+from pandas_kili.sandbox.organization import ADMIN_EMAIL
 from pandas_kili.sandbox.stamps import as_instant, instant_of
 from pandas_kili.sandbox.store import one_of
-from pandas_kili.sandbox.workspace import ADMIN_EMAIL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

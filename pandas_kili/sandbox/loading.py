@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pandas_kili.sandbox.category_search import category_counts
 from pandas_kili.sandbox.conversations import CONVERSATION_TYPES, annotations_of
+from pandas_kili.sandbox.organization import ADMIN_EMAIL, ORGANIZATION
 from pandas_kili.sandbox.store import one_of
 from pandas_kili.sandbox.workflow import steps_of
-from pandas_kili.sandbox.workspace import ADMIN_EMAIL, ORGANIZATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -22,6 +22,7 @@ from pandas_kili.sandbox.imports import Imports, import_resolvers
 from pandas_kili.sandbox.issues import Issues, issue_resolvers
 from pandas_kili.sandbox.labeling import Labeling, labeling_resolvers
 from pandas_kili.sandbox.loading import Loader
+from pandas_kili.sandbox.organization import ADMIN_EMAIL
 from pandas_kili.sandbox.projects import Projects, check_interface, project_resolvers
 from pandas_kili.sandbox.queries import query_resolvers
 from pandas_kili.sandbox.refusals import Refusal
@@ -31,7 +32,7 @@ from pandas_kili.sandbox.server import Server
 from pandas_kili.sandbox.stamps import new_id, now
 from pandas_kili.sandbox.steps import Steps, step_resolvers
 from pandas_kili.sandbox.store import Store, one_of
-from pandas_kili.sandbox.workspace import ADMIN_EMAIL, Workspace
+from pandas_kili.sandbox.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

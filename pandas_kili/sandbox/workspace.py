@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pandas_kili.sandbox.habits import Habits
+from pandas_kili.sandbox.organization import ADMIN_EMAIL, ORGANIZATION
 from pandas_kili.sandbox.refusals import Refusal
 from pandas_kili.sandbox.stamps import new_id, now
 from pandas_kili.sandbox.store import one_of
@@ -20,19 +21,9 @@ if TYPE_CHECKING:
     from pandas_kili.sandbox.schema import Generation
     from pandas_kili.sandbox.store import Row, Store
 
-__all__ = ["ADMIN_EMAIL", "BATCH_LIMIT", "ORGANIZATION", "Workspace"]
+__all__ = ["BATCH_LIMIT", "Workspace"]
 
-ADMIN_EMAIL = "admin@sandbox.local"
 BATCH_LIMIT = 100
-ORGANIZATION: dict[str, Any] = {
-    "id": "sandbox-organization",
-    "name": "Sandbox",
-    "address": "",
-    "city": "",
-    "country": "",
-    "zipCode": "",
-    "license": {"api": True, "apiPriority": False, "uploadLocalData": True, "uploadCloudData": True, "seats": 1000},
-}
 
 
 @dataclass
