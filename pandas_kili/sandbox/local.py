@@ -48,6 +48,8 @@ __all__ = ["Sandbox"]
 
 _FORMER_GENERATIONS: dict[str, Generation] = {"seed": "legacy", "today": "current"}
 
+_ANY_NUMBER_OF_CALLS = 1_000_000
+
 
 class Sandbox:
     """A local Kili: serves the GraphQL API on loopback, with rows in a SQLite file and files beside it.
@@ -227,11 +229,12 @@ class Sandbox:
 
     @property
     def client(self) -> Client:
-        """A client of this sandbox, closed with it."""
+        """A client of this sandbox, closed with it; it keeps to the limit of calls that the sandbox has."""
         if self._client is None:
             from pandas_kili.connection import Client  # noqa: PLC0415 -- a server that needs no client until asked for one
 
-            self._client = Client(api_key=self.api_key, api_endpoint=self.api_endpoint)
+            calls = self._max_calls_per_minute or _ANY_NUMBER_OF_CALLS
+            self._client = Client(self.api_key, self.api_endpoint, max_calls_per_minute=calls)
         return self._client
 
     def create_project(
