@@ -3,6 +3,7 @@
 import json
 import random
 import threading
+import warnings
 
 import pandas as pd
 
@@ -120,7 +121,9 @@ def run(sandbox: Sandbox, seed, folder, *, delay=0.0, verify=False, **filters):
     options = {"fields": FIELDS, "client": sandbox.client, "disable_tqdm": True, **filters}
     for _ in range(chance.randint(2, 3)):
         sandbox.before_request(busy)
-        pk.sync(project, copy, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pk.KiliConsistencyWarning)  # others are at work just now
+            pk.sync(project, copy, **options)
         sandbox.clear_hooks()
         time.sleep(delay)
         pk.sync(project, copy, verify=verify, **options)

@@ -325,7 +325,7 @@ class _Sync:
 
     def _news(self, place: LogPlace | None) -> tuple[list[Event], LogPlace | None, bool]:
         """Return the events that were not seen, the next place in the log, and whether the log tells all."""
-        if place is None:
+        if place is None or not place.seen:  # the log may have forgotten the events of that instant
             return [], self.place_before_reading(), False
         seen, last = set(place.seen), place.seen[-1]
         where = {"projectId": self._wanted.project_id, "createdAtGte": place.since}

@@ -90,7 +90,7 @@ class _Rows:
 
     def numbers(self, name: str) -> npt.NDArray[np.float64]:
         """Return a column of numbers, NaN for null."""
-        numbers: npt.NDArray[np.float64] = self[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
+        numbers: npt.NDArray[np.float64] = self[name].cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         return numbers
 
     def at(self, name: str, row: int) -> Any:

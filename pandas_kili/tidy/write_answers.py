@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pandas_kili.arrow import arrow_array
+from pandas_kili.arrow import arrow_array, python_cells, python_value
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.messages import FailureCase, label_at, listed, nearest, shown, validation_error
 from pandas_kili.scalars import flag, number, text
@@ -171,7 +171,7 @@ def _columns(annotations: pd.DataFrame, misfits: list[Misfit]) -> Iterator[tuple
         try:
             array = arrow_array(annotations[field.name])
         except KiliValidationError:  # values of several types
-            yield field.name, _each(annotations[field.name].tolist(), field, misfits)
+            yield field.name, _each(python_cells(annotations[field.name]), field, misfits)
             continue
         if pa.types.is_floating(array.type):  # NaN is how other columns say null
             array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
@@ -182,11 +182,11 @@ def _columns(annotations: pd.DataFrame, misfits: list[Misfit]) -> Iterator[tuple
 def _fitted(array: pa.Array, field: pa.Field, misfits: list[Misfit]) -> pa.Array:
     is_no_text = pa.types.is_floating(array.type) or pa.types.is_boolean(array.type) or pa.types.is_temporal(array.type)
     if array.type != field.type and (_holds_vertices(field.type) or (pa.types.is_string(field.type) and is_no_text)):
-        return _each(array.to_pylist(), field, misfits)
+        return _each([python_value(scalar) for scalar in array], field, misfits)
     try:
         fitted = array.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return _each(array.to_pylist(), field, misfits)
+        return _each([python_value(scalar) for scalar in array], field, misfits)
     return _finite(fitted, field, misfits)
 
 

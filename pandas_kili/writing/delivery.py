@@ -181,7 +181,7 @@ class _Parcel:
     waiting: dict[Target, None]
     sends_left: int
     is_part: bool = False  # of a batch that the server refused
-    is_lost: bool = False  # an response was lost: the work may be done, or be done later
+    is_lost: bool = False  # a response was lost: the work may be done, or be done later
 
 
 class _Courier:
@@ -224,7 +224,7 @@ class _Courier:
         problem = self._send(parcel)
         if not parcel.waiting:
             return []
-        if problem is None:  # an response need not mention all that was done
+        if problem is None:  # a response need not mention all that was done
             self._look(parcel, resend=False)
             self._close(parcel, "failed", "the server's response does not mention it")
             return []
@@ -279,6 +279,7 @@ class _Courier:
         try:
             self._note(parcel, self.change.explain(list(parcel.waiting)) if waiting else {})
         except KiliError as error:
+            parcel.is_lost = True  # a refusal does not say that nothing was done
             self._give_up(parcel, error)
         if not parcel.waiting:
             return []

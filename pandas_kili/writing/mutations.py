@@ -212,7 +212,7 @@ class Move:
         return None if asset["latestLabel"] else self.destination.unlabeled
 
     def _fate(self, target: Target, asset: Mapping[str, Any] | None) -> Result | None:
-        """Return the result of an asset after an response was lost."""
+        """Return the result of an asset after a response was lost."""
         arrived = self._arrived(target, asset)
         if arrived is not None or asset is None or target.before in (None, asset):
             return arrived
