@@ -253,8 +253,8 @@ def read_coco(
     Parameters
     ----------
     source : str, path, dict or list of dict
-        The JSON file or what it holds: a data set, or a list of results with ``image_id``, ``category_id``, ``score``
-        and ``bbox`` or ``segmentation``.
+        The JSON file, the folder that `to_coco` wrote, or what such a file holds: a data set, or a list of results with
+        ``image_id``, ``category_id``, ``score`` and ``bbox`` or ``segmentation``.
     images : str or path, optional
         The folder that file names start from; by default that of the JSON file.
     data_set : str, path or dict, optional
@@ -320,6 +320,8 @@ def _loaded(source: Any) -> tuple[Any, Path | None]:
     if not isinstance(source, str | os.PathLike):
         return source if isinstance(source, Mapping) else list(source), None
     path = Path(source).expanduser()
+    if path.is_dir():  # as `to_coco` writes it
+        path /= "labels.json"
     try:
         return json.loads(path.read_text(encoding="utf-8")), path.parent
     except (ValueError, RecursionError) as error:

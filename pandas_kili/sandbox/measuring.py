@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ def _pages(path: Path) -> dict[str, Any]:
     try:
         import pypdfium2  # noqa: PLC0415 - an optional dependency
 
-        with pypdfium2.PdfDocument(path) as document:
+        with contextlib.closing(pypdfium2.PdfDocument(path)) as document:
             pages = [_page(number, page) for number, page in enumerate(document, start=1)]
     except (ImportError, RuntimeError, ValueError):  # pypdfium2's own error is a RuntimeError
         return {}

@@ -12,7 +12,16 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 def run(*arguments, script="quickstart.py"):
-    command = [sys.executable, "-W", "error", EXAMPLES / script, *map(str, arguments)]
+    # Older versions of matplotlib and scikit-learn call what newer ones of their neighbors deprecate.
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-W",
+        "ignore::DeprecationWarning",
+        EXAMPLES / script,
+        *map(str, arguments),
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 

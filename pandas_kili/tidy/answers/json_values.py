@@ -37,7 +37,7 @@ def parse(text: str) -> Any:
     ValueError
         With what is wrong with it, and where.
     """
-    with contextlib.suppress(ValueError, RecursionError):
+    with contextlib.suppress(ValueError, RecursionError, msgspec.DecodeError):  # a ValueError in newer versions only
         return _QUICK.decode(text)
     value = _DECODER.decode(text)  # says what is wrong, and where
     try:
