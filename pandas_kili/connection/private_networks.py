@@ -30,7 +30,7 @@ def leads_inside(url: str, endpoint: str) -> bool:
     Parameters
     ----------
     url : str
-        What is to be fetched.
+        URL of the file to fetch.
     endpoint : str
         URL of the API.
     """

@@ -103,7 +103,7 @@ def latest_of_each(labels: pd.DataFrame, assets: pd.Series[Any]) -> pd.DataFrame
     Parameters
     ----------
     labels : pandas.DataFrame
-        Labels, as `labels_table` gives them. Those of nobody known are left out.
+        Labels, as `labels_table` gives them. Labels without a known author or model are left out.
     assets : pandas.Series
         Which asset each label is of, on the same index.
     """
