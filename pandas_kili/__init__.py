@@ -10,14 +10,13 @@ import pandas as pd
 
 from pandas_kili import errors
 from pandas_kili.accessor import KiliAccessor, kili
-from pandas_kili.catalog import DEFAULT_FIELDS
+from pandas_kili.catalog import DEFAULT_FIELDS, fields, filters
 from pandas_kili.connection import Client
 from pandas_kili.copy import SyncReport, read_copy, read_events, sync
 from pandas_kili.errors import *  # noqa: F403 - the tree of errors is public as a whole
 from pandas_kili.frames import KiliFrame
 from pandas_kili.query import AssetFilters
 from pandas_kili.reading import asset_schema, count_assets, read_kili, scan_batches
-from pandas_kili.reference import fields, filters
 from pandas_kili.tidy import ANNOTATION_SCHEMA, read_jobs, to_code_points, to_json_response, to_utf16_units
 from pandas_kili.writing import (
     REMOVE,

@@ -20,8 +20,7 @@ HOUSE = {
     "arrow": "",
     "frames": "",
     "json_text": "",
-    "catalog": "terms users projects labels events assets",
-    "reference": "",
+    "catalog": "terms users projects labels events assets entities reference",
     "query": "fields category_search filters",
     "connection": (
         "settings private_networks adapter pools rate_limit document transport retry verdict server_schema downloads"
@@ -46,7 +45,7 @@ HOUSE = {
     ),
     "formats": "pictures shapes samples classes folder incoming coco yolo voc huggingface",
     "copy": "events fingerprint table sync",
-    "accessor": "",
+    "accessor": "mutations tables exports views",
     "dask": "cluster plan read accessor",
     "sandbox": "",
     "pytest_plugin.pandas_kili_pytest": "",

@@ -15,8 +15,8 @@ import pandas_kili as pk
 from pandas_kili import errors
 from pandas_kili.catalog import ENTITIES
 from pandas_kili.catalog.assets import FILTERS
+from pandas_kili.catalog.reference import TAKES
 from pandas_kili.catalog.terms import DATE, FLAG, REAL, TEXT, TEXTS, WHOLE
-from pandas_kili.reference import TAKES
 from pandas_kili.sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parent.parent

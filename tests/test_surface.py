@@ -70,8 +70,8 @@ CLASSES = {name: getattr(pk, name) for name in sorted(NAMES) if inspect.isclass(
 METHODS = {
     f"{class_.__name__}.{name}": method
     for class_ in (pk.Client, pk.KiliAccessor, Sandbox)
-    for name, method in vars(class_).items()
-    if inspect.isfunction(method) and not name.startswith("_")
+    for name, method in inspect.getmembers(class_, inspect.isfunction)
+    if not name.startswith("_")
 }
 MODULES = [
     "pandas_kili",

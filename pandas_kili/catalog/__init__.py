@@ -3,7 +3,6 @@
 from pandas_kili.catalog.assets import (
     APPEND,
     APPEND_LATER,
-    ASSET,
     BATCH_BYTES,
     BATCH_SIZE,
     COUNT_ASSETS,
@@ -20,24 +19,12 @@ from pandas_kili.catalog.assets import (
     STATUSES,
     UPDATE,
 )
+from pandas_kili.catalog.entities import ENTITIES
 from pandas_kili.catalog.events import EVENT_PAGE_SIZE, EVENT_PAYLOADS, LIST_EVENTS, PROJECT_WORKFLOW
-from pandas_kili.catalog.labels import ANNOTATION, ANNOTATION_VALUE, APPEND_LABELS, LABEL, LABEL_TYPES
-from pandas_kili.catalog.projects import (
-    COMMENT,
-    CREATE_PROJECT,
-    CURRENT_STEP,
-    DELETE_PROJECT,
-    INPUT_TYPES,
-    ISSUE,
-    LIST_PROJECTS,
-    LOCK,
-    PAGE_RESOLUTION,
-    PROJECT,
-    RESOLUTION,
-    STEP,
-)
+from pandas_kili.catalog.labels import ANNOTATION_VALUE, APPEND_LABELS, LABEL_TYPES
+from pandas_kili.catalog.projects import CREATE_PROJECT, DELETE_PROJECT, INPUT_TYPES, LIST_PROJECTS
+from pandas_kili.catalog.reference import fields, filters
 from pandas_kili.catalog.terms import Entity, Field, Filter, Mutation
-from pandas_kili.catalog.users import PROJECT_USER, USER
 
 __all__ = [
     "ANNOTATION_VALUE",
@@ -73,23 +60,6 @@ __all__ = [
     "Field",
     "Filter",
     "Mutation",
+    "fields",
+    "filters",
 ]
-
-ENTITIES: dict[str, Entity] = {
-    entity.name: entity
-    for entity in (
-        ASSET,
-        LABEL,
-        ANNOTATION,
-        PROJECT,
-        STEP,
-        CURRENT_STEP,
-        ISSUE,
-        COMMENT,
-        LOCK,
-        RESOLUTION,
-        PAGE_RESOLUTION,
-        USER,
-        PROJECT_USER,
-    )
-}

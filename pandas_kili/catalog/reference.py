@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.catalog import ENTITIES, FILTERS, Entity, Field
+from pandas_kili.catalog.assets import FILTERS
+from pandas_kili.catalog.entities import ENTITIES
+from pandas_kili.catalog.terms import Entity, Field
 
 # What users may write for each kind of filter.
 TAKES = {
