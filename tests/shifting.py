@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from pandas_kili.errors import KiliGraphQLError
-from pandas_kili.reading.walk import Consistency, ListWalk
+from pandas_kili.reading.accounts import Consistency
+from pandas_kili.reading.walk import ListWalk
 from pandas_kili.reading.windows import Page, Window
 
 DAY = 86_400_000

@@ -23,8 +23,9 @@ from pandas_kili.errors import (
 from pandas_kili.messages import warn
 from pandas_kili.parallel import Workers, in_order
 from pandas_kili.query import Selection, Where
+from pandas_kili.reading.accounts import Consistency
 from pandas_kili.reading.long_answers import Source, complete_answers, wants_answers
-from pandas_kili.reading.walk import Consistency, ListWalk
+from pandas_kili.reading.walk import ListWalk
 from pandas_kili.reading.windows import Page, Window, windows
 from pandas_kili.reading.wire import columns, read_pages
 

@@ -20,11 +20,11 @@ from pandas_kili.frames import KiliFrame
 from pandas_kili.messages import shown
 from pandas_kili.progress import progress_bar
 from pandas_kili.query import AssetFilters, Fields, Query, Selection, asset_query, select, with_filters
+from pandas_kili.reading.accounts import Consistency
 from pandas_kili.reading.crawl import Crawl, merged
 from pandas_kili.reading.frame import concatenate, to_pandas
 from pandas_kili.reading.long_answers import BEHIND, INLINE
 from pandas_kili.reading.validation import asset_schema, validate_frame
-from pandas_kili.reading.walk import Consistency
 
 _MOST_SKIPPED = 2_000_000_000  # the server's whole numbers have 32 bits
 _DISJOINT = {"idIn", "externalIdStrictlyIn"}  # an asset has one of each, so parts of such a list share no asset

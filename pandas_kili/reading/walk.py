@@ -23,132 +23,25 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from array import array
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from pandas_kili.catalog import PAGE_SIZE
 from pandas_kili.errors import KiliGraphQLError
+from pandas_kili.reading.accounts import Consistency, Given
+from pandas_kili.reading.looks import Looks
 from pandas_kili.reading.windows import OVERLAP, Listing, Page, Window, windows
 
 _MOST_PATCHES = 2  # pages read to close a gap before the rest is planned anew
 _MOST_IDLE = 4  # plans without a new row, where the server counts more, before the walk gives up
 _MOST_AHEAD = 2**20  # windows in a plan
-_FEW = 8  # instants that are looked into one by one; more are counted first
-_CAREFUL = 10  # rows that pages share where the order within an instant is watched
-_FEWEST_SHARED = 3  # of them, which must be in the same order
-_MOST_LOOKS = 8  # times that a stretch is read through before its rows are said to be in doubt
-
-
-@dataclass(slots=True)
-class Consistency:
-    """What a read came across.
-
-    Attributes
-    ----------
-    expected : int
-        Rows counted when it began.
-    read : int
-        Rows that it gave.
-    duplicates : int
-        Rows that came again because others were put before them, and were left out.
-    recovered : int
-        Rows that had slipped out of their window, and were read again.
-    in_doubt : int
-        Rows of which it cannot be said that all are there.
-    """
-
-    expected: int = 0
-    read: int = 0
-    duplicates: int = 0
-    recovered: int = 0
-    in_doubt: int = 0
 
 
 class _OutOfOrderError(Exception):
     """The list is not in the order of creation."""
-
-
-class _Given:
-    """Which rows were given: 16 bytes each, a hash of the id and the instant of creation."""
-
-    def __init__(self) -> None:
-        self._names, self._instants = array("q"), array("q")
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def add(self, ids: Sequence[str], created: npt.NDArray[np.int64]) -> None:
-        self._names.extend(map(hash, ids))
-        self._instants.frombytes(created.tobytes())
-
-    def within(self, since: int | None, until: int | None) -> npt.NDArray[np.int64]:
-        """Return the instants of the rows in a stretch, which is an instant wider on either side, as for a `Window`."""
-        instants = np.frombuffer(self._instants, np.int64)
-        inside = np.ones(len(instants), bool)
-        if since is not None:
-            inside &= instants >= since - 1
-        if until is not None:
-            inside &= instants <= until + 1
-        return instants[inside]
-
-    def lacks(self, page: Page) -> list[int]:
-        """Return the positions of the rows of a page that were not given, each id once."""
-        if not page.ids:
-            return []
-        instants = np.frombuffer(self._instants, np.int64)
-        near = (instants >= page.created.min()) & (instants <= page.created.max())
-        known = set(np.frombuffer(self._names, np.int64)[near].tolist())
-        first = {name: row for row, name in reversed(list(enumerate(map(hash, page.ids)))) if name not in known}
-        return sorted(first.values())
-
-
-class _Look:
-    """One way through a stretch, which watches whether its pages lie in one line.
-
-    Attributes
-    ----------
-    skip : int
-        Where the next page begins.
-    shown : set of str
-        Ids that the pages showed.
-    in_line : bool
-        Whether each page began with rows of the one before, in their order.
-    is_whole : bool
-        Whether one page, far shorter than the server gives, showed the stretch: at that moment there was no more.
-    goes_on : bool
-        Whether another page is needed.
-    """
-
-    def __init__(self, skip: int, longest: int) -> None:
-        self.skip = skip
-        self.shown: set[str] = set()
-        self.in_line, self.is_whole, self.goes_on = True, False, True
-        self._longest = longest
-        self._overlap = min(_CAREFUL, max(_FEWEST_SHARED, longest // 5))
-        self._before: list[str] = []
-        self._went_back = False
-
-    def note(self, page: Page) -> None:
-        """Decide by a page whether it joins the one before, and where the next one begins."""
-        ids, before = page.ids, self._before
-        shared = set(before).intersection(ids)
-        joins = len(shared) >= _FEWEST_SHARED and _among(before, shared) == _among(ids, shared)
-        if before and not joins and self.in_line and not self._went_back:
-            self.skip, self._went_back = max(0, self.skip - PAGE_SIZE // 2), True
-            return
-        leads_nowhere = len(ids) > self._overlap and shared == set(ids) == set(before)  # whatever is skipped
-        self.is_whole = not before and page.is_far_from_full(self._longest)
-        self.in_line, self._went_back = self.in_line and (joins or not before) and not leads_nowhere, False
-        self.goes_on = len(ids) > self._overlap and not (leads_nowhere or self.is_whole)
-        self.shown.update(ids)
-        self._before = ids
-        self.skip += max(1, len(ids) - self._overlap)
 
 
 class ListWalk:
@@ -178,7 +71,7 @@ class ListWalk:
         self._listing, self._counted = listing, counted
         self._start, self._first = skip, first
         self._expected = 0
-        self._given = _Given()
+        self._given = Given()
         self._edge: int | None = None  # the instant of the last row: what was created before it has been read
         self._at_edge: set[str] = set()  # ids of that instant that were given
         self._last: list[str] = []  # ids of the last rows, in their order
@@ -188,14 +81,17 @@ class ListWalk:
         self._cut_short: Counter[int] = Counter()  # lengths of short pages that were not the last
         self._longest = self._short_pages = 0
         self._moved = False
-        self._is_bounded: bool | None = None  # whether windows can be bounded by instants; asked once that is needed
+        self._can_be_bounded: bool | None = None  # not asked yet
 
     def tables(self) -> Generator[pa.Table]:
         """Yield the rows in the order of creation, those that had slipped away at the end."""
         try:
             yield from self._onwards()
         except _OutOfOrderError:
-            yield from self._without_order()
+            if self._start or self._first is not None or not self._is_bounded():
+                yield from self._looks().through()
+            else:
+                yield from self._looks().by_time(self._expected)
         else:
             yield from self._settled()
 
@@ -305,7 +201,7 @@ class ListWalk:
 
         So does one where time tells nothing, on a server that does not filter by it.
         """
-        return (self._is_crowded or self._is_bounded is False) and not self._at_edge.isdisjoint(page.ids)
+        return (self._is_crowded or self._can_be_bounded is False) and not self._at_edge.isdisjoint(page.ids)
 
     @property
     def _is_crowded(self) -> bool:
@@ -347,17 +243,7 @@ class ListWalk:
             self._at_edge.update(ids[int(np.searchsorted(created, created[-1])) :])
             self._last = ids[-OVERLAP:]
             self._place = Window(page.window.skip + len(ids) - 1, since=page.window.since)
-        return self._taken(page, fresh), len(ids) - len(fresh)
-
-    def _taken(self, page: Page, rows: list[int]) -> pa.Table | None:
-        if not rows:
-            return None
-        if rows[-1] - rows[0] + 1 == len(rows):
-            part = slice(rows[0], rows[-1] + 1)
-            self._given.add(page.ids[part], page.created[part])
-            return page.table.slice(rows[0], len(rows))
-        self._given.add([page.ids[row] for row in rows], page.created[rows])
-        return page.table.take(rows)
+        return self._given.take(page, fresh), len(ids) - len(fresh)
 
     # -- where they do not -------------------------------------------------------------------------------------------
 
@@ -398,14 +284,18 @@ class ListWalk:
     def _resume(self) -> tuple[int | None, int]:
         """Return where to go on: the instant from which assets are asked for, and how many of them are skipped."""
         edge = self._edge
-        if edge is not None and self._is_bounded is None:
-            self._is_bounded = self._can_bound(edge)
-        if edge is None or not self._is_bounded:
+        if edge is None or not self._is_bounded():
             return None, max(self._start, self._place.skip - OVERLAP + 1)
         if not self._is_crowded:
             return edge, 0
         rank = self._place.skip if self._place.since == edge else len(self._at_edge) - 1
         return edge, max(0, rank - OVERLAP + 1)
+
+    def _is_bounded(self) -> bool:
+        """Whether windows can be bounded by instants; the server is asked once that is needed."""
+        if self._can_be_bounded is None and self._edge is not None:
+            self._can_be_bounded = self._can_bound(self._edge)
+        return bool(self._can_be_bounded)
 
     def _can_bound(self, edge: int) -> bool:
         """Whether the server filters by the time of creation: some know no such filter, ignore it, or go by days."""
@@ -427,87 +317,24 @@ class ListWalk:
         if self._first is not None:
             self.found.in_doubt += sum(not in_line for in_line in self._inside.values())
         elif self._moved or len(self._given) != self._expected:
-            if self._resume()[0] is not None:
-                yield from self._looked_into(sorted(self._inside))
+            is_bounded, looks = self._is_bounded(), self._looks()
+            if is_bounded:
+                yield from looks.at(sorted(self._inside))
             if len(self._given) < self._expected:
-                yield from self._compared(None, None)
+                yield from looks.compare()
             if not self._moved:  # the count alone is at odds with what was read
                 self.found.in_doubt = min(self.found.in_doubt, max(0, self._expected - len(self._given)))
 
-    def _compared(self, since: int | None, until: int | None) -> Generator[pa.Table]:
-        """Read stretches again of which the server counts more rows than were given."""
-        counted = self._listing.count(since, until) - (self._start if since is None else 0)
-        given = self._given.within(since, until)
-        if counted <= len(given):
-            return
-        middle = _split(given, since, until, 1 / 2) if len(given) > PAGE_SIZE // 2 else None
-        if middle is None or not self._is_bounded or self._start:
-            yield from self._read_through(since, until)
-        else:
-            yield from self._compared(since, middle)
-            yield from self._compared(middle + 1, until)
-
-    def _looked_into(self, instants: list[int]) -> Generator[pa.Table]:
-        """Read instants anew, leaving out stretches of many that add up."""
-        if len(instants) <= _FEW:
-            for instant in instants:
-                yield from self._read_through(instant, instant)
-            return
-        since, until = instants[0], instants[-1]
-        if self._listing.count(since, until) != len(self._given.within(since, until)):
-            middle = len(instants) // 2
-            yield from self._looked_into(instants[:middle])
-            yield from self._looked_into(instants[middle:])
-
-    def _read_through(self, since: int | None, until: int | None) -> Generator[pa.Table]:
-        """Yield what is new in a stretch whose order is not trusted, until nothing of it can be hidden."""
-        skip = self._start if since is None else 0
-        counted, seen = -1, set[str]()
-        for _ in range(_MOST_LOOKS):
-            look = _Look(skip, self._longest)
-            while look.goes_on:
-                page = self._listing.page(Window(look.skip, since=since, until=until))
-                fresh = self._taken(page, self._given.lacks(page))
-                if fresh is not None:
-                    self.found.recovered += len(fresh)
-                    yield fresh
-                look.note(page)
-            if look.is_whole:
-                return
-            before, counted = counted, self._listing.count(since, until) - skip
-            if look.in_line and counted <= len(look.shown):
-                return
-            seen = seen | look.shown if counted == before else set()
-            if counted == len(seen):
-                return  # nothing moved between two counts, and in one order or another all of it was seen
-        self.found.in_doubt += max(1, counted - len(seen))
-
-    def _without_order(self) -> Generator[pa.Table]:
-        """Read by stretches of time alone, each shown whole by one page."""
-        self._moved = True
-        if self._start or self._first is not None or self._resume()[0] is None:
-            yield from self._read_through(None, None)
-            return
-        stretches: list[tuple[int | None, int | None]] = [(None, None)]
-        while stretches:
-            since, until = stretches.pop()
-            page = self._listing.page(Window(0, since=since, until=until))
-            self._longest = max(self._longest, len(page.ids))
-            rows = len(page.ids)
-            if page.is_far_from_full(self._longest) or (page.is_short and self._listing.count(since, until) <= rows):
-                fresh = self._taken(page, self._given.lacks(page))
-                if fresh is not None:
-                    yield fresh
-            elif (middle := _split(page.created, since, until, 4 / 5)) is None:
-                yield from self._read_through(since, until)
-            else:
-                stretches += [(middle + 1, until), (since, middle)]
-        missing = min(self._expected, self._listing.count()) - len(self._given)
-        self.found.in_doubt += max(0, missing)
-
-
-def _among(ids: Iterable[str], chosen: set[str]) -> list[str]:
-    return [name for name in ids if name in chosen]
+    def _looks(self) -> Looks:
+        """Return what looks once more at the list, now that all pages were read."""
+        return Looks(
+            self._listing,
+            self._given,
+            self.found,
+            start=self._start,
+            longest=self._longest,
+            is_bounded=bool(self._can_be_bounded),
+        )
 
 
 def _repeats(before: Page, page: Page) -> bool:
@@ -515,15 +342,3 @@ def _repeats(before: Page, page: Page) -> bool:
     if not page.ids or before.ids != page.ids:
         return False
     return page.window.since == before.window.since and page.window.skip != before.window.skip
-
-
-def _split(created: npt.NDArray[np.int64], since: int | None, until: int | None, share: float) -> int | None:
-    """Return the instant that ends the first part of a stretch, with such a share of the rows; None for one instant."""
-    if since is not None and since == until:
-        return None
-    created = created[
-        (created >= (created if since is None else since)) & (created < (np.inf if until is None else until))
-    ]
-    if len(created):
-        return int(np.quantile(created, share, method="lower"))
-    return since if until is None else until - 1  # all rows lie beside the stretch, or at its end
