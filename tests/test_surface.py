@@ -9,6 +9,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import typing
 
 import pandas as pd
 import pytest
@@ -208,6 +209,16 @@ def test_every_public_function_says_what_it_takes_gives_and_raises_with_an_examp
         assert raised
         ours = raised - {"ImportError"}  # of an extra that is not installed
         assert all(issubclass(getattr(errors, error), errors.KiliError) for error in ours)
+
+
+HEAVY = {"asset_schema", "preview", "to_coco", "to_hf", "to_voc", "to_yolo"}  # their types are imported when used
+
+
+@pytest.mark.parametrize("name", [name for name in [*FUNCTIONS, *METHODS] if name.split(".")[-1] not in HEAVY])
+def test_types_are_real_ones_that_tools_can_look_up(name):
+    function = (FUNCTIONS | METHODS)[name]
+    assert typing.get_type_hints(function) or not inspect.signature(function).parameters
+    assert "ForwardRef" not in str(inspect.signature(function, eval_str=True))
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -24,6 +24,8 @@ made.kili.append_labels("answer", "PREDICTION", "model").kili.delete_many_from_d
 df.kili.update_properties_in_assets(priorities="priority")  # wrong
 df.kili.delete_many_from_dataset(errors="ignore")  # wrong
 df.kili.append_many_to_dataset("project", if_exists="overwrite")  # wrong
+pk.count_assets("project", status_in={"TODO"}, asset_id_in=df["id"], created_at_gte=pd.Timestamp("2026-01-01"))
+pk.count_assets("project", status_in=5)  # wrong
 """
 
 

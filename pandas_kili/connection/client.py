@@ -9,9 +9,11 @@ import logging
 import os
 import platform
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 from pandas_kili.connection.document import Operation, encoded, read_operation
 from pandas_kili.connection.files import FileTransfers, seconds_to_send
@@ -39,10 +41,6 @@ from pandas_kili.connection.transport import (
 )
 from pandas_kili.connection.verdict import judge_response, refuses_compression
 from pandas_kili.errors import KiliValidationError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from types import TracebackType
 
 __all__ = ["Client", "client_or_default"]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import pandas as pd
 import pyarrow as pa
@@ -22,9 +23,6 @@ from pandas_kili.errors import KiliCopyError, KiliNotFoundError
 from pandas_kili.messages import listed
 from pandas_kili.query import AssetFilters, Fields, asset_query, select, with_filters
 from pandas_kili.reading import scan_batches
-
-if TYPE_CHECKING:
-    import os
 
 _ROWS_A_COMMIT = 10_000  # of a first copy: at 500 calls a minute 12 s of work, which a crash can cost
 _LATEST_EVENT = pd.Timedelta("5min")  # how late an event may show; Kili does not document it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -20,8 +21,6 @@ from pandas_kili.messages import nearest
 from pandas_kili.reading import to_pandas
 
 if TYPE_CHECKING:
-    import os
-
     from deltalake import CommitProperties, DeltaTable
 
 GONE = "_gone"

@@ -6,10 +6,9 @@ import datetime as dt
 import inspect
 import itertools
 import numbers
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -22,8 +21,8 @@ from pandas_kili.messages import nearest, shown
 from pandas_kili.parallel import chunked
 from pandas_kili.query.category_search import CategorySearchError, check_category_search
 
-Texts: TypeAlias = Sequence[str] | AbstractSet[str] | pd.Series | pd.Index | np.ndarray | pa.Array | pa.ChunkedArray
-Date: TypeAlias = str | dt.date | dt.datetime | pd.Timestamp | np.datetime64
+Texts: TypeAlias = Iterable[str]  # lists, sets, Series, Index, arrays of NumPy and Arrow
+Date: TypeAlias = str | dt.date | np.datetime64  # `datetime` and `Timestamp` are dates too
 Where: TypeAlias = dict[str, Any]
 
 
@@ -92,7 +91,7 @@ def with_filters(function: _Function) -> _Function:
     named = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
     filters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-        for name, kind in AssetFilters.__annotations__.items()
+        for name, kind in get_type_hints(AssetFilters).items()
     ]
     function.__signature__ = signature.replace(parameters=[*named, *filters])  # type: ignore[attr-defined]
     return function

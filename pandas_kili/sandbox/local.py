@@ -6,9 +6,14 @@ import json
 import secrets
 import shutil
 import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, get_args
+from types import TracebackType
+from typing import Any, Self, get_args
 
+import pandas as pd
+
+from pandas_kili.connection import Client
 from pandas_kili.messages import warn
 from pandas_kili.sandbox.absent import absent_resolvers
 from pandas_kili.sandbox.edits import Edits, edit_resolvers
@@ -26,23 +31,13 @@ from pandas_kili.sandbox.organization import ADMIN_EMAIL
 from pandas_kili.sandbox.projects import Projects, check_interface, project_resolvers
 from pandas_kili.sandbox.queries import query_resolvers
 from pandas_kili.sandbox.refusals import Refusal
-from pandas_kili.sandbox.routes import GRAPHQL_ROUTE, Routes
+from pandas_kili.sandbox.routes import GRAPHQL_ROUTE, Request, Routes
 from pandas_kili.sandbox.schema import Generation, schema_of
 from pandas_kili.sandbox.server import Server
 from pandas_kili.sandbox.stamps import new_id, now
 from pandas_kili.sandbox.steps import Steps, step_resolvers
-from pandas_kili.sandbox.store import Store, one_of
+from pandas_kili.sandbox.store import Row, Store, one_of
 from pandas_kili.sandbox.workspace import Workspace
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from types import TracebackType
-
-    import pandas as pd
-
-    from pandas_kili.connection import Client
-    from pandas_kili.sandbox.routes import Request
-    from pandas_kili.sandbox.store import Row
 
 __all__ = ["Sandbox"]
 

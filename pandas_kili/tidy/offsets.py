@@ -15,7 +15,7 @@ from pandas_kili.messages import FailureCase, label_at, listed, validation_error
 _PLANE = 0x10000  # code points from here on are two units
 
 
-def to_code_points(texts: pd.Series[Any], offsets: pd.Series[Any]) -> pd.Series[Any]:
+def to_code_points(texts: pd.Series, offsets: pd.Series) -> pd.Series:
     """Turn offsets in UTF-16 units, as Kili's ``beginOffset`` and ``endOffset``, into offsets for Python's strings.
 
     Parameters
@@ -48,7 +48,7 @@ def to_code_points(texts: pd.Series[Any], offsets: pd.Series[Any]) -> pd.Series[
     return _converted(texts, offsets, _code_points)
 
 
-def to_utf16_units(texts: pd.Series[Any], offsets: pd.Series[Any]) -> pd.Series[Any]:
+def to_utf16_units(texts: pd.Series, offsets: pd.Series) -> pd.Series:
     """Turn offsets of Python's strings into UTF-16 units, as Kili's ``beginOffset`` and ``endOffset`` are.
 
     Parameters

@@ -69,7 +69,7 @@ def to_json_response(
     *,
     jobs: str | Mapping[str, Any] | pd.DataFrame | None = None,
     coordinates: Coordinates = "shares",
-) -> pd.Series[str]:
+) -> pd.Series:
     """Write annotations as the answers of labels: the inverse of ``df.kili.annotations()``.
 
     Parameters
