@@ -33,7 +33,7 @@ HOUSE = {
         " answer_checks write_answers metadata assignment overlap chance comparison agreement label_errors"
     ),
     "media": "kinds inspection medium texts plan upload imports names ledger fetch download",
-    "reading": "wire frame validation windows accounts looks walk long_answers crawl read",
+    "reading": "wire frame validation windows accounts looks walk long_answers crawl faces read",
     "display": (
         "escaping palette choice decoder thumbnails decoding media maps overlay spans summary cards style gallery"
         " axes plot"

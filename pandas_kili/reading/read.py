@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import functools
 import numbers
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Literal, Unpack, overload
 
 import pandas as pd
@@ -15,16 +12,11 @@ import pyarrow as pa
 
 from pandas_kili.catalog import DEFAULT_FIELDS
 from pandas_kili.connection import Client, client_or_default, count_matching, resolved
-from pandas_kili.errors import KiliFieldError, KiliFilterError
+from pandas_kili.errors import KiliFilterError
 from pandas_kili.frames import KiliFrame
 from pandas_kili.messages import shown
-from pandas_kili.progress import progress_bar
-from pandas_kili.query import AssetFilters, Fields, Query, Selection, asset_query, select, with_filters
-from pandas_kili.reading.accounts import Consistency
-from pandas_kili.reading.crawl import Crawl, merged
-from pandas_kili.reading.frame import concatenate, to_pandas
-from pandas_kili.reading.long_answers import BEHIND, INLINE
-from pandas_kili.reading.validation import asset_schema, validate_frame
+from pandas_kili.query import AssetFilters, Fields, Selection, asset_query, select, with_filters
+from pandas_kili.reading.faces import Download, Finish, Read
 
 _MOST_SKIPPED = 2_000_000_000  # the server's whole numbers have 32 bits
 _DISJOINT = {"idIn", "externalIdStrictlyIn"}  # an asset has one of each, so parts of such a list share no asset
@@ -163,11 +155,11 @@ def read_kili(  # noqa: PLR0913 - what a reader of assets is asked for
     fields = tuple(fields) if isinstance(fields, Iterator) else fields
     selection, query = select(fields), asset_query(project_id, filters)
     client = client_or_default(client)
-    finish = _Finish(validate, fields)
+    finish = Finish(validate, fields)
     if download_media:
-        finish = _Download(validate, fields, client, project_id, local_media_dir, disable_tqdm)
+        finish = Download(validate, fields, client, project_id, local_media_dir, disable_tqdm)
         selection = select(finish.fields)
-    read = _Read(client, query, finish.fields, selection, skip=skip, first=first, disable_tqdm=disable_tqdm)
+    read = Read(client, query, finish.fields, selection, skip=skip, first=first, disable_tqdm=disable_tqdm)
     return read.frame(finish) if chunksize is None else read.frames(chunksize, finish)
 
 
@@ -223,7 +215,7 @@ def count_assets(project_id: str, *, client: Client | None = None, **filters: Un
     query = resolved(client, query)
     if query.long_lists <= _DISJOINT:
         return sum(count_matching(client, project_id, where) for where in query.wheres())
-    read = _Read(client, query, ("id",), select(["id"]), skip=0, first=None, disable_tqdm=True)
+    read = Read(client, query, ("id",), select(["id"]), skip=0, first=None, disable_tqdm=True)
     return sum(len(table) for table in read.tables())
 
 
@@ -285,7 +277,7 @@ def scan_batches(
     fields = tuple(fields) if isinstance(fields, Iterator) else fields
     selection, query = select(fields), asset_query(project_id, filters)
     client = client_or_default(client)
-    read = _Read(client, query, fields, selection, skip=skip, first=first, disable_tqdm=disable_tqdm)
+    read = Read(client, query, fields, selection, skip=skip, first=first, disable_tqdm=disable_tqdm)
     return pa.RecordBatchReader.from_batches(read.schema, read.batches(rows or 1))
 
 
@@ -307,134 +299,3 @@ def _checked(
     if problems:
         raise KiliFilterError("; ".join(f"{name} {text}" for name, text in problems.items()) + ".", problems=problems)
     return first and int(first), int(skip), rows and int(rows)
-
-
-class _Finish:
-    """What is done to every frame before it is handed over: it is held to its schema."""
-
-    def __init__(self, mode: bool | Literal["warn"], fields: Fields) -> None:
-        self.mode, self.fields = mode, fields
-        self.schema = asset_schema(fields) if mode else None
-
-    def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
-        if self.schema is not None:
-            validate_frame(frame, self.schema, self.mode)
-        return frame
-
-
-class _Download(_Finish):
-    """The same, after the media are on disk."""
-
-    def __init__(
-        self,
-        mode: bool | Literal["warn"],
-        fields: Fields,
-        client: Client,
-        project_id: str,
-        folder: str | os.PathLike[str] | None,
-        disable_tqdm: bool | None,
-    ) -> None:
-        from pandas_kili.media import download_media  # noqa: PLC0415 - what handles files costs a tenth of the import
-
-        super().__init__(mode, fields)
-        if "content" not in fields:
-            raise KiliFieldError("download_media=True needs 'content' among the fields.", field="content")
-        self.download = functools.partial(
-            download_media, project_id=project_id, local_media_dir=folder, client=client, disable_tqdm=disable_tqdm
-        )
-        self.unwanted = [name for name in ("id", "externalId") if name not in fields]  # files are named by them
-        types = fields if isinstance(fields, Mapping) else dict.fromkeys(fields)
-        self.fields = {**types, **dict.fromkeys(self.unwanted)}
-
-    def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
-        return super().__call__(self.download(frame).drop(columns=self.unwanted))
-
-
-class _Read:
-    """One read: what is asked, and its faces: tables, a frame, frames."""
-
-    def __init__(
-        self,
-        client: Client,
-        query: Query,
-        fields: Fields,
-        selection: Selection,
-        *,
-        skip: int,
-        first: int | None,
-        disable_tqdm: bool | None,
-    ) -> None:
-        self.client, self.query = client, query
-        self.skip, self.first, self.disable_tqdm = skip, first, disable_tqdm
-        self.fields = fields
-        self.schema = selection.schema
-        self.found = Consistency()
-
-    def frame(self, finish: _Finish) -> pd.DataFrame:
-        """Return all rows."""
-        frame = to_pandas(concatenate(self.tables(keeps_rows=True), self.schema), self.attrs)
-        frame.attrs["kili"]["consistency"] = dataclasses.asdict(self.found)
-        return finish(frame)
-
-    def frames(self, rows: int, finish: _Finish) -> Iterator[pd.DataFrame]:
-        """Yield frames of so many rows, whose indexes go on from one another."""
-        start = 0
-        with contextlib.closing(self.tables()) as tables:
-            for table in _rechunk(tables, rows, self.schema):
-                frame = to_pandas(table, self.attrs)  # equal in all chunks, or pandas drops them when they are joined
-                frame.index = pd.RangeIndex(start, start + len(frame))
-                start += len(frame)
-                yield finish(frame)
-
-    def batches(self, rows: int) -> Generator[pa.RecordBatch]:
-        """Yield record batches of so many rows, the last of which may be shorter."""
-        with contextlib.closing(self.tables()) as tables:
-            for table in _rechunk(tables, rows, self.schema):
-                # One without rows where there are none: not all readers take a stream of no batches.
-                batches = table.combine_chunks().to_batches(max_chunksize=rows)
-                yield from batches or [pa.RecordBatch.from_pylist([], self.schema)]
-
-    def tables(self, *, keeps_rows: bool = False) -> Generator[pa.Table]:
-        """Yield the rows in tables of the wanted columns; who keeps them all has memory for larger steps."""
-        if self.query.matches_nothing:
-            return
-        query = resolved(self.client, self.query)
-        selection = self._selection()
-        crawls = [
-            Crawl(self.client, query.project_id, where, selection, self.found, keeps_rows=keeps_rows)
-            for where in query.wheres()
-        ]
-        with progress_bar("assets", total=None, unit="asset", disable=self.disable_tqdm) as bar:
-            rows = merged(crawls, self.skip, self.first) if crawls[1:] else crawls[0].rows(self.skip, self.first, bar)
-            with contextlib.closing(rows):
-                for table in rows:
-                    bar.update(len(table))
-                    yield table.select(self.schema.names)
-
-    @property
-    def attrs(self) -> dict[str, Any]:
-        """Where the rows come from."""
-        return {"project_id": self.query.project_id, "api_endpoint": self.client.api_endpoint}
-
-    def _selection(self) -> Selection:
-        """Return what is asked: the fields, what exact reads need, and where long answers lie."""
-        also = ["id", "createdAt"]
-        for path in self.fields:
-            parent, _, leaf = path.rpartition(".")
-            if leaf == INLINE and "jsonResponseUrl" in self.client.names("Label"):
-                also += [f"{parent}.{BEHIND}", f"{parent}.id"]
-        return select(self.fields, also=also)
-
-
-def _rechunk(tables: Iterable[pa.Table], rows: int, schema: pa.Schema) -> Iterator[pa.Table]:
-    waiting: list[pa.Table] = []
-    held, given = 0, False
-    for table in tables:
-        waiting.append(table)
-        held += len(table)
-        while held >= rows:
-            whole = pa.concat_tables(waiting)
-            yield concatenate([whole.slice(0, rows)], schema)
-            waiting, held, given = [whole.slice(rows)], held - rows, True
-    if held or not given:
-        yield concatenate(waiting, schema)
