@@ -29,7 +29,8 @@ HOUSE = {
     "progress": "",
     "tidy": (
         "answers answers.schema answers.json_values answers.conversations answers.geometry answers.walk"
-        " answers.columns answers.read answers.compose jobs labels people offsets wide annotations checks"
+        " answers.kind_rows answers.annotation_keys answers.columns answers.read answers.compose"
+        " jobs labels people offsets wide annotations checks"
         " answer_checks write_answers metadata assignment overlap chance comparison agreement label_errors"
     ),
     "media": "kinds inspection medium texts plan upload imports names ledger fetch download",

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pandas_kili.tidy.answers.columns import POINT_KEYS
+from pandas_kili.tidy.answers.annotation_keys import POINT_KEYS
 from pandas_kili.tidy.answers.geometry import is_number
 from pandas_kili.tidy.answers.json_values import parse
 from pandas_kili.tidy.answers.schema import ANNOTATION, CATEGORY, CHOICE, JOB, LABEL, RANK, TEXT

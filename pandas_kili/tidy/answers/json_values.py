@@ -89,6 +89,16 @@ def is_said(value: Any) -> bool:
     return value is not None and value != []
 
 
+def is_text(value: Any) -> bool:
+    """Return whether a value is a text."""
+    return type(value) is str
+
+
+def is_flag(value: Any) -> bool:
+    """Return whether a value is true or false."""
+    return type(value) is bool
+
+
 def is_whole(value: Any) -> bool:
     """Return whether a value is a whole number that an Arrow column takes."""
     return type(value) is int and -_MOST <= value < _MOST
