@@ -36,7 +36,8 @@ HOUSE = {
     "media": "kinds inspection medium texts plan upload imports names ledger fetch download",
     "reading": "wire frame validation windows accounts looks walk long_answers crawl faces read",
     "display": (
-        "escaping palette choice decoder thumbnails decoding media maps overlay spans summary cards style gallery"
+        "escaping palette patience known_classes choice decoder thumbnails decoding media maps overlay spans summary"
+        " cards style gallery"
         " axes plot"
     ),
     "writing": (

@@ -49,9 +49,11 @@ def counted(client: Client, where: Where, *, stop: threading.Event | None = None
         return count
 
 
-def find_project(client: Client, project_id: str, fields: str) -> dict[str, Any]:
+def find_project(
+    client: Client, project_id: str, fields: str, *, stop: threading.Event | None = None
+) -> dict[str, Any]:
     """Return fields of a project, or raise `KiliNotFoundError`."""
-    data = client.execute(LIST_PROJECTS % fields, {"where": {"id": project_id}, "first": 1, "skip": 0})
+    data = client.execute(LIST_PROJECTS % fields, {"where": {"id": project_id}, "first": 1, "skip": 0}, stop=stop)
     with promised("projects"):
         found = [dict(project) for project in data["data"] or ()]
     if not found:

@@ -17,6 +17,7 @@ from pandas_kili.connection import Client
 from pandas_kili.display.cards import Asset, card, panels
 from pandas_kili.display.choice import LabelChoice, part_shown, shown_labels
 from pandas_kili.display.escaping import name
+from pandas_kili.display.known_classes import known_classes
 from pandas_kili.display.media import MediaReader, ShownMedium, Wanted, rate_of
 from pandas_kili.display.palette import Palette
 from pandas_kili.display.style import fragment_style, page_style
@@ -169,7 +170,8 @@ def preview_frame(
         Asset(row, cells[row], medium, None if shown is None else shown.get(row, []), *parts[row])
         for row, medium in enumerate(media)
     ]
-    palette = Palette(category for each in (shown or {}).values() for category in categories_in(each))
+    categories = [category for each in (shown or {}).values() for category in categories_in(each)]
+    palette = Palette(categories, known_classes(frame, client) if categories else ())
     choice = {"latest": "the latest label of each", "all": "the latest label of each labeler"}[labels]
     if types == SUBMITTED:
         choice = "the latest submitted label of each"

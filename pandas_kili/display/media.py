@@ -6,7 +6,6 @@ import json
 import math
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from pandas_kili.connection import Client, client_or_default
 from pandas_kili.display.decoding import Still, StillKind, decoded, still_kind
+from pandas_kili.display.patience import within
 from pandas_kili.display.thumbnails import NotShownError, Picture, is_displayable, picture
 from pandas_kili.media import EXTENSIONS, is_url, local_path
 
@@ -113,20 +113,11 @@ class MediaReader:
         return self._decoded(path, wanted.still(kind)) if kind else self._told(_bytes_of(path), wanted)
 
     def _fetched(self, url: str) -> bytes:
-        """Return a hosted medium. Its own thread fetches it, as a host may fall silent anywhere in its response."""
+        """Return a hosted medium."""
         client = client_or_default(self._client)
-        came: Future[bytes] = Future()
-
-        def fetch() -> None:
-            try:
-                # Twice the time: the wait below ends first, and gives its own reason.
-                came.set_result(client.get(url, max_bytes=_LARGEST, seconds=2 * _SECONDS, stop=self._stop))
-            except Exception as error:  # noqa: BLE001 - the future holds it
-                came.set_exception(error)
-
-        threading.Thread(target=fetch, name="pandas_kili", daemon=True).start()
         try:
-            return came.result(timeout=_SECONDS)
+            # Twice the time for the request: the wait around it ends first, and gives its own reason.
+            return within(_SECONDS, lambda: client.get(url, max_bytes=_LARGEST, seconds=2 * _SECONDS, stop=self._stop))
         except TimeoutError:
             raise NotShownError(f"it did not come within {_SECONDS:g} seconds") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442", "#999999")
@@ -31,36 +31,33 @@ class Tone(NamedTuple):
 
 
 class Palette:
-    """The colors of categories: each has the same one in every gallery and chart, as far as there are enough.
+    """The colors of categories: each has the same one in every gallery and chart of its project.
 
-    The name decides. Where two categories of one picture would have the same tone, the later one takes the next that is
-    free, so that up to 24 are told apart.
+    The place in the project's interface decides, so that 24 are told apart. Where it is unknown, a hash of the names
+    does: then two categories may have the same color.
 
     Parameters
     ----------
     categories : iterable of tuple
         Every use of a category.
+    known : sequence of tuple
+        All categories of the project, in the order of its interface.
     """
 
-    def __init__(self, categories: Iterable[Category]) -> None:
+    def __init__(self, categories: Iterable[Category], known: Sequence[Category] = ()) -> None:
         self.counts = Counter(categories)
-        self.tones: dict[Category, Tone] = {}
-        taken: set[int] = set()
-        for category in sorted(self.counts):
-            number = _free_number(zlib.crc32("\0".join(category).encode("utf-8", "replace")), taken)
-            taken.add(number)
-            self.tones[category] = _tone(number)
+        places = {category: place for place, category in enumerate(known)}
+        order = sorted(self.counts, key=lambda category: (places.get(category, len(places)), category))
+        self.tones: dict[Category, Tone] = {
+            category: _tone(places[category] if category in places else _hash(category)) for category in order
+        }
 
     def __getitem__(self, category: Category) -> Tone:
         return self.tones[category]
 
 
-def _free_number(wish: int, taken: set[int]) -> int:
-    """Return the first free number in the order: plain colors from the one wished for on, then dashed, then dotted."""
-    tries = (
-        len(COLORS) * dash + (wish + step) % len(COLORS) for dash in range(len(DASHES)) for step in range(len(COLORS))
-    )
-    return next((number for number in tries if number not in taken), wish % (len(COLORS) * len(DASHES)))
+def _hash(category: Category) -> int:
+    return zlib.crc32("\0".join(category).encode("utf-8", "replace"))
 
 
 def _tone(number: int) -> Tone:

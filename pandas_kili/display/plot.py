@@ -26,6 +26,7 @@ from pandas_kili.display.axes import (
     written_literally,
 )
 from pandas_kili.display.choice import PER_ASSET, PER_LABELER, chosen_labels, labelers
+from pandas_kili.display.known_classes import known_classes
 from pandas_kili.display.palette import COLORS, Palette
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.tidy import ANNOTATION, CATEGORY, CHOICE, SUBMITTED, annotations_table, labels_table, lacking, of_types
@@ -279,7 +280,7 @@ class KiliPlot:
         classes = pd.Series(list(zip(rows["job"], rows["category"], strict=True)), dtype=object)
         counts = classes.value_counts().sort_values(kind="stable").astype("int64")
         several = len({each[0] for each in counts.index}) > 1
-        palette = Palette(counts.index)
+        palette = Palette(counts.index, known_classes(self._frame))
         names = [": ".join(each) if several else each[1] for each in counts.index]
         bars = pd.Series(counts.to_numpy(), names) if names else pd.Series([0], [NONE])
         options = {"kind": "barh", "title": "Classes", "xlabel": "times", "ylabel": job or "", "legend": False}

@@ -226,8 +226,6 @@ class Sandbox:
     def client(self) -> Client:
         """A client of this sandbox, closed with it; it keeps to the limit of calls that the sandbox has."""
         if self._client is None:
-            from pandas_kili.connection import Client  # noqa: PLC0415 -- a server that needs no client until asked for one
-
             calls = self._max_calls_per_minute or _ANY_NUMBER_OF_CALLS
             self._client = Client(self.api_key, self.api_endpoint, max_calls_per_minute=calls)
         return self._client

@@ -25,7 +25,8 @@ FLAGS = (
     *("--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-color-profile=srgb"),
 )
 BACKGROUND = "#ff00ff"
-LINE = COLORS[Palette([("J", "A")])["J", "A"].color]
+CLASS = "C"  # one whose lines are not dashed
+LINE = COLORS[Palette([("J", CLASS)])["J", CLASS].color]
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def extent(found):
 def gallery(folder, size, ring):
     Image.new("RGB", size, BACKGROUND).save(folder / "a.bmp")
     vertices = [{"x": x, "y": y} for x, y in ring]
-    shape = {"type": "polygon", "categories": [{"name": "A"}], "boundingPoly": [{"normalizedVertices": vertices}]}
+    shape = {"type": "polygon", "categories": [{"name": CLASS}], "boundingPoly": [{"normalizedVertices": vertices}]}
     answer = json.dumps({"J": {"annotations": [shape]}})
     frame = pd.DataFrame(
         {"content": [str(folder / "a.bmp")], "labels": [[{"id": "l", "labelType": "DEFAULT", "jsonResponse": answer}]]}
@@ -132,7 +133,7 @@ def check_mark(inside):
 def drawn(place):
     """Return the answer that draws the box on a page, or on a frame."""
     vertices = {"normalizedVertices": [{"x": x, "y": y} for x, y in BOX]}
-    shape = {"mid": "m", "type": "rectangle", "categories": [{"name": "A"}]}
+    shape = {"mid": "m", "type": "rectangle", "categories": [{"name": CLASS}]}
     if "page" in place:
         area = {"boundingPoly": [vertices], "polys": [vertices], "pageNumberArray": [place["page"]]}
         return {"J": {"annotations": [shape | {"annotations": [area]}]}}
