@@ -1,6 +1,7 @@
 """Training data out of labels, and model output into answers: COCO, YOLO, Pascal VOC, Hugging Face."""
 
-from pandas_kili.formats.coco import read_coco, to_coco
+from pandas_kili.formats.coco import to_coco
+from pandas_kili.formats.coco_reader import read_coco
 from pandas_kili.formats.huggingface import to_hf
 from pandas_kili.formats.samples import ExportOptions
 from pandas_kili.formats.voc import read_voc, to_voc
