@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -15,10 +16,19 @@ import pandas as pd
 
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.coco import EXTRA, FILE, SMALLEST_RING
-from pandas_kili.formats.incoming import Incoming
+from pandas_kili.formats.incoming import OBJECTS, Incoming, Jobs
 from pandas_kili.messages import listed
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """A data set, or one of its splits; `folder` holds its file."""
+
+    value: Any
+    folder: Path | None = None
+    split: str | None = None
 
 
 def read_coco(
@@ -26,7 +36,8 @@ def read_coco(
     images: str | os.PathLike[str] | None = None,
     *,
     data_set: str | os.PathLike[str] | Mapping[str, Any] | None = None,
-    job: str = "OBJECTS",
+    job: str | None = None,
+    jobs: Jobs | None = None,
 ) -> pd.DataFrame:
     """Read a COCO data set, or the results of a model, as assets with answers.
 
@@ -39,22 +50,29 @@ def read_coco(
         The folder that file names start from; by default that of the JSON file.
     data_set : str, path or dict, optional
         For results: the data set with their images and categories.
-    job : str
-        The job of categories that have no ``supercategory``.
+    job : str, optional
+        The job of all objects; by default the ``supercategory`` of each category, else ``"OBJECTS"``.
+    jobs : str, mapping or pandas.DataFrame, optional
+        The project's questions, to which all answers are held: its id, its interface, or what `read_jobs` gives.
 
     Returns
     -------
     pandas.DataFrame
-        A row per image: ``externalId``, ``content`` (the path of the file if it is there, else its name),
-        ``resolution.width``, ``resolution.height`` and ``jsonResponse``, ready for ``append_many_to_dataset`` and
-        ``append_labels``. Scores become confidences in percent.
+        A row per image: ``externalId``, ``content`` (the path of the file if it is there, else its ``coco_url`` or
+        name), ``resolution.width``, ``resolution.height`` (measured if the data set does not say them), ``split`` and
+        ``jsonResponse``, ready for ``append_many_to_dataset`` and ``append_labels``. Scores become confidences in
+        percent.
 
     Raises
     ------
     KiliValidationError
-        If the source is not COCO, naming the annotations that do not fit.
+        If the source is not COCO, or annotations do not fit it, or answers do not fit `jobs`; all of them at once.
     ImportError
         For masks, without ``pycocotools`` and ``contourpy``.
+
+    Notes
+    -----
+    Objects are cut at the edge of their picture; those without an area on it are left out, and a warning names them.
 
     Examples
     --------
@@ -64,48 +82,95 @@ def read_coco(
     >>> read_coco(data_set)["externalId"].tolist()
     ['a.jpg']
     """
-    value, folder = _loaded(source)
-    described = value
-    if isinstance(value, list):
+    parts = _parts(source)
+    results = parts[0].value if isinstance(parts[0].value, list) else None
+    if results is not None:
         if data_set is None:
             raise KiliValidationError("these are results: give the data set with their images as data_set=….")
-        described, folder_of_set = _loaded(data_set)
-        folder, value = folder_of_set or folder, {"annotations": value}
-    if not isinstance(described, Mapping) or not all(
-        isinstance(described.get(name), list) for name in ("images", "categories")
-    ):
-        raise KiliValidationError("the source is not a COCO data set: it lacks lists of images and categories.")
-    root = Path(images).expanduser() if images is not None else folder
-    incoming = Incoming()
-    pictures = {image["id"]: image for image in described["images"]}
-    for image in pictures.values():
-        name = str(image["file_name"])
-        incoming.add_picture(image["id"], _external_id(image), root / name if root else name, _size(image))
-    categories = {each["id"]: _category(each, job) for each in described["categories"]}
-    incoming.jobs = sorted({of_job for of_job, _ in categories.values()}) or [job]
+        parts = _parts(data_set)
+    incoming, sizes = Incoming(), {}
+    categories: dict[Any, dict[str, Any]] = {}
+    annotations: list[Any] = []
+    for part in parts:
+        _check(part.value)
+        categories |= {each["id"]: each for each in part.value["categories"]}
+        annotations += part.value.get("annotations") or []
+        root = Path(images).expanduser() if images is not None else part.folder
+        for image in part.value["images"]:
+            name = str(image["file_name"])
+            file = root / name if root else Path(name)
+            content = file if file.is_file() else str(image.get("coco_url") or name)
+            size = incoming.add_picture(image["id"], _external_id(image), content, _size(image), part.split)
+            sizes[image["id"]] = size
+    _add_objects(incoming, annotations if results is None else results, sizes, categories, job)
+    return incoming.frame(jobs)
+
+
+def _add_objects(
+    incoming: Incoming,
+    annotations: Sequence[Any],
+    sizes: Mapping[Any, tuple[int, int] | None],
+    categories: Mapping[Any, Mapping[str, Any]],
+    job: str | None,
+) -> None:
+    pairs = {number: _pair(category, job) for number, category in categories.items()}
+    incoming.jobs = sorted({of_job for of_job, _ in pairs.values()}) or [job or OBJECTS]
     problems = []
-    for number, annotation in enumerate(value.get("annotations") or ()):
+    for number, annotation in enumerate(annotations):
+        where = f"annotation {annotation.get('id', number) if isinstance(annotation, Mapping) else number!r}"
         try:
-            image, pair = pictures[annotation["image_id"]], categories[annotation["category_id"]]
-            for shape in _shapes(annotation, image, described):
-                incoming.add_object(image["id"], *pair, **shape, confidence=_confidence(annotation))
+            image, category = annotation["image_id"], annotation["category_id"]
+            pair, size = pairs[category], sizes[image]
+            if size is None:
+                raise ValueError("the size of its image is not known")
+            confidence = _confidence(annotation)
+            for shape in _shapes(annotation, np.array(size, np.float64), categories[category]):
+                incoming.add_object(image, *pair, **shape, where=where, confidence=confidence)
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            problems.append(f"annotation {annotation.get('id', number)!r}: {type(error).__name__} {error}")
+            problems.append(f"{where}: {type(error).__name__} {error}")
     if problems:
         raise KiliValidationError(f"{len(problems)} annotations do not fit: {listed(problems)}.")
-    return incoming.frame()
 
 
-def _loaded(source: Any) -> tuple[Any, Path | None]:
+def _parts(source: Any) -> list[_Part]:
+    """Return the data sets of a file, of a folder that `to_coco` wrote, or given as they are."""
     if not isinstance(source, str | os.PathLike):
-        return source if isinstance(source, Mapping) else list(source), None
+        return [_Part(source if isinstance(source, Mapping) else list(source))]
     path = Path(source).expanduser()
-    if path.is_dir():  # as `to_coco` writes it
-        path /= FILE
+    files: list[Path] = [path]
+    splits: list[str | None] = [None]
+    if path.is_dir() and not (path / FILE).is_file():
+        files = sorted(path.glob(f"*/{FILE}"))
+        splits = [file.parent.name for file in files]
+    elif path.is_dir():
+        files = [path / FILE]
+    if not files:
+        raise KiliValidationError(f"{path} holds no {FILE}, and neither does a folder in it: name the JSON file.")
+    return [_Part(_loaded(file), file.parent, split) for file, split in zip(files, splits, strict=True)]
+
+
+def _loaded(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8")), path.parent
+        return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise KiliValidationError(f"{path} is not JSON: {error}.") from None
+
+
+def _check(value: Any) -> None:
+    """Refuse what is not a data set of COCO."""
+    keys = {"images": ("id", "file_name"), "categories": ("id", "name")}
+    lists = [value.get(name) for name in keys] if isinstance(value, Mapping) else []
+    if not lists or not all(isinstance(each, list) for each in lists):
+        raise KiliValidationError("the source is not a COCO data set: it lacks lists of images and categories.")
+    problems = [
+        f"{name}[{number}] lacks {key!r}"
+        for (name, needed), rows in zip(keys.items(), lists, strict=True)
+        for number, row in enumerate(rows or ())
+        for key in needed
+        if not isinstance(row, Mapping) or row.get(key) is None
+    ]
+    if problems:
+        raise KiliValidationError(f"the source is not a COCO data set: {listed(problems)}.")
 
 
 def _external_id(image: Mapping[str, Any]) -> str:
@@ -116,12 +181,10 @@ def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
     return (image["width"], image["height"]) if image.get("width") and image.get("height") else None
 
 
-def _category(category: Mapping[str, Any], job: str) -> tuple[str, str]:
+def _pair(category: Mapping[str, Any], job: str | None) -> tuple[str, str]:
     """Return the job and the category, as `to_coco` and the official SDK name them."""
     above, name = str(category.get("supercategory") or ""), str(category["name"])
-    if above and name.startswith(f"{above}/"):
-        return above, name.removeprefix(f"{above}/")
-    return above or job, name
+    return job or above or OBJECTS, name.removeprefix(f"{above}/") if above else name
 
 
 def _confidence(annotation: Mapping[str, Any]) -> float | None:
@@ -131,14 +194,11 @@ def _confidence(annotation: Mapping[str, Any]) -> float | None:
     return None if confidence is None else float(confidence)
 
 
-def _shapes(
-    annotation: Mapping[str, Any], image: Mapping[str, Any], described: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def _shapes(annotation: Mapping[str, Any], size: Floats, category: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return tools, rings and points of an annotation, as shares of the picture."""
-    size = np.array([image["width"], image["height"]], np.float64)
     tool = annotation.get("tool")
     if annotation.get("keypoints"):
-        codes = next(each for each in described["categories"] if each["id"] == annotation["category_id"])["keypoints"]
+        codes = category["keypoints"]
         values = np.array(annotation["keypoints"], np.float64).reshape(-1, 3)
         places = [
             (code, x / size[0], y / size[1]) for code, (x, y, seen) in zip(codes, values.tolist(), strict=True) if seen

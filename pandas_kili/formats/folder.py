@@ -16,7 +16,7 @@ from pandas_kili.formats.pictures import Pictures
 from pandas_kili.formats.samples import Samples
 
 MARK = "pandas_kili.json"
-"""The file by which an export is known: the format, what was left out, and external ids that are no file names."""
+"""The file by which an export is known: the format, what was left out, and the external id of each file."""
 
 
 @contextlib.contextmanager
@@ -38,11 +38,10 @@ def new_folder(
     try:
         yield draft
         pictures = samples.pictures
-        names = zip(pictures.file_name, pictures.external_id, strict=True)
         report = {
             "format": format_name,
             "left_out": samples.left_out.to_dict("records"),
-            "external_ids": {Path(name).stem: external_id for name, external_id in names if name != external_id},
+            "external_ids": dict(zip(pictures.file_name, pictures.external_id, strict=True)),
         }
         (draft / MARK).write_text(json.dumps(report, indent=1), encoding="utf-8")
         _check(target, overwrite=overwrite)
@@ -53,11 +52,11 @@ def new_folder(
 
 
 def external_ids(folder: Path) -> dict[str, str]:
-    """Return the external ids of pictures by the stem of their file, for those that differ from its name."""
+    """Return the external ids of pictures by the names of their files; nothing of a folder that others wrote."""
     try:
-        return {str(stem): str(name) for stem, name in json.loads((folder / MARK).read_bytes())["external_ids"].items()}
+        return {str(file): str(name) for file, name in json.loads((folder / MARK).read_bytes())["external_ids"].items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return {}  # not written by this package
+        return {}
 
 
 def write_file(path: str | os.PathLike[str], text: str, *, overwrite: bool) -> None:

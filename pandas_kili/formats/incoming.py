@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,15 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.tidy import to_json_response
+from pandas_kili.media import image_size
+from pandas_kili.messages import FailureCase, listed, shown, validation_error, warn
+from pandas_kili.tidy import answer_misfits, jobs_of, to_json_response
 
 Floats = npt.NDArray[np.float64]
+Jobs = str | Mapping[str, Any] | pd.DataFrame
+
+OBJECTS = "OBJECTS"  # the job of objects that name none
+_OUTSIDE = 1e-6  # share of a side; what lies farther beyond the edge was cut, not rounded
 
 
 class Incoming:
@@ -28,14 +34,25 @@ class Incoming:
 
     def __init__(self) -> None:
         self.jobs: list[str] = []
-        self._pictures: dict[Hashable, tuple[str, str, tuple[int, int] | None]] = {}
+        self._pictures: dict[Hashable, tuple[str, str, tuple[int, int] | None, str | None]] = {}
         self._objects: list[dict[str, Any]] = []
+        self._cut = 0
+        self._left_out: list[str] = []
 
     def add_picture(
-        self, key: Hashable, external_id: str, content: str | Path, size: tuple[int, int] | None = None
-    ) -> None:
-        """Add a picture, known by its key."""
-        self._pictures[key] = (external_id, str(content), size)
+        self,
+        key: Hashable,
+        external_id: str,
+        content: str | Path,
+        size: tuple[int, int] | None = None,
+        split: str | None = None,
+    ) -> tuple[int, int] | None:
+        """Add a picture, known by its key; return its size, which is measured if only the file tells it."""
+        if size is None and isinstance(content, Path):
+            size = image_size(content)
+        size = size if size and min(size) > 0 else None
+        self._pictures[key] = (external_id, str(content), size, split)
+        return size
 
     def add_object(
         self,
@@ -44,20 +61,35 @@ class Incoming:
         category: str,
         *,
         tool: str,
+        where: str,
         rings: Sequence[Floats] | None = None,
         points: Sequence[tuple[str, float, float]] | None = None,
         confidence: float | None = None,
     ) -> None:
-        """Add an object of a picture; coordinates are shares of it."""
+        """Add an object of a picture; coordinates are shares of it, and `where` is its place in the source."""
         found: dict[str, Any] = {"key": key, "job": job, "category": category, "tool": tool, "confidence": confidence}
         if rings is not None:
-            found["rings"] = [[{"x": x, "y": y} for x, y in np.clip(ring, 0, 1).tolist()] for ring in rings]
+            xy = np.concatenate(rings)
+            if not np.isfinite(xy).all():
+                raise ValueError("a number that is not finite")
+            inside = xy.clip(0, 1)
+            if np.ptp(inside[: len(rings[0])], axis=0).min() <= 0:
+                self._left_out.append(where)
+                return
+            self._cut += bool(np.abs(xy - inside).max() > _OUTSIDE)
+            found["rings"] = [[{"x": x, "y": y} for x, y in ring.clip(0, 1).tolist()] for ring in rings]
         if points is not None:
             found["points"] = [{"code": code, "x": x, "y": y} for code, x, y in points]
         self._objects.append(found)
 
-    def frame(self) -> pd.DataFrame:
-        """Return a row per picture."""
+    def frame(self, jobs: Jobs | None) -> pd.DataFrame:
+        """Return a row per picture.
+
+        Raises
+        ------
+        KiliValidationError
+            If answers do not fit `jobs`, all of them at once.
+        """
         keys = list(self._pictures)
         numbers = {key: number for number, key in enumerate(keys)}
         empty = json.dumps({job: {"annotations": []} for job in self.jobs})
@@ -67,13 +99,37 @@ class Incoming:
             texts = to_json_response(rows, by="key")
             for number, text in zip(texts.index.tolist(), texts.tolist(), strict=True):
                 answers[number] = text
-        sizes = [size or (None, None) for _, _, size in self._pictures.values()]
+        names, contents, sizes, splits = zip(*self._pictures.values(), strict=True) if keys else ([], [], [], [])
+        if jobs is not None:
+            _check(answers, names, jobs)
+        self._warn()
+        width, height = ([size and size[axis] for size in sizes] for axis in (0, 1))
         columns: dict[str, pa.Array] = {
-            "externalId": pa.array([name for name, _, _ in self._pictures.values()], pa.string()),
-            "content": pa.array([content for _, content, _ in self._pictures.values()], pa.string()),
-            "resolution.width": pa.array([width for width, _ in sizes], pa.int64()),
-            "resolution.height": pa.array([height for _, height in sizes], pa.int64()),
+            "externalId": pa.array(names, pa.string()),
+            "content": pa.array(contents, pa.string()),
+            "resolution.width": pa.array(width, pa.int64()),
+            "resolution.height": pa.array(height, pa.int64()),
+            "split": pa.array(splits, pa.string()),
             "jsonResponse": pa.array(answers, pa.string()),
         }
         frame: pd.DataFrame = pa.table(columns).to_pandas(types_mapper=pd.ArrowDtype)
         return frame
+
+    def _warn(self) -> None:
+        if self._left_out:
+            count = len(self._left_out)
+            warn(f"Not read: {count:,} objects without an area on their picture: {listed(self._left_out)}.")
+        if self._cut:
+            warn(f"{self._cut:,} objects reach beyond their picture and were cut at its edge.")
+
+
+def _check(answers: Sequence[str], names: Sequence[str], jobs: Jobs) -> None:
+    """Hold answers to the questions of a project; models answer what they can, so jobs may be missing."""
+    cases = [
+        FailureCase(row, row, "jsonResponse", f"{check} ({path})", value)
+        for row, path, check, value in answer_misfits(answers, jobs_of(jobs), is_whole=False)
+    ]
+    if cases:
+        told = [f"{names[row]!r}: {check}; got {shown(value)}" for row, _, _, check, value in cases]
+        where = " in .failure_cases"
+        raise validation_error(f"{len(cases):,} values do not fit the jobs: {listed(told, where=where)}.", cases)

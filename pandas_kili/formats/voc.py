@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Unpack
@@ -13,11 +14,13 @@ import pandas as pd
 
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.folder import new_folder, put_media
-from pandas_kili.formats.incoming import Incoming
+from pandas_kili.formats.incoming import OBJECTS, Incoming, Jobs
 from pandas_kili.formats.samples import AREAS, ExportOptions, Samples, collect
 from pandas_kili.messages import listed
 
 _ANNOTATIONS, _IMAGES, _SETS = "Annotations", "JPEGImages", "ImageSets/Main"
+_WHOLE = {"all", "trainval"}  # lists of what other lists hold
+_OF_CLASS = re.compile(r"\s-?[01]$")  # a line of `cat_train.txt`
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 _UNWRITABLE = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(55296, 57344), 65534, 65535], "�")
 _LARGEST = 2**24  # bytes of an XML file
@@ -98,26 +101,33 @@ def _add(parent: ET.Element, **texts: str) -> None:
         ET.SubElement(parent, name).text = text.translate(_UNWRITABLE)
 
 
-def read_voc(folder: str | os.PathLike[str], *, job: str = "OBJECTS") -> pd.DataFrame:
+def read_voc(folder: str | os.PathLike[str], *, job: str | None = None, jobs: Jobs | None = None) -> pd.DataFrame:
     """Read a Pascal VOC data set as assets with answers.
 
     Parameters
     ----------
     folder : str or path
         The folder with ``Annotations`` and ``JPEGImages``; or a folder of XML files.
-    job : str
-        The job of objects that name none (``job_name``).
+    job : str, optional
+        The job of all objects; by default the ``job_name`` of each, else ``"OBJECTS"``.
+    jobs : str, mapping or pandas.DataFrame, optional
+        The project's questions, to which all answers are held: its id, its interface, or what `read_jobs` gives.
 
     Returns
     -------
     pandas.DataFrame
-        A row per XML file: ``externalId``, ``content``, ``resolution.width``, ``resolution.height`` and
-        ``jsonResponse``.
+        A row per XML file: ``externalId``, ``content`` (the path of the picture if it is there, else its name),
+        ``resolution.width``, ``resolution.height`` (measured if the file does not say them), ``split`` (of the lists in
+        ``ImageSets/Main``) and ``jsonResponse``.
 
     Raises
     ------
     KiliValidationError
-        If there are no XML files, or some do not fit, naming them.
+        If there are no XML files, or some do not fit, naming them, or answers do not fit `jobs`; all of them at once.
+
+    Notes
+    -----
+    Objects are cut at the edge of their picture; those without an area on it are left out, and a warning names them.
 
     Examples
     --------
@@ -134,46 +144,55 @@ def read_voc(folder: str | os.PathLike[str], *, job: str = "OBJECTS") -> pd.Data
     files = sorted(annotations.glob("*.xml"))
     if not files:
         raise KiliValidationError(f"{annotations} holds no XML files of Pascal VOC.")
-    incoming, problems = Incoming(), []
-    jobs: set[str] = set()
+    incoming, problems, splits = Incoming(), [], _splits(root)
+    found: set[str] = set()
     for path in files:
         try:
-            jobs |= _read(path, root, job, incoming)
+            found |= _read(path, root, splits.get(path.stem), job, incoming)
         except (ET.ParseError, ValueError, OSError) as error:
             problems.append(f"{path.name}: {error}")
     if problems:
         raise KiliValidationError(f"{len(problems)} files do not fit: {listed(problems)}.")
-    incoming.jobs = sorted(jobs) or [job]
-    return incoming.frame()
+    incoming.jobs = sorted(found) or [job or OBJECTS]
+    return incoming.frame(jobs)
 
 
-def _read(path: Path, root: Path, job: str, incoming: Incoming) -> set[str]:
+def _splits(root: Path) -> dict[str, str]:
+    """Return the split of each picture; lists of classes say in each line whether the class is there."""
+    found: dict[str, str] = {}
+    for path in sorted((root / _SETS).glob("*.txt")):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        if path.stem not in _WHOLE and not any(map(_OF_CLASS.search, lines)):
+            found |= {line.strip(): path.stem for line in lines}
+    return found
+
+
+def _read(path: Path, root: Path, split: str | None, job: str | None, incoming: Incoming) -> set[str]:
     data = path.read_bytes()
     if len(data) > _LARGEST or b"<!ENTITY" in data:  # entities that name each other fill the memory
         raise ValueError("the file is too large, or defines entities")
     tree = ET.fromstring(data)  # noqa: S314 - without entities
     width, height = (int(float(tree.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
-    if min(width, height) <= 0:
-        raise ValueError("the size of the picture is missing")
     name = Path((tree.findtext("filename") or "").replace("\\", "/")).name or f"{path.stem}.jpg"
     picture = root / _IMAGES / name
-    key = path.stem
-    incoming.add_picture(
-        key, tree.findtext("source/external_id") or name, picture if picture.is_file() else name, (width, height)
-    )
+    key, external_id = path.stem, tree.findtext("source/external_id") or name
+    content = picture if picture.is_file() else name
+    said = (width, height) if min(width, height) > 0 else None
+    size = incoming.add_picture(key, external_id, content, said, split)
+    if size is None:
+        raise ValueError("the size of the picture is missing")
     jobs = set()
-    for found in tree.iterfind("object"):
-        of_job, category = found.findtext("job_name") or job, found.findtext("name") or ""
+    for number, found in enumerate(tree.iterfind("object"), 1):
+        of_job, category = found.findtext("job_name") or OBJECTS, found.findtext("name") or ""
         texts = [found.findtext(f"bndbox/{edge}") for edge in _EDGES]
         if not category or None in texts:
             raise ValueError("an object without name or box")
         left, top, right, bottom = (float(text or 0) for text in texts)
         edges = np.array([min(left, right) - 1, min(top, bottom) - 1, max(left, right), max(top, bottom)])
-        x0, y0, x1, y1 = edges / np.array([width, height, width, height])
-        if not np.isfinite(edges).all():
-            raise ValueError("a box that is not finite")
+        x0, y0, x1, y1 = edges / np.tile(size, 2)
         corners = np.array([(x0, y1), (x0, y0), (x1, y0), (x1, y1)])
-        jobs.add(of_job)
         category = category.removeprefix(f"{of_job}/")
-        incoming.add_object(key, of_job, category, tool="rectangle", rings=[corners])
+        jobs.add(job or of_job)
+        where = f"{path.name}, object {number}"
+        incoming.add_object(key, job or of_job, category, tool="rectangle", rings=[corners], where=where)
     return jobs

@@ -14,11 +14,11 @@ import pandas as pd
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.classes import collect_classes
 from pandas_kili.formats.folder import external_ids, new_folder, put_media
-from pandas_kili.formats.incoming import Incoming
+from pandas_kili.formats.incoming import OBJECTS, Incoming, Jobs
 from pandas_kili.formats.pictures import Pictures
 from pandas_kili.formats.samples import AREAS, ExportOptions, Samples, collect
-from pandas_kili.media import EXTENSIONS, image_size, safe_stem
-from pandas_kili.messages import listed
+from pandas_kili.media import EXTENSIONS, safe_stem
+from pandas_kili.messages import listed, warn
 
 Task = Literal["detect", "segment", "classify"]
 
@@ -147,29 +147,37 @@ def _write_classes(frame: pd.DataFrame, folder: str | os.PathLike[str], options:
     return classes.left_out
 
 
-def read_yolo(folder: str | os.PathLike[str], *, job: str = "OBJECTS") -> pd.DataFrame:
+def read_yolo(folder: str | os.PathLike[str], *, job: str | None = None, jobs: Jobs | None = None) -> pd.DataFrame:
     """Read a YOLO data set, or what a model wrote (``save_txt``), as assets with answers.
 
     Parameters
     ----------
     folder : str or path
         The folder with ``data.yaml``, or that file.
-    job : str
-        The job of the objects, if `to_yolo` did not write the folder.
+    job : str, optional
+        The job of all objects; by default those that `to_yolo` wrote down, else ``"OBJECTS"``.
+    jobs : str, mapping or pandas.DataFrame, optional
+        The project's questions, to which all answers are held: its id, its interface, or what `read_jobs` gives.
 
     Returns
     -------
     pandas.DataFrame
-        A row per picture: ``externalId``, ``content``, ``resolution.width``, ``resolution.height``, ``split`` and
-        ``jsonResponse``. Without pictures, a row per text file. Lines of five numbers are boxes (a sixth one is their
-        confidence), longer ones polygons.
+        A row per picture: ``externalId``, ``content`` (the path of the picture), ``resolution.width``,
+        ``resolution.height``, ``split`` and ``jsonResponse``. Without pictures, a row per text file, whose content is
+        the name of the picture. Lines of five numbers are boxes (a sixth one is their confidence), longer ones
+        polygons.
 
     Raises
     ------
     KiliValidationError
-        If there is no ``data.yaml`` with names, or lines do not fit, naming files and lines.
+        If there is no ``data.yaml`` with names, or lines do not fit, naming files and lines, or answers do not fit
+        `jobs`; all of them at once.
     ImportError
         Without PyYAML.
+
+    Notes
+    -----
+    Objects are cut at the edge of their picture; those without an area on it are left out, and a warning names them.
 
     Examples
     --------
@@ -190,41 +198,48 @@ def read_yolo(folder: str | os.PathLike[str], *, job: str = "OBJECTS") -> pd.Dat
         places = _places_of(described)
     except (OSError, KeyError, TypeError, ValueError, AttributeError, _yaml().YAMLError) as error:
         raise KiliValidationError(f"{path} does not describe a YOLO data set: {error!r}.") from None
-    pairs = {int(number): (job, str(name)) for number, name in known.items()}
+    pairs = {int(number): (job or OBJECTS, str(name)) for number, name in known.items()}
     if isinstance(own := described.get(_PAIRS), list) and len(own) == len(pairs):
-        pairs = {number: (str(of_job), str(category)) for number, (of_job, category) in enumerate(own)}
-    incoming, splits, problems, ids = Incoming(), [], [], external_ids(path.parent)
+        pairs = {number: (job or str(of_job), str(category)) for number, (of_job, category) in enumerate(own)}
+    incoming, problems = Incoming(), []
+    names_of = {Path(file_name).stem: (file_name, name) for file_name, name in external_ids(path.parent).items()}
     incoming.jobs = sorted({of_job for of_job, _ in pairs.values()})
     for split, place in places:
-        for picture, text in _files(root / place):
+        for picture, text in _files(_found(root, place)):
             key = (split, text.stem)
-            content = picture or Path(f"{text.stem}.jpg")
-            size = image_size(picture) if picture else (0, 0)
-            incoming.add_picture(key, ids.get(text.stem, content.name), content, size if min(size) > 0 else None)
-            splits.append(split)
-            lines = text.read_text(encoding="utf-8").splitlines() if text.is_file() else []
+            file_name, external_id = names_of.get(text.stem, (f"{text.stem}.jpg", None))
+            content = picture or file_name
+            incoming.add_picture(key, external_id or Path(content).name, content, split=split)
+            lines = text.read_text(encoding="utf-8", errors="replace").splitlines() if text.is_file() else []
             for number, line in enumerate(lines, 1):
+                where = f"{text.name}, line {number}"
                 try:
                     if line.strip():
-                        incoming.add_object(key, **_object(line.split(), pairs))
+                        incoming.add_object(key, **_object(line.split(), pairs), where=where)
                 except (KeyError, ValueError) as error:
-                    problems.append(f"{text.name}, line {number}: {type(error).__name__} {error}")
+                    problems.append(f"{where}: {type(error).__name__} {error}")
     if problems:
         raise KiliValidationError(f"{len(problems)} lines do not fit: {listed(problems)}.")
-    out = incoming.frame()
-    out.insert(4, "split", pd.Series(splits, dtype=out["externalId"].dtype))
-    return out
+    return incoming.frame(jobs)
 
 
-def _places_of(described: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return splits and their folders; a folder that several splits name is read once."""
-    found: dict[str, str] = {}
-    for split, place in described.items():
-        if split not in {"names", "nc", "path", "download", _PAIRS} and isinstance(place, str) and place:
-            found.setdefault(place, split)
+def _places_of(described: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    """Return splits and their folders; a folder that several splits name is read once, and is no split."""
+    found: dict[str, list[str]] = {}
+    for split, value in described.items():
+        if split not in {"names", "nc", "path", "download", _PAIRS}:
+            for place in value if isinstance(value, list) else [value]:
+                if isinstance(place, str) and place:
+                    found.setdefault(place, []).append(split)
     if not found:
         raise ValueError("it names no folder of pictures")
-    return [("" if place == "images" else split, place) for place, split in found.items()]
+    return [(splits[0] if len(splits) == 1 else None, place) for place, splits in found.items()]
+
+
+def _found(root: Path, place: str) -> Path:
+    """Return a folder that ``data.yaml`` names; Roboflow writes paths that start one folder too high."""
+    inside = root / place.removeprefix("../")
+    return inside if inside.is_dir() else root / place
 
 
 def _files(images: Path) -> Iterator[tuple[Path | None, Path]]:
@@ -232,6 +247,9 @@ def _files(images: Path) -> Iterator[tuple[Path | None, Path]]:
     parts = list(images.parts)
     where = max((number for number, part in enumerate(parts) if part == "images"), default=None)
     labels = images if where is None else Path(*parts[:where], "labels", *parts[where + 1 :])
+    if not images.is_dir() and not labels.is_dir():
+        warn(f"Not read: {images}, which {_FILE} names, is no folder.")
+        return
     listing = sorted(images.iterdir()) if images.is_dir() else []
     pictures = {path.stem: path for path in listing if path.suffix.lower() in _PICTURES}
     texts = {path.stem: path for path in sorted(labels.glob("*.txt"))} if labels.is_dir() else {}

@@ -1,0 +1,190 @@
+"""Data sets of any of the formats come in with their names, sizes and splits, and held to the project's questions."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from training import SIZE, assets, check_close, drawn_in, edges, objects, rectangle, shape, with_pictures
+
+import pandas_kili as pk
+from pandas_kili.errors import KiliValidationError
+
+FORMATS = ["coco", "yolo", "voc"]
+NAMES = ["a.png", "b.TIF", "c", "folder/d.jpeg", "e.jpg", "../f", "é.webp", " g .png", "a.jpg"]
+
+
+def write(frame, name, place, **options):
+    getattr(frame.kili, f"to_{name}")(place, **options)
+
+
+def read(name, place, **options):
+    return getattr(pk, f"read_{name}")(place, **options)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("split", [None, {"train": 0.5, "val": 0.5}])
+@pytest.mark.parametrize("media", ["none", "copy"])
+def test_a_folder_that_was_written_gives_external_ids_sizes_and_splits_back(tmp_path, name, split, media):
+    frame = assets({each: objects(shape("CAT", rectangle(0.25, 0.25, 0.5, 0.75))) for each in NAMES})
+    frame = with_pictures(frame, tmp_path / "media") if media == "copy" else frame
+    write(frame, name, tmp_path / "set", split=split, media=media)
+    found = read(name, tmp_path / "set")
+    assert list(found.columns) == [
+        *("externalId", "content", "resolution.width", "resolution.height", "split", "jsonResponse")
+    ]
+    assert sorted(found["externalId"]) == sorted(NAMES)
+    check_close(drawn_in(found), drawn_in(frame), edges)
+    of_coco = frame.kili.to_coco(split={"train": 0.5, "val": 0.5})
+    told = {image["external_id"]: part for part, each in of_coco.items() for image in each["images"]}
+    assert dict(zip(found["externalId"], found["split"].astype(object), strict=True)) == (
+        told if split else dict.fromkeys(NAMES, found["split"].dtype.na_value)
+    )
+    if media == "copy" or name != "yolo":
+        assert set(zip(found["resolution.width"], found["resolution.height"], strict=True)) == {SIZE}
+    if media == "copy":
+        assert all(Path(path).is_file() for path in found["content"])
+
+
+INTERFACE = {
+    "jobs": {
+        "PETS": {
+            "mlTask": "OBJECT_DETECTION",
+            "tools": ["rectangle"],
+            "content": {"input": "radio", "categories": {"CAT": {"name": "Cat"}, "DOG": {"name": "Dog"}}},
+        }
+    }
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_answers_are_held_to_the_questions_of_the_project_all_at_once(tmp_path, name):
+    drawn = {"a": "CAT", "b": "DGO", "c": "CAT", "d": "COW"}
+    frame = assets({each: objects(shape(kind, rectangle(0, 0, 1, 1)), job="PETS") for each, kind in drawn.items()})
+    write(frame, name, tmp_path / "set")
+    with pytest.raises(KiliValidationError, match=r"2 values do not fit the jobs: 'b'.*did you mean 'DOG'") as caught:
+        read(name, tmp_path / "set", jobs=INTERFACE)
+    assert caught.value.failure_cases["row"].tolist() == [1, 3]
+    assert caught.value.failure_cases["failure_case"].tolist() == ["DGO", "COW"]
+    with pytest.raises(KiliValidationError, match="expected a job of the project"):
+        read(name, tmp_path / "set", job="PET", jobs=pk.read_jobs(INTERFACE))
+    fits = {**INTERFACE["jobs"]["PETS"]["content"]["categories"], "DGO": {"name": "?"}, "COW": {"name": "Cow"}}
+    job = {**INTERFACE["jobs"]["PETS"], "content": {"input": "radio", "categories": fits}}
+    assert len(read(name, tmp_path / "set", jobs=json.dumps({"jobs": {"PETS": job}}))) == 4
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_job_that_is_given_is_the_job_of_all_objects(tmp_path, name):
+    write(assets({"a": objects(shape("CAT", rectangle(0, 0, 1, 1)), job="PETS")}), name, tmp_path / "set")
+    assert list(json.loads(read(name, tmp_path / "set")["jsonResponse"][0])) == ["PETS"]
+    assert list(json.loads(read(name, tmp_path / "set", job="ANIMALS")["jsonResponse"][0])) == ["ANIMALS"]
+
+
+def foreign(name, folder, boxes):
+    """Write a folder as others do: without a size, `boxes` in pixels of a picture of 100 x 50."""
+    (folder / "images").mkdir(parents=True)
+    Image.new("RGB", (100, 50)).save(folder / "images/a.png")
+    if name == "coco":
+        rows = [
+            {"id": number, "image_id": "i", "category_id": 9, "bbox": [left, top, right - left, bottom - top]}
+            for number, (left, top, right, bottom) in enumerate(boxes, 1)
+        ]
+        image = {"id": "i", "file_name": "images/a.png"}
+        data_set = {"images": [image], "categories": [{"id": 9, "name": "CAT"}], "annotations": rows}
+        (folder / "labels.json").write_text(json.dumps(data_set))
+    if name == "yolo":
+        (folder / "labels").mkdir()
+        lines = [
+            f"0 {(left + right) / 200} {(top + bottom) / 100} {(right - left) / 100} {(bottom - top) / 50}\n"
+            for left, top, right, bottom in boxes
+        ]
+        (folder / "labels/a.txt").write_text("".join(lines))
+        (folder / "data.yaml").write_text("train: images\nnames: [CAT]\n")
+    if name == "voc":
+        (folder / "images").rename(folder / "JPEGImages")
+        edges = ("xmin", "ymin", "xmax", "ymax")
+        shapes = [
+            "".join(
+                f"<{edge}>{value}</{edge}>"
+                for edge, value in zip(edges, (left + 1, top + 1, right, bottom), strict=True)
+            )
+            for left, top, right, bottom in boxes
+        ]
+        shapes = "".join(f"<object><name>CAT</name><bndbox>{each}</bndbox></object>" for each in shapes)
+        (folder / "a.xml").write_text(f"<annotation><filename>a.png</filename>{shapes}</annotation>")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_sizes_are_measured_where_only_the_picture_tells_them(tmp_path, name):
+    foreign(name, tmp_path, [(10, 10, 50, 25)])
+    found = read(name, tmp_path)
+    assert (found["resolution.width"][0], found["resolution.height"][0]) == (100, 50)
+    assert found["externalId"].tolist() == ["a.png"]
+    ((_, _, _, drawn),) = drawn_in(found)["a.png"]
+    assert edges((None, None, None, drawn)) == pytest.approx([0.1, 0.2, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_objects_beyond_their_picture_are_cut_or_left_out_with_a_warning(tmp_path, name):
+    foreign(name, tmp_path, [(50, 10, 120, 25), (150, 10, 190, 25), (0, 0, 100, 50)])
+    with pytest.warns(UserWarning, match="picture") as caught:
+        found = read(name, tmp_path)
+    told = [str(each.message) for each in caught]
+    assert any("1 objects without an area on their picture" in each and "2" in each for each in told)
+    assert any("1 objects reach beyond their picture" in each for each in told)
+    assert {each.filename for each in caught} == {__file__}
+    assert [edges(row) for row in drawn_in(found)["a.png"]] == [pytest.approx([0.5, 0.2, 1, 0.5]), [0, 0, 1, 1]]
+
+
+def test_results_are_read_beside_a_folder_of_splits(tmp_path):
+    frame = assets({each: objects(shape("CAT", rectangle(0, 0, 1, 1))) for each in "abcdef"})
+    sets = frame.kili.to_coco(tmp_path / "set", split={"train": 0.5, "val": 0.5})
+    results = [
+        {"image_id": image["id"], "category_id": 1, "bbox": [0, 0, 64, 48], "score": 0.5}
+        for each in sets.values()
+        for image in each["images"]
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    found = pk.read_coco(tmp_path / "results.json", data_set=tmp_path / "set")
+    assert sorted(found["externalId"]) == list("abcdef")
+    assert all(len(rows) == 1 for rows in drawn_in(found).values())
+    assert set(found["split"]) == {"train", "val"}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(KiliValidationError, match=r"holds no labels\.json"):
+        pk.read_coco(tmp_path / "empty")
+
+
+def test_pictures_of_coco_that_are_hosted_keep_their_address():
+    image = {"id": 1, "file_name": "a.jpg", "coco_url": "https://h.invalid/a.jpg", "width": 10, "height": 10}
+    found = pk.read_coco({"images": [image], "categories": [], "annotations": []})
+    assert found["content"].tolist() == ["https://h.invalid/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        "train: ../train/images\nval: ../valid/images\nnames: [CAT]\n",
+        "path: .\ntrain: [train/images]\nval: valid/images\nnames: {0: CAT}\n",
+    ],
+)
+def test_yolo_folders_of_others_are_found(tmp_path, described):
+    for split in ("train", "valid"):
+        for kind in ("images", "labels"):
+            (tmp_path / "set" / split / kind).mkdir(parents=True)
+        Image.new("RGB", (20, 10)).save(tmp_path / "set" / split / "images" / f"{split}.jpg")
+        (tmp_path / "set" / split / "labels" / f"{split}.txt").write_text("0 0.5 0.5 1 1\n")
+    (tmp_path / "set/data.yaml").write_text(described)
+    found = pk.read_yolo(tmp_path / "set")
+    assert found["externalId"].tolist() == ["train.jpg", "valid.jpg"]
+    assert found["split"].tolist() == ["train", "val"]
+    (tmp_path / "set/data.yaml").write_text(described + "test: nowhere/images\n")
+    with pytest.warns(UserWarning, match="nowhere"):
+        assert len(pk.read_yolo(tmp_path / "set")) == 2
+
+
+def test_lists_of_classes_are_no_splits_of_voc(tmp_path):
+    assets({"a": objects(), "b": objects()}).assign(part=["train", "val"]).kili.to_voc(tmp_path / "set", split="part")
+    lists = tmp_path / "set/ImageSets/Main"
+    (lists / "cat_val.txt").write_text("a -1\nb  1\n")
+    (lists / "trainval.txt").write_text("a\nb\n")
+    assert pk.read_voc(tmp_path / "set")["split"].tolist() == ["train", "val"]
