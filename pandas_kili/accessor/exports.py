@@ -201,20 +201,22 @@ class Exports:
         task : {"objects", "classes", "tokens"}
             Objects on pictures; the class of each picture or text; or the tokens of texts with tags.
         **options
-            See `pandas_kili.ExportOptions`; ``media`` and ``overwrite`` have no effect.
+            See `pandas_kili.ExportOptions`; ``split`` takes shares or a column, whatever the task. Nothing is written
+            here, so ``media`` and ``overwrite`` have no effect: ``to_hf(...).save_to_disk(folder)`` writes.
 
         Returns
         -------
         datasets.Dataset or datasets.DatasetDict
-            With ``split``, one data set by the name of each split. Classes are `datasets.ClassLabel`, in the order of
-            the project.
+            With ``split``, one data set by the name of each split that has rows. Classes are `datasets.ClassLabel`, in
+            the order of the project. ``image`` is there if all pictures are local files; texts are those of
+            ``content``, or of the local files that it names.
 
         Raises
         ------
         KiliFieldError
             If the frame lacks labels, answers, types of labels, or names of assets.
         KiliValidationError
-            For options that are not possible, and pictures without a size.
+            For options that are not possible, pictures without a size, and hosted texts.
         ImportError
             Without ``datasets``: ``pip install 'pandas-kili[hf]'``.
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pandas_kili.arrow import arrow_array
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.pictures import Pictures, find_pictures
-from pandas_kili.formats.samples import ExportOptions, Report, chosen_labels, interface_categories
+from pandas_kili.formats.samples import ExportOptions, Report, categories_of, chosen_labels, questions
 from pandas_kili.formats.shapes import numbers_of
 from pandas_kili.messages import listed
 from pandas_kili.tidy import CATEGORY, annotations_table
@@ -47,7 +47,8 @@ def collect_classes(frame: pd.DataFrame, format_name: str, options: ExportOption
     """
     report = Report(format_name)
     chosen = chosen_labels(frame, options, report)
-    rows = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0), options.get("json_interface"))
+    asked = questions(options)
+    rows = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0), asked)
     kinds, jobs = (np.array(arrow_array(rows[name]).to_pylist(), object) for name in ("kind", "job"))
     is_class = (kinds == CATEGORY) & np.isnan(numbers_of(rows, "parentRow")) & np.isnan(numbers_of(rows, "frame"))
     job = options.get("job")
@@ -63,7 +64,7 @@ def collect_classes(frame: pd.DataFrame, format_name: str, options: ExportOption
     report.add(np.setdiff1d(chosen.index.to_numpy(np.int64), table["asset"]), "no class")
     table = table[~several].sort_values("asset", kind="stable")
     of_job = {job} if isinstance(job, str) else set(known)
-    order = [name for of, name in interface_categories(options.get("json_interface"), "CLASSIFICATION") if of in of_job]
+    order = [name for of, name in categories_of(asked, "CLASSIFICATION") if of in of_job]
     names = [*order, *sorted(set(table["category"]).difference(order))]
     assets = table["asset"].to_numpy(np.int64)
     pictures = find_pictures(

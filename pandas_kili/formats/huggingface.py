@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
@@ -12,9 +13,9 @@ import pandas as pd
 from pandas_kili.arrow import arrow_array, plain_cells
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.classes import collect_classes
-from pandas_kili.formats.pictures import Pictures, asset_names
-from pandas_kili.formats.samples import AREAS, ExportOptions, Report, chosen_labels, collect, interface_categories
-from pandas_kili.media import is_url
+from pandas_kili.formats.pictures import Pictures, asset_names, assigned_splits, local_file, refuse
+from pandas_kili.formats.samples import AREAS, ExportOptions, Report, categories_of, chosen_labels, collect, questions
+from pandas_kili.media import EXTENSIONS, is_url
 from pandas_kili.tidy import ANNOTATION, annotations_table
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ HfTask = Literal["objects", "classes", "tokens"]
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _OUTSIDE = "O"
+_NO_TEXT = "have no text here: run df.kili.download_media() first, or read them with download_media=True"
 _LAST_OF_ONE_UNIT = 0xFFFF
 
 
@@ -38,20 +40,22 @@ def to_hf(frame: pd.DataFrame, *, task: HfTask = "objects", **options: Unpack[Ex
         Objects on pictures, as the examples of object detection have them; the class of each picture or text; or the
         tokens of texts with tags (``B-``, ``I-``, ``O``).
     **options
-        See `ExportOptions`; data sets are not written here, so `media` and `overwrite` have no effect.
+        See `ExportOptions`; `split` takes shares or a column, whatever the task. Nothing is written here, so `media`
+        and `overwrite` have no effect: ``to_hf(...).save_to_disk(folder)`` writes, with the pictures in it.
 
     Returns
     -------
     datasets.Dataset or datasets.DatasetDict
-        With `split`, one data set by the name of each split. Classes are `datasets.ClassLabel`, in the order of the
-        project. ``image`` is there if all pictures are local files; ``bbox`` is left, top, width, height in pixels.
+        With `split`, one data set by the name of each split that has rows. Classes are `datasets.ClassLabel`, in the
+        order of the project. ``image`` is there if all pictures are local files; ``bbox`` is left, top, width,
+        height in pixels. Texts are those of ``content``, or of the local files that it names.
 
     Raises
     ------
     KiliFieldError
         If the frame lacks labels, answers, types of labels, or names of assets.
     KiliValidationError
-        For options that are not possible, and pictures without a size.
+        For options that are not possible, pictures without a size, and hosted texts.
     ImportError
         Without ``datasets``: ``pip install 'pandas-kili[hf]'``.
     """
@@ -61,24 +65,25 @@ def to_hf(frame: pd.DataFrame, *, task: HfTask = "objects", **options: Unpack[Ex
         raise KiliValidationError(f"task is 'objects', 'classes' or 'tokens'; got {task!r}.")
     options = {**options, "media": "none"}
     make = {"objects": _objects, "classes": _classes, "tokens": _tokens}[task]
-    columns, features, splits = make(frame, options)
+    columns, features, splits, of_row = make(frame, options)
     from datasets import Dataset, DatasetDict  # noqa: PLC0415 - an optional dependency, heavy
 
     if options.get("split") is None:
         return Dataset.from_dict(columns, features=features)
-    own = np.array(splits, object)
+    own = np.array(of_row, object)
     return DatasetDict(
         {
             split: Dataset.from_dict(
                 {name: [values[row] for row in np.flatnonzero(own == split)] for name, values in columns.items()},
                 features=features,
             )
-            for split in dict.fromkeys(splits)
+            for split in splits
+            if split in of_row  # without rows, `load_from_disk` cannot read what `save_to_disk` wrote
         }
     )
 
 
-Columns = tuple[dict[str, list[Any]], Any, list[str]]
+Columns = tuple[dict[str, list[Any]], Any, list[str], list[str]]
 
 
 def _objects(frame: pd.DataFrame, options: ExportOptions) -> Columns:
@@ -110,15 +115,31 @@ def _objects(frame: pd.DataFrame, options: ExportOptions) -> Columns:
     features = {name: Value("int64") for name in ("image_id", "width", "height")}
     features |= {"external_id": Value("string"), "objects": objects}
     images, of_images = _images(pictures)
-    return {**images, **columns}, Features({**of_images, **features}), pictures.split
+    return {**images, **columns}, Features({**of_images, **features}), pictures.splits, pictures.split
 
 
 def _images(pictures: Pictures) -> tuple[dict[str, list[Any]], dict[str, Any]]:
     from datasets import Image  # noqa: PLC0415 - an optional dependency, heavy
 
-    if not len(pictures) or None in pictures.source:
+    files = [source for source in pictures.source if source is not None and _type_of(source) == "image"]
+    if not files or len(files) < len(pictures):
         return {}, {}
-    return {"image": [str(source) for source in pictures.source]}, {"image": Image()}
+    return {"image": [str(file) for file in files]}, {"image": Image()}
+
+
+def _type_of(file: Path) -> str:
+    return EXTENSIONS.get(file.suffix.lower(), "image/").partition("/")[0]
+
+
+def _text(content: Any) -> str | None:
+    """Return the text of an asset, which may be in a local file; None if it is hosted, or the file is no text."""
+    if not isinstance(content, str) or is_url(content):
+        return None
+    file = local_file(content)
+    if file is None or file.suffix.lower() not in EXTENSIONS:
+        return content
+    # Without universal newlines, which would move what people marked.
+    return file.read_bytes().decode("utf-8", "replace") if _type_of(file) == "text" else None
 
 
 def _classes(frame: pd.DataFrame, options: ExportOptions) -> Columns:
@@ -131,10 +152,10 @@ def _classes(frame: pd.DataFrame, options: ExportOptions) -> Columns:
     images, of_images = _images(pictures)
     if not images and "content" in frame:
         contents = plain_cells(frame["content"])
-        texts = [contents[row] for row in pictures.asset]
-        if not any(is_url(text) for text in texts):
+        texts = [_text(contents[row]) for row in pictures.asset]
+        if None not in texts:
             images, of_images = {"text": texts}, {"text": Value("string")}
-    return {**images, **columns}, Features({**of_images, **features}), pictures.split
+    return {**images, **columns}, Features({**of_images, **features}), pictures.splits, pictures.split
 
 
 def _tokens(frame: pd.DataFrame, options: ExportOptions) -> Columns:
@@ -142,11 +163,10 @@ def _tokens(frame: pd.DataFrame, options: ExportOptions) -> Columns:
 
     if "content" not in frame:
         raise KiliValidationError("the texts are in 'content', which the frame does not have.")
-    if options.get("split") is not None and not isinstance(options["split"], str):
-        raise KiliValidationError("texts are split by a column, split='…'.")
     report = Report("Hugging Face")
     chosen = chosen_labels(frame, options, report)
-    rows = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0))
+    asked = questions(options)
+    rows = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0), asked)
     columns = ("kind", "job", "category", "beginOffset", "endOffset", "content", "beginId")
     cells = {name: arrow_array(rows[name]).to_pylist() for name in columns}
     job = options.get("job")
@@ -164,14 +184,15 @@ def _tokens(frame: pd.DataFrame, options: ExportOptions) -> Columns:
         spans.setdefault(asset, []).append((begin, begin + len(text or "") if end is None else end, category))
     report.add(np.array(lost, np.int64), "an entity of rich text")
     report.warn()
+    assets = np.unique(chosen.index.to_numpy(np.int64))
     contents, names = plain_cells(frame["content"]), asset_names(frame)
-    known = [name for _, name in interface_categories(options.get("json_interface"), "NAMED_ENTITIES_RECOGNITION")]
+    texts = {row: _text(contents[row]) for row in assets.tolist()}
+    refuse(frame, assets, [texts[row] is None for row in assets.tolist()], _NO_TEXT)
+    asked_for = categories_of(asked, "NAMED_ENTITIES_RECOGNITION")
+    known = list(dict.fromkeys(name for of, name in asked_for if jobs is None or of in jobs))
     found = sorted({category for own in spans.values() for *_, category in own}.difference(known))
     tags = [_OUTSIDE, *(f"{place}-{name}" for name in [*known, *found] for place in "BI")]
-    assets = np.unique(chosen.index.to_numpy(np.int64)).tolist()
-    tagged = [_tagged(str(contents[row] or ""), spans.get(row, [])) for row in assets]
-    split = options.get("split")
-    splits = [str(cell) for cell in plain_cells(frame[split])] if isinstance(split, str) else [""] * len(frame)
+    tagged = [_tagged(texts[row] or "", spans.get(row, [])) for row in assets.tolist()]
     numbers = {tag: number for number, tag in enumerate(tags)}
     out = {
         "external_id": [names[row] for row in assets],
@@ -180,7 +201,7 @@ def _tokens(frame: pd.DataFrame, options: ExportOptions) -> Columns:
     }
     features = {"external_id": Value("string"), "tokens": Sequence(Value("string"))}
     features |= {"ner_tags": Sequence(ClassLabel(names=tags))}
-    return out, Features(features), [splits[row] for row in assets]
+    return out, Features(features), *assigned_splits(frame, assets, options.get("split"))
 
 
 def _tagged(text: str, spans: list[tuple[int, int, str]]) -> list[tuple[str, str]]:

@@ -78,19 +78,19 @@ def find_pictures(
         For pictures without a size, or without a local file, if these are needed; naming the rows.
     """
     names = asset_names(frame)
-    splits, of_asset = _splits(frame, names, split)
+    splits, of_picture = assigned_splits(frame, asset, split)
     sources = _sources(frame, asset, number)
     if needs_files:
-        _refuse(frame, asset, [source is None for source in sources], _NO_FILE)
+        refuse(frame, asset, [source is None for source in sources], _NO_FILE)
     size = _sizes(frame, asset, sources) if needs_sizes else np.zeros((len(asset), 2), np.int64)
     if needs_sizes:
-        _refuse(frame, asset, (size <= 0).any(axis=1), _NO_SIZE)
+        refuse(frame, asset, (size <= 0).any(axis=1), _NO_SIZE)
     return Pictures(
         asset=asset,
         frame=number,
         external_id=[names[each] for each in asset],
         file_name=_file_names(frame, asset, number, names, sources),
-        split=[of_asset[each] for each in asset],
+        split=of_picture,
         source=sources,
         size=size,
         splits=splits,
@@ -114,27 +114,30 @@ def asset_names(frame: pd.DataFrame) -> list[str]:
     return [str(next((cell for cell in cells if cell not in (None, "")), "")) for cells in zip(*known, strict=True)]
 
 
-def _refuse(frame: pd.DataFrame, asset: Whole, missing: npt.ArrayLike, reason: str) -> None:
+def refuse(frame: pd.DataFrame, asset: Whole, missing: npt.ArrayLike, reason: str, column: str = "content") -> None:
+    """Raise for the assets that lack something, naming their rows."""
     rows = np.unique(asset[np.asarray(missing, bool)]).tolist()
     if rows:
         names = asset_names(frame)
         told = listed([f"row {row}, {names[row]!r}" for row in rows], where=" in .failure_cases")
-        cases = [FailureCase(label_at(frame.index, row), row, "content", reason, names[row]) for row in rows]
+        cases = [FailureCase(label_at(frame.index, row), row, column, reason, names[row]) for row in rows]
         raise validation_error(f"{len(rows)} assets {reason}: {told}.", cases)
 
 
-def _splits(
-    frame: pd.DataFrame, names: Sequence[str], split: Mapping[str, float] | str | None
+def assigned_splits(
+    frame: pd.DataFrame, asset: Whole, split: Mapping[str, float] | str | None
 ) -> tuple[list[str], list[str]]:
-    """Return all splits, and that of each asset."""
+    """Return all splits, and that of each of some assets; one empty name without splits."""
     if split is None:
-        return [""], [""] * len(frame)
+        return [""], [""] * len(asset)
     if isinstance(split, str):
         if split not in frame:
             raise KiliFieldError(f"the frame has no column {split!r} of splits.", field=split)
-        cells = ["" if cell is None else str(cell) for cell in plain_cells(frame[split])]
-        _check_names(cells)
-        return list(dict.fromkeys(cells)) or [""], cells
+        cells = plain_cells(frame[split])
+        refuse(frame, asset, [cells[each] is None for each in asset], f"have no split in {split!r}", split)
+        chosen = [str(cells[each]) for each in asset]
+        _check_names(chosen)
+        return list(dict.fromkeys(chosen)) or [""], chosen
     shares = {str(name): share for name, share in split.items()}
     _check_names(list(shares))
     numbers = [share for share in shares.values() if isinstance(share, int | float) and 0 <= share <= 1]
@@ -142,8 +145,8 @@ def _splits(
         raise KiliValidationError(f"the shares of a split are from 0 to 1 and sum up to 1; got {dict(split)!r}.")
     ends = np.cumsum(numbers)
     ends[-1] = 1.0
-    known = list(shares)
-    return known, [known[int(np.searchsorted(ends, _share(name), side="right"))] for name in names]
+    known, names = list(shares), asset_names(frame)
+    return known, [known[int(np.searchsorted(ends, _share(names[each]), side="right"))] for each in asset]
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -165,10 +168,10 @@ def _sources(frame: pd.DataFrame, asset: Whole, number: Whole) -> list[Path | No
     found: list[Path | None] = []
     for row, count in zip(asset.tolist(), number.tolist(), strict=True):
         if count < 0:
-            found.append(_file(contents[row]))
+            found.append(local_file(contents[row]))
         else:
             files = frames.get(row, [])
-            found.append(_file(files[count]) if count < len(files) else None)
+            found.append(local_file(files[count]) if count < len(files) else None)
     return found
 
 
@@ -180,7 +183,8 @@ def _frame_files(cell: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _file(value: Any) -> Path | None:
+def local_file(value: Any) -> Path | None:
+    """Return the file that a content names, if it is there."""
     if not isinstance(value, str) or not value or is_url(value) or len(value) > _LONGEST_PATH:
         return None
     try:

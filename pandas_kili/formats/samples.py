@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
@@ -19,7 +18,16 @@ from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.formats.pictures import Pictures, asset_names, find_pictures
 from pandas_kili.formats.shapes import Floats, Rings, Whole, numbers_of, read_shapes
 from pandas_kili.messages import listed, nearest, warn
-from pandas_kili.tidy import ANNOTATION, SUBMITTED, UNREADABLE, annotations_table, labels_table, of_types
+from pandas_kili.tidy import (
+    ANNOTATION,
+    SUBMITTED,
+    UNREADABLE,
+    annotations_table,
+    jobs_of,
+    labels_table,
+    of_types,
+    read_jobs,
+)
 
 Media = Literal["none", "copy", "link"]
 
@@ -38,9 +46,9 @@ class ExportOptions(TypedDict, total=False):
         Labels of other types are left out; by default only what people submitted is exported. None takes all labels.
     job : str or list of str, optional
         The jobs that are exported; by default all.
-    json_interface : mapping or str, optional
-        The ``jsonInterface`` of the project, which gives the categories and their order; by default the categories that
-        occur, sorted.
+    json_interface : str, mapping or pandas.DataFrame, optional
+        The project's questions, which give the categories and their order: its id, its interface, or what `read_jobs`
+        gives. By default the categories that occur, sorted.
     split : mapping of str to float, or str, optional
         Shares of the assets by the name of the split, such as ``{"train": 0.8, "val": 0.2}``. A hash of the external id
         decides, so that an asset stays in its split when others come. Or the name of a column that holds the split.
@@ -53,7 +61,7 @@ class ExportOptions(TypedDict, total=False):
     labels: Literal["latest", "all"]
     label_types: Collection[str] | None
     job: str | Sequence[str] | None
-    json_interface: Mapping[str, Any] | str | None
+    json_interface: str | Mapping[str, Any] | pd.DataFrame | None
     split: Mapping[str, float] | str | None
     media: Media
     overwrite: bool
@@ -123,33 +131,33 @@ def collect(
     KiliValidationError
         For options that are not possible, and for pictures without a size or a file that is needed.
     """
-    job, json_interface, media = options.get("job"), options.get("json_interface"), options.get("media", "none")
+    job, jobs, media = options.get("job"), questions(options), options.get("media", "none")
     if media not in ("none", "copy", "link"):
         raise KiliValidationError(f"media is 'none', 'copy' or 'link'; got {media!r}.")
     report = Report(format_name)
     chosen = chosen_labels(frame, options, report)
-    rows = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0), json_interface)
+    rows = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0), jobs)
     asset = chosen.index.to_numpy(np.int64)[rows.index.to_numpy()]
-    jobs = arrow_array(rows["job"])
+    job_of = arrow_array(rows["job"])
     number = numbers_of(rows, "frame")
     codes = asset * _MULTIPLE + np.where(np.isnan(number), 0, number + 1).astype(np.int64)
     of_video = np.isin(asset, asset[~np.isnan(number)])
     shown = np.unique(np.concatenate([codes[~of_video | ~np.isnan(number)], _others(chosen, asset[of_video])]))
-    wanted = _wanted(rows, jobs, job, tools, report, asset)
+    wanted = _wanted(rows, job_of, job, tools, report, asset)
     place = np.searchsorted(shown, codes[wanted])
     shapes = read_shapes(rows.iloc[wanted])
     lost = {**shapes.problems, "what lies beyond the edge of the picture": shapes.cut}
     if not keeps_holes:
         lost["the holes of a shape"] = shapes.fits & (shapes.ring_counts > 1)
     for reason, which in lost.items():
-        report.add(asset[wanted[which]], reason, jobs.take(pa.array(wanted[which])).to_pylist())
+        report.add(asset[wanted[which]], reason, job_of.take(pa.array(wanted[which])).to_pylist())
     kept = np.flatnonzero(shapes.fits)
     position = wanted[kept]
     pairs = pd.DataFrame(
         {name: arrow_array(rows[name]).take(pa.array(position)).to_pylist() for name in ("job", "category")},
         dtype=object,
     )
-    categories = _categories(pairs, json_interface, job)
+    categories = _categories(pairs, jobs, job)
     order = np.argsort(place[kept], kind="stable")
     pictures = find_pictures(
         frame,
@@ -283,14 +291,10 @@ def _of_jobs(jobs: pa.Array, wanted: list[str]) -> npt.NDArray[np.bool_]:
     return own
 
 
-def _categories(
-    pairs: pd.DataFrame, json_interface: Mapping[str, Any] | str | None, job: str | Sequence[str] | None
-) -> pd.DataFrame:
+def _categories(pairs: pd.DataFrame, jobs: pd.DataFrame | None, job: str | Sequence[str] | None) -> pd.DataFrame:
     """Return the categories in the order of the project, then others in the order of their names."""
     wanted = None if job is None else {job} if isinstance(job, str) else set(job)
-    known = [
-        pair for pair in interface_categories(json_interface, "OBJECT_DETECTION") if wanted is None or pair[0] in wanted
-    ]
+    known = [pair for pair in categories_of(jobs, "OBJECT_DETECTION") if wanted is None or pair[0] in wanted]
     found = set(zip(pairs["job"], pairs["category"], strict=True))
     table = pd.DataFrame([*known, *sorted(found.difference(known))], columns=["job", "category"], dtype=object)
     shared = table["category"].duplicated(keep=False)
@@ -298,19 +302,19 @@ def _categories(
     return table
 
 
-def interface_categories(json_interface: Mapping[str, Any] | str | None, ml_task: str) -> list[tuple[str, str]]:
+def questions(options: ExportOptions) -> pd.DataFrame | None:
+    """Return the jobs of ``json_interface`` as `read_jobs` gives them, asked for once."""
+    given = options.get("json_interface")
+    return given if given is None or isinstance(given, pd.DataFrame) else read_jobs(given)
+
+
+def categories_of(jobs: pd.DataFrame | None, ml_task: str) -> list[tuple[str, str]]:
     """Return the jobs of a task and their categories, in the order of the interface."""
-    try:
-        interface = json.loads(json_interface) if isinstance(json_interface, str) else json_interface or {}
-        jobs = interface.get("jobs", interface)
-        return [
-            (str(name), str(category))
-            for name, job in jobs.items()
-            if job.get("mlTask") == ml_task
-            for category in (job.get("content") or {}).get("categories") or {}
-        ]
-    except (AttributeError, TypeError, ValueError):
-        raise KiliValidationError("json_interface is not the interface of a project: it has no jobs.") from None
+    if jobs is None:
+        return []
+    return [
+        (name, category) for name, job in jobs_of(jobs).items() if job.task == ml_task for category in job.categories
+    ]
 
 
 def _objects(rows: pd.DataFrame, name: str) -> npt.NDArray[Any]:

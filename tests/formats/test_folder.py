@@ -112,6 +112,11 @@ def test_splits_have_about_their_shares_and_may_be_a_column():
     frame = assets({"a": objects(), "b": objects()}).assign(part=["val", "train"])
     by_column = frame.kili.to_coco(split="part")
     assert {name: len(each["images"]) for name, each in by_column.items()} == {"val": 1, "train": 1}
+    unsplit = frame.assign(part=["val", None])
+    with pytest.raises(KiliValidationError, match=r"have no split in 'part': row 1, 'b'"):
+        unsplit.kili.to_coco(split="part")
+    with pytest.warns(UserWarning, match="no label"):
+        unsplit.assign(labels=[frame["labels"][0], []]).kili.to_coco(split="part")
     for split in ({"train": 0.8}, {"train": 1.5, "val": -0.5}, {"../x": 1.0}, {"": 1.0}):
         with pytest.raises(KiliValidationError):
             frame.kili.to_coco(split=split)

@@ -4,7 +4,9 @@ import pytest
 from datasets import ClassLabel, Image, load_from_disk
 from training import assets, objects, rectangle, shape, with_pictures
 
+import pandas_kili as pk
 from pandas_kili.errors import KiliValidationError
+from pandas_kili.sandbox import Sandbox
 
 INTERFACE = {
     "jobs": {
@@ -37,7 +39,7 @@ def test_classes_are_labels_in_the_order_of_the_project():
     assert sets["test"]["label"] == [0]
 
 
-def test_entities_are_tags_of_tokens():
+def test_entities_are_tags_of_tokens(tmp_path):
     text = "🦊 Ada Lovelace met Bob in Rome."
     spans = [("PERSON", "Ada Lovelace"), ("PERSON", "Bob"), ("CITY", "Rome")]
     drawn = [
@@ -51,6 +53,9 @@ def test_entities_are_tags_of_tokens():
         for category, content in spans
     ]
     frame = assets({"a": {"NER": {"annotations": drawn}}}).assign(content=[text])
+    (tmp_path / "a.txt").write_bytes(text.encode())
+    files = frame.assign(content=[str(tmp_path / "a.txt")])
+    assert files.kili.to_hf(task="tokens").to_list() == frame.kili.to_hf(task="tokens").to_list()
     (row,) = tagged = frame.kili.to_hf(task="tokens", json_interface=INTERFACE)
     names = tagged.features["ner_tags"].feature.names
     assert names == ["O", "B-PERSON", "I-PERSON", "B-CITY", "I-CITY"]
@@ -62,3 +67,40 @@ def test_entities_are_tags_of_tokens():
 def test_tasks_that_are_not_there_are_refused():
     with pytest.raises(KiliValidationError, match="'objects', 'classes' or 'tokens'"):
         assets({"a": objects()}).kili.to_hf(task="boxes")
+
+
+def test_texts_that_are_hosted_are_named():
+    frame = assets({"a": {}, "b": {}}).assign(content=["A text.", "https://h.invalid/b.txt"])
+    with pytest.raises(KiliValidationError, match=r"1 assets have no text here: .*download_media.*row 1, 'b'"):
+        frame.kili.to_hf(task="tokens")
+
+
+@pytest.mark.parametrize("task", ["objects", "classes", "tokens"])
+@pytest.mark.parametrize("by", ["shares", "column"])
+def test_every_kind_of_data_set_is_split_and_written_to_disk(tmp_path, task, by):
+    names = [f"asset {number}" for number in range(40)]
+    answer = {**objects(shape("CAT", rectangle(0, 0, 1, 1))), "KIND": {"categories": [{"name": "A"}]}}
+    frame = assets(dict.fromkeys(names, answer)).assign(content=names)
+    shares = {"train": 0.75, "val": 0.25, "never": 0.0}
+    sets = frame.kili.to_coco(split=shares, job="OBJECTS")
+    told = {image["external_id"]: part for part, each in sets.items() for image in each["images"]}
+    split = shares if by == "shares" else "part"
+    job = {"objects": "OBJECTS", "classes": "KIND", "tokens": None}[task]
+    frame.assign(part=frame["externalId"].map(told)).kili.to_hf(task=task, split=split, job=job).save_to_disk(tmp_path)
+    loaded = load_from_disk(tmp_path)
+    assert {name: part for part, each in loaded.items() for name in each["external_id"]} == told
+    assert set(loaded) == {"train", "val"}, "an empty split cannot be loaded"
+
+
+def test_a_project_names_the_classes(tmp_path):
+    frame = assets({"x": {"KIND": {"categories": [{"name": "A"}]}}}).assign(content=["One text."])
+    kinds = [frame.kili.to_hf(task="classes", json_interface=each) for each in (INTERFACE, pk.read_jobs(INTERFACE))]
+    with Sandbox() as sandbox:
+        project_id = sandbox.create_project("Kinds", "TEXT", INTERFACE)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in sandbox.environ.items():
+                patch.setenv(name, value)
+            kinds.append(frame.kili.to_hf(task="classes", json_interface=project_id))
+    assert [each.features["label"].names for each in kinds] == [["Z", "A"]] * 3
+    with pytest.raises(KiliValidationError, match="jobs"):
+        frame.kili.to_hf(task="classes", json_interface={"jobs": []})
