@@ -46,7 +46,7 @@ HOUSE = {
         " compare plan_text plan_file inverse plan"
     ),
     "formats": "pictures shapes samples classes folder incoming coco coco_reader yolo voc huggingface",
-    "copy": "events fingerprint table sync",
+    "copy": "events fingerprint table log_since sync",
     "accessor": "mutations tables exports views",
     "dask": "cluster plan read accessor",
     "sandbox": "",

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 EVENT_PAGE_SIZE = 100  # what the official SDK asks for
-LIST_EVENTS = (
-    "query Events($where: EventsWhere!, $pagination: EventPagination!, $order: Order) "
-    "{ data: events(where: $where, pagination: $pagination, order: $order) "
-    "{ id createdAt event userId payload } }"
+LIST_EVENTS = "query Events($where: EventsWhere!%s) { %s }"  # the variables of the pages; the pages
+EVENT_PAGE = (  # with a name and variables of its own, as one call asks for several
+    "page{0}: events(where: $where, pagination: $pagination{0}, order: $order{0})"
+    " {{ id createdAt event userId payload }}"
 )
 
 PROJECT_WORKFLOW = "project.workflow."

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, overload
 
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.catalog import EVENT_PAGE_SIZE, EVENT_PAYLOADS, LIST_EVENTS
+from pandas_kili.catalog import EVENT_PAGE, EVENT_PAGE_SIZE, EVENT_PAYLOADS, LIST_EVENTS
 from pandas_kili.connection import Client, client_or_default, find_project, promised
 from pandas_kili.errors import KiliConnectionError, KiliFieldError, KiliFilterError, KiliGraphQLError, KiliNotFoundError
 from pandas_kili.messages import nearest, shown
-from pandas_kili.parallel import in_order
 from pandas_kili.query import Date, Where, as_date
 from pandas_kili.reading import to_pandas
 
 Event = dict[str, Any]
+
+_PAGES_A_CALL = 8  # an event is short: so many pages weigh no more than one page of labeled assets
 
 EVENT_SCHEMA = pa.schema(
     {
@@ -201,25 +201,26 @@ def event_pages(client: Client, where: Where, *, from_id: str | None = None) -> 
     KiliNotFoundError
         Where there is no such project, or no log.
     """
-    newest = newest_events(client, where)
+    log = _Log(client, where)
+    (newest, *pages), count = log.ask(_NEWEST, _oldest_first(0, from_id)), 1
     if not newest:
         find_project(client, where["projectId"], "id")
         return
     end = newest[0]
-    edge, known, skip, is_walking, side_by_side = where.get("createdAtGte"), set[str](), 0, False, 1
+    known, skip, is_walking = set[str](), 0, False
     while True:
-        for place, page in enumerate(_pages(client, {**where, "createdAtGte": edge}, skip, side_by_side, from_id)):
-            from_id = None
+        for place, page in enumerate(pages):
+            edge = log.where.get("createdAtGte")
             follows = bool(page) and page[0]["id"] in known
             fresh = list({event["id"]: event for event in page if event["id"] not in known}.values())
             if place and not (follows and fresh):
-                side_by_side = 1  # pages are shorter than asked for, or events came or went before this place
+                count = 1  # pages are shorter than asked for, or events came or went before this place
                 break
             if not fresh or (skip and not is_walking and not follows):
                 if not page and (is_walking or not skip):
                     return
                 # The instant holds something else than it held: go through all of it.
-                skip, is_walking, side_by_side = (skip + len(page) if page and not fresh else 0), True, 1
+                skip, is_walking, count = (skip + len(page) if page and not fresh else 0), True, 1
                 break
             yield fresh
             last = max(event["createdAt"] for event in page)
@@ -228,37 +229,63 @@ def event_pages(client: Client, where: Where, *, from_id: str | None = None) -> 
             known = {event["id"] for event in page if event["createdAt"] == last} | (known if last == edge else set())
             if end["id"] in known or last > end["createdAt"]:
                 return
-            edge, is_walking = last, False
+            log.where["createdAtGte"], is_walking = last, False
         else:
-            side_by_side = min(2 * side_by_side, client.max_workers)
+            count = log.pages_a_call
         if not is_walking:
             skip = len(known) - 1  # the next page begins with the event that ends this one
-
-
-def _pages(client: Client, where: Where, skip: int, count: int, from_id: str | None) -> Iterator[list[Event]]:
-    """Yield pages asked side by side, each of which is to begin with the event that ends the one before."""
-
-    def ask(start: int) -> list[Event]:
-        return _page(client, where, {"skip": start, "fromEventId": from_id})
-
-    starts = [skip + place * (EVENT_PAGE_SIZE - 1) for place in range(count)]
-    with contextlib.closing(in_order(ask, starts, workers=count)) as pages:
-        for _, page in pages:
-            yield page
+        step = max(1, log.longest - 1)
+        pages = log.ask(*(_oldest_first(skip + place * step) for place in range(count)))
 
 
 def newest_events(client: Client, where: Where) -> list[Event]:
     """Return the latest page of the events that match, newest first."""
-    return _page(client, where, {"skip": 0}, order="desc")
+    return _Log(client, where).ask({**_NEWEST, "first": EVENT_PAGE_SIZE})[0]
 
 
-def _page(client: Client, where: Where, pagination: dict[str, Any], order: str = "asc") -> list[Event]:
-    variables = {"where": where, "pagination": {"first": EVENT_PAGE_SIZE, **pagination}, "order": order}
-    try:
-        data = client.execute(LIST_EVENTS, variables)
-    except KiliGraphQLError:
-        if "events" in client.names("Query"):
-            raise
-        raise KiliNotFoundError(_NO_LOG) from None
-    with promised("events"):
-        return [{**event, "payload": dict(event["payload"] or {})} for event in data["data"]]
+_NEWEST = {"skip": 0, "first": 1, "order": "desc"}
+
+
+def _oldest_first(skip: int, from_id: str | None = None) -> dict[str, Any]:
+    return {"skip": skip, "first": EVENT_PAGE_SIZE, "order": "asc", "fromEventId": from_id}
+
+
+class _Log:
+    """Asks for pages of the events that match, several by one call where the server allows it."""
+
+    def __init__(self, client: Client, where: Where) -> None:
+        self.where = dict(where)
+        self.longest = 0  # events on a page so far
+        self._client = client
+        self.pages_a_call = _PAGES_A_CALL
+
+    def ask(self, *wanted: dict[str, Any]) -> list[list[Event]]:
+        """Return the pages that are wanted, each told by its place and order."""
+        if len(wanted) > 1 and self.pages_a_call > 1:
+            try:
+                return self._asked(wanted)
+            except (KiliGraphQLError, KiliConnectionError):
+                self.pages_a_call = 1
+        return [page for each in wanted for page in self._asked([each])]
+
+    def _asked(self, wanted: Sequence[dict[str, Any]]) -> list[list[Event]]:
+        places = range(len(wanted))
+        declared = "".join(f", $pagination{place}: EventPagination!, $order{place}: Order" for place in places)
+        document = LIST_EVENTS % (declared, " ".join(map(EVENT_PAGE.format, places)))
+        variables: dict[str, Any] = {"where": self.where}
+        for place, each in enumerate(wanted):
+            pagination = {name: value for name, value in each.items() if name != "order"}
+            variables |= {f"pagination{place}": pagination, f"order{place}": each["order"]}
+        try:
+            data = self._client.execute(document, variables)
+        except KiliGraphQLError:
+            if "events" in self._client.names("Query"):
+                raise
+            raise KiliNotFoundError(_NO_LOG) from None
+        with promised("events"):
+            pages = [
+                [{**event, "payload": dict(event["payload"] or {})} for event in data[f"page{place}"]]
+                for place in places
+            ]
+        self.longest = max(self.longest, *map(len, pages))
+        return pages

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import time
@@ -10,23 +9,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pandas_kili.catalog import DEFAULT_FIELDS, PROJECT_WORKFLOW
+from pandas_kili.catalog import DEFAULT_FIELDS
 from pandas_kili.connection import Budget, Client, Clock, Limit, client_or_default, find_project, limit_of
-from pandas_kili.copy.events import Event, event_pages, newest_events
-from pandas_kili.copy.fingerprint import FINGERPRINT, fingerprints, in_microseconds, narrowed, telling_fields
+from pandas_kili.copy.fingerprint import FINGERPRINT, Places, fingerprints, in_microseconds, narrowed, telling_fields
+from pandas_kili.copy.log_since import LogSince, end_of_log
 from pandas_kili.copy.table import GONE, CopyState, CopyTable, LogPlace, schema_text
-from pandas_kili.errors import KiliCopyError, KiliNotFoundError
+from pandas_kili.errors import KiliCopyError
 from pandas_kili.messages import listed
 from pandas_kili.query import AssetFilters, Fields, asset_query, select, with_filters
-from pandas_kili.reading import scan_batches
+from pandas_kili.reading import Read
 
 _ROWS_A_COMMIT = 10_000  # of a first copy: at 500 calls a minute 12 s of work, which a crash can cost
-_LATEST_EVENT = pd.Timedelta("5min")  # how late an event may show; Kili does not document it
-_MOST_SEEN = 20_000  # events kept by name in the state of a copy; the assets of earlier ones are read once more
 
 
 @dataclass(frozen=True)
@@ -161,9 +159,9 @@ def sync(
     find_project(counting, project_id, "id")
     work = _Sync(counting, table, wanted, schema, dict(filters), fields, disable_tqdm)
     if table.state is None:
-        counts = work.fill(replace(wanted, place=work.place_before_reading()))
+        counts = work.fill(replace(wanted, place=end_of_log(counting, project_id)))
     elif full:
-        counts = work.replace_all(work.place_before_reading())
+        counts = work.replace_all(end_of_log(counting, project_id))
     elif table.state.is_whole:
         counts = work.refresh(look=verify)
     else:
@@ -208,6 +206,7 @@ class _Sync:
         self._wanted = wanted
         self._filters = filters
         self._disable_tqdm = disable_tqdm
+        self._is_in_doubt = False  # whether the light look could not settle all rows
         telling = telling_fields(fields)
         self._telling = telling
         self._telling_schema = select(telling).schema
@@ -218,32 +217,9 @@ class _Sync:
         self._rows_schema = pa.schema([field.with_type(in_microseconds(field.type)) for field in wide])
         self._schema = self._rows_schema.append(pa.field(FINGERPRINT, pa.int64()))
 
-    def place_before_reading(self) -> LogPlace | None:
-        """Return the end of the log; whatever happened until then is seen by a read that begins now."""
-        where = {"projectId": self._wanted.project_id}
-        try:
-            latest = newest_events(self._client, where)
-            if not latest:
-                return None
-            since = latest[0]["createdAt"]
-            if latest[-1]["createdAt"] == since:  # there may be more of this instant than the page holds
-                pages = event_pages(self._client, {**where, "createdAtGte": since, "createdAtLte": since})
-                latest = [event for page in pages for event in page]
-        except KiliNotFoundError:
-            return None
-        return LogPlace(since, [event["id"] for event in latest if event["createdAt"] == since])
-
-    def _scan(self, **more: Any) -> Iterator[pa.Table]:
-        reader = scan_batches(
-            self._wanted.project_id,
-            fields=self._read,
-            batch_size=_ROWS_A_COMMIT,
-            disable_tqdm=self._disable_tqdm,
-            client=self._client,
-            **{**self._filters, **more},
-        )
-        for batch in reader:
-            yield pa.Table.from_batches([batch])
+    def _reading(self, fields: Fields, **more: Any) -> Read:
+        query = asset_query(self._wanted.project_id, {**self._filters, **more})
+        return Read(self._client, query, fields, select(fields), skip=0, first=None, disable_tqdm=self._disable_tqdm)
 
     def _rows(self, scanned: pa.Table) -> pa.Table:
         """Return the rows of the copy: what was asked for, with a fingerprint."""
@@ -255,7 +231,9 @@ class _Sync:
         inserted = 0
         if not self._table.exists:
             self._table.append(self._schema.empty_table(), state)
-        for scanned in self._scan(**more):
+        reading = self._reading(self._read, **more)
+        for batch in reading.batches(_ROWS_A_COMMIT):
+            scanned = pa.Table.from_batches([batch])
             rows = self._rows(scanned)
             if known is not None:
                 rows = rows.filter(pc.invert(pc.is_in(rows["id"], known)))
@@ -266,7 +244,8 @@ class _Sync:
                 self._table.append(rows, state)
                 inserted += len(rows)
         if known is None:
-            self._table.append(self._schema.empty_table(), replace(state, is_whole=True, position=None))
+            place = None if reading.found.in_doubt else state.place  # without a place, the next refresh looks
+            self._table.append(self._schema.empty_table(), replace(state, place=place, is_whole=True, position=None))
         return {"events": 0, "inserted": inserted, "updated": 0, "deleted": 0, "untold": 0}
 
     def resume(self) -> dict[str, int]:
@@ -283,18 +262,18 @@ class _Sync:
 
     def replace_all(self, place: LogPlace | None) -> dict[str, int]:
         """Read everything anew, and put it in the place of the old rows."""
-        count = itertools.count()
-        state = replace(self._wanted, place=place, is_whole=True)
+        reading = self._reading(self._read)
         deleted = len(self._table.read(["id"]))
 
         def batches() -> Iterator[pa.RecordBatch]:
-            for scanned in self._scan():
-                for _ in range(len(scanned)):
-                    next(count)
-                yield from self._rows(scanned).to_batches()
+            for batch in reading.batches(_ROWS_A_COMMIT):
+                yield from self._rows(pa.Table.from_batches([batch])).to_batches()
 
+        state = replace(self._wanted, place=place, is_whole=True)
         self._table.replace_all(self._schema, batches(), state)
-        return {"events": 0, "inserted": next(count), "updated": 0, "deleted": deleted, "untold": 0}
+        if reading.found.in_doubt:
+            self._table.append(self._schema.empty_table(), replace(state, place=None))
+        return {"events": 0, "inserted": reading.found.read, "updated": 0, "deleted": deleted, "untold": 0}
 
     def _state(self) -> CopyState:
         if self._table.state is None:
@@ -304,70 +283,51 @@ class _Sync:
     def refresh(self, *, look: bool) -> dict[str, int]:
         """Read again what events name, and with a light look what differs, and merge it."""
         state = self._state()
-        news, place, is_sufficient = self._news(state.place)
-        named = {event["payload"]["assetId"] for event in news if event["payload"].get("assetId")}
-        differing: set[str] = set()
-        missing: set[str] = set()
-        if look or not is_sufficient or any(event["event"].startswith(PROJECT_WORKFLOW) for event in news):
-            differing, missing = self._differences()
-        asked = named | differing
-        changed_rows = self._read_again(sorted(asked))
-        gone = (missing | asked).difference(changed_rows["id"].to_pylist())
-        untold = (differing | missing) - named
-        if not len(changed_rows) and not gone and place == state.place and state.is_whole:
-            return {"events": len(news), "inserted": 0, "updated": 0, "deleted": 0, "untold": 0}
-        counts = self._table.merge(
-            _with_gone(changed_rows, gone), replace(state, place=place, is_whole=True, position=None)
-        )
-        return {"events": len(news), **counts, "untold": len(untold)}
+        log = LogSince(self._client, self._wanted.project_id, state.place)
+        asked: set[str] = set()
+        told = 0
 
-    def _news(self, place: LogPlace | None) -> tuple[list[Event], LogPlace | None, bool]:
-        """Return the events that were not seen, the next place in the log, and whether the log tells all."""
-        if place is None or not place.seen:  # the log may have forgotten the events of that instant
-            return [], self.place_before_reading(), False
-        seen, last = set(place.seen), place.seen[-1]
-        where = {"projectId": self._wanted.project_id, "createdAtGte": place.since}
-        try:
-            listing = [event for page in event_pages(self._client, where) for event in page]
-        except KiliNotFoundError:
-            return [], None, False
-        news = [event for event in listing if event["id"] not in seen]
-        # An event that was there and is not there any more tells that the log forgets.
-        is_sufficient = last in {event["id"] for event in listing}
-        if not news:
-            return [], place, is_sufficient
-        newest = max(event["createdAt"] for event in listing)
-        bound = (pd.Timestamp(newest) - _LATEST_EVENT).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        recent = [event for event in listing if event["createdAt"] >= bound][-_MOST_SEEN:]
-        return news, LogPlace(max(place.since, bound), [event["id"] for event in recent]), is_sufficient
+        def ids() -> Iterator[str]:
+            nonlocal told
+            for name in log.assets():
+                if name not in asked:
+                    asked.add(name)
+                    yield name
+            told = len(asked)
+            if look or not log.tells_all:
+                for name in self._differences():
+                    if name not in asked:
+                        asked.add(name)
+                        yield name
 
-    def _differences(self) -> tuple[set[str], set[str]]:
-        """Compare the copy with the project by the light look: ids that are new or differ, and ids that are gone."""
-        kept = self._table.read(["id", FINGERPRINT]).to_pandas()
-        numbers = dict(zip(kept["id"], kept[FINGERPRINT], strict=True))
-        reader = scan_batches(
-            self._wanted.project_id,
-            fields=self._telling,
-            batch_size=_ROWS_A_COMMIT,
-            disable_tqdm=self._disable_tqdm,
-            client=self._client,
-            **self._filters,
-        )
-        changed = set()
-        for batch in reader:
+        parts = [self._rows(read) for read in self._reading(self._read).by_id(ids())]
+        rows = pa.concat_tables([self._schema.empty_table(), *parts])
+        gone = asked.difference(rows["id"].to_pylist())
+        if gone:  # or the key lost its right on the way
+            find_project(self._client, self._wanted.project_id, "id")
+        place = None if self._is_in_doubt else log.place
+        if not asked and place == state.place and state.is_whole:
+            return {"events": log.events, "inserted": 0, "updated": 0, "deleted": 0, "untold": 0}
+        state = replace(state, place=place, is_whole=True, position=None)
+        counts = self._table.merge(_with_gone(rows, gone), state)
+        return {"events": log.events, **counts, "untold": len(asked) - told}
+
+    def _differences(self) -> Iterator[str]:
+        """Compare the copy with the project by the light look, and yield ids that are new, differ, or are missing."""
+        kept = self._table.read(["id", FINGERPRINT])
+        names, numbers = kept["id"].combine_chunks(), kept[FINGERPRINT].to_numpy()
+        places, is_there = Places(names), np.zeros(len(kept), bool)
+        reading = self._reading(self._telling)
+        for batch in reading.batches(_ROWS_A_COMMIT):
             looked = pa.Table.from_batches([batch])
-            now = zip(looked["id"].to_pylist(), fingerprints(looked).to_pylist(), strict=True)
-            changed |= {asset_id for asset_id, number in now if numbers.pop(asset_id, None) != number}
-        return changed, set(numbers)
-
-    def _read_again(self, ids: list[str]) -> pa.Table:
-        """Return the rows of assets as they are now; those that are gone or match no longer have none."""
-        chosen = self._filters.get("asset_id_in")
-        if chosen is not None:
-            within = set(pd.Series(list(chosen)))
-            ids = [asset_id for asset_id in ids if asset_id in within]
-        parts = [self._rows(scanned) for scanned in self._scan(asset_id_in=ids)] if ids else []
-        return pa.concat_tables([self._schema.empty_table(), *parts])
+            place = places.of(looked["id"])
+            known = place >= 0
+            is_there[place[known]] = True
+            is_same = np.zeros(len(looked), bool)
+            is_same[known] = numbers[place[known]] == fingerprints(looked).to_numpy()[known]
+            yield from looked["id"].filter(pa.array(~is_same)).to_pylist()
+        self._is_in_doubt = reading.found.in_doubt > 0
+        yield from names.filter(pa.array(~is_there)).to_pylist()
 
 
 def _with_gone(rows: pa.Table, gone: set[str]) -> pa.Table:

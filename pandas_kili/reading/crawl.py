@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from pandas_kili.errors import (
     KiliValidationError,
 )
 from pandas_kili.messages import warn
-from pandas_kili.parallel import Workers, in_order
+from pandas_kili.parallel import Workers, chunked, in_order
 from pandas_kili.query import Selection, Where
 from pandas_kili.reading.accounts import Consistency
 from pandas_kili.reading.long_answers import Source, complete_answers, wants_answers
@@ -40,7 +40,7 @@ _LEAST_ROWS = 4  # the least window that has room for the overlap that joins it 
 _CALM_PAGES = 32  # requests without trouble before larger pages are tried again
 _PARSERS = 2  # blocks parsed side by side: the parser holds no lock, and keeps up with more fetching than is allowed
 _BOUNDS = ("createdAtGte", "createdAtLte")
-_ID, _CREATED = "\0id", "\0createdAt"  # columns of our own beside the user's, which no field can be called
+ID, _CREATED = "\0id", "\0createdAt"  # columns of our own beside the user's, which no field can be called
 
 
 class Crawl:
@@ -73,7 +73,7 @@ class Crawl:
         self._answers = Source(client, project_id, selection, self.stop)
 
     def rows(self, skip: int, first: int | None, bar: tqdm[Any] | None = None) -> Generator[pa.Table]:
-        """Yield the rows from `skip` on, at most `first`, as tables that also hold `_ID` and `_CREATED`."""
+        """Yield the rows from `skip` on, at most `first`, as tables that also hold `ID` and `_CREATED`."""
         left = first
         with Workers(1) as executor:  # the count comes while the first page does
             count = executor.submit(self._count_all)
@@ -115,6 +115,18 @@ class Crawl:
     def page(self, window: Window) -> Page:
         """Return the first part of what a window shows: all of it, unless the server has trouble with as many rows."""
         return self._parse(self._fetch(window, whole=False))[0]
+
+    def assets(self, ids: Sequence[str]) -> pa.Table:
+        """Return what the server gives of at most a page of assets, named by their ids."""
+        variables = {"where": {**self.where, "idIn": list(ids)}, "first": len(ids), "skip": 0}
+        try:
+            with self._calls:
+                body = self.client.execute_bytes(self.document, variables, stop=self.stop)
+        except KiliConnectionError as error:
+            if len(ids) == 1 or not _is_too_heavy(error):
+                raise
+            return pa.concat_tables(map(self.assets, chunked(ids, (len(ids) + 1) // 2)))
+        return self._parse([(Window(0, len(ids)), body)])[0].table
 
     def shorten_pages(self, rows: int) -> None:
         """Ask for no more rows at once."""
@@ -175,7 +187,7 @@ def _cut(planned: list[Window], lengths: list[int], assets: pa.StructArray, sele
         created = created.fill_null(0)
     if ids.null_count:
         raise KiliValidationError(f"The server gave {ids.null_count} assets without an id.")
-    table = columns(assets, selection).append_column(_ID, ids).append_column(_CREATED, created)
+    table = columns(assets, selection).append_column(ID, ids).append_column(_CREATED, created)
     names, times = ids.to_pylist(), created.to_numpy()
     pages = []
     start = 0
@@ -254,7 +266,7 @@ def merged(crawls: Iterable[Crawl], skip: int, first: int | None) -> Generator[p
     if not tables:
         return
     table = pa.concat_tables(tables)
-    codes = table[_ID].combine_chunks().dictionary_encode().indices.to_numpy()
+    codes = table[ID].combine_chunks().dictionary_encode().indices.to_numpy()
     rows = np.unique(codes, return_index=True)[1]
     rows.sort()
     created = table[_CREATED].to_numpy()[rows]

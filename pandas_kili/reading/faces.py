@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import itertools
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any, Literal
@@ -12,12 +13,14 @@ from typing import Any, Literal
 import pandas as pd
 import pyarrow as pa
 
+from pandas_kili.catalog import PAGE_SIZE
 from pandas_kili.connection import Client, resolved
 from pandas_kili.errors import KiliFieldError
+from pandas_kili.parallel import in_order
 from pandas_kili.progress import progress_bar
 from pandas_kili.query import Fields, Query, Selection, select
 from pandas_kili.reading.accounts import Consistency
-from pandas_kili.reading.crawl import Crawl, merged
+from pandas_kili.reading.crawl import ID, Crawl, merged
 from pandas_kili.reading.frame import concatenate, to_pandas
 from pandas_kili.reading.long_answers import BEHIND, INLINE
 from pandas_kili.reading.validation import asset_schema, validate_frame
@@ -127,6 +130,46 @@ class Read:
                     bar.update(len(table))
                     yield table.select(self.schema.names)
 
+    def by_id(self, ids: Iterable[str]) -> Generator[pa.Table]:
+        """Yield the rows of assets as they are now, in any order, each once; those that do not match have none.
+
+        A call asks for a page of them, which needs no neighbor: nothing can slip out of it. What a page lacks is asked
+        for again until nothing more comes, as a server may give fewer than it has.
+        """
+        if self.query.matches_nothing:
+            return
+        query = resolved(self.client, self.query)
+        conditions = dict(query.conditions)
+        within = conditions.pop("idIn", None)
+        selection = self._selection()
+        crawls = [
+            Crawl(self.client, query.project_id, where, selection, self.found)
+            for where in dataclasses.replace(query, conditions=conditions).wheres()
+        ]
+
+        def read(page: list[str]) -> pa.Table:
+            return pa.concat_tables([crawl.assets(page) for crawl in crawls])
+
+        asked = iter(ids) if within is None else filter(set(within).__contains__, ids)
+        try:
+            with progress_bar("assets", total=None, unit="asset", disable=self.disable_tqdm) as bar:
+                while True:
+                    missing, is_done = list[str](), True
+                    for page, rows in in_order(read, _in_pages(asked), workers=self.client.max_workers):
+                        place = {name: row for row, name in enumerate(rows[ID].to_pylist())}
+                        missing += [name for name in page if name not in place]
+                        chosen = [place[name] for name in page if name in place]
+                        if chosen:
+                            is_done = False
+                            bar.update(len(chosen))
+                            yield rows.take(chosen).select(self.schema.names)
+                    if is_done or not missing:
+                        return
+                    asked = iter(missing)
+        finally:
+            for crawl in crawls:
+                crawl.stop.set()
+
     @property
     def attrs(self) -> dict[str, Any]:
         """Where the rows come from."""
@@ -140,6 +183,11 @@ class Read:
             if leaf == INLINE and "jsonResponseUrl" in self.client.names("Label"):
                 also += [f"{parent}.{BEHIND}", f"{parent}.id"]
         return select(self.fields, also=also)
+
+
+def _in_pages(ids: Iterator[str]) -> Iterator[list[str]]:
+    while page := list(itertools.islice(ids, PAGE_SIZE)):
+        yield page
 
 
 def _rechunk(tables: Iterable[pa.Table], rows: int, schema: pa.Schema) -> Iterator[pa.Table]:

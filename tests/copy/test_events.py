@@ -1,6 +1,7 @@
 """The log of events as a frame: columns, filters, chunks, and events that come while it is read."""
 
 import json
+import math
 
 import pandas as pd
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 import pandas_kili as pk
 from pandas_kili.sandbox import Sandbox
 from pandas_kili.sandbox.event_log import EventLog
+from pandas_kili.sandbox.execution import Executor
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +76,10 @@ def test_chunks_hold_the_same_events(sandbox, project):
     assert empty.dtypes.tolist() == every.dtypes.tolist()
 
 
-def test_a_page_begins_with_the_event_that_ended_the_one_before(sandbox, project):
+def test_one_call_asks_for_the_newest_event_and_the_first_page_and_the_next_for_more(sandbox, project):
     sandbox.clear_requests()
     pk.read_events(project, client=sandbox.client)
-    assert len([request for request in sandbox.requests if request.operation == "events"]) == 4
+    assert [set(request.operations) for request in sandbox.requests] == [{"events"}, {"events"}]
 
 
 def test_events_that_come_while_the_log_is_read_hide_none(sandbox):
@@ -124,12 +126,28 @@ def test_a_server_that_caps_its_pages_hides_no_event(monkeypatch, cap):
         assert pk.read_events(own, client=capped.client)["assetId"].tolist() == ids
 
 
-def test_pages_are_asked_side_by_side_where_many_follow(sandbox):
+def test_many_pages_are_asked_eight_by_one_call(sandbox):
     project, ids = filled(sandbox, 2500)
     sandbox.clear_requests()
     events = pk.read_events(project, client=sandbox.client)
     assert events["assetId"].tolist() == ids
-    assert len(sandbox.requests) <= 2 + 2500 / 99 + 8
+    assert len(sandbox.requests) == 1 + math.ceil((2500 - 100) / 99 / 8)
+
+
+def test_a_server_that_refuses_several_pages_by_one_call_is_asked_one_by_one(sandbox, monkeypatch):
+    project, ids = filled(sandbox, 500)
+    whole = Executor.answer
+
+    def strict(self, text, variables):
+        if text.count("events(") > 1:
+            return 400, {"errors": [{"message": "Too many aliases", "extensions": {"code": "BAD_REQUEST"}}]}
+        return whole(self, text, variables)
+
+    monkeypatch.setattr(Executor, "answer", strict)
+    sandbox.clear_requests()
+    assert pk.read_events(project, client=sandbox.client)["assetId"].tolist() == ids
+    asked = [len(each.operations) for each in sandbox.requests if each.operation == "events"]
+    assert asked == [2, 1, 1, *[1] * 5]
 
 
 def test_no_project_and_no_log_are_said_so(sandbox):

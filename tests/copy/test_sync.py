@@ -69,12 +69,12 @@ def test_the_first_call_copies_and_later_ones_read_what_changed(sandbox, tmp_pat
     assert sorted(earlier["id"]) == sorted(ids)
 
 
-def test_a_refresh_without_changes_costs_three_calls_and_no_version(sandbox, tmp_path):
+def test_a_refresh_without_changes_costs_two_calls_and_no_version(sandbox, tmp_path):
     project, _ = filled(sandbox)
     first = synced(sandbox, project, tmp_path / "copy")
     sandbox.clear_requests()
     second = synced(sandbox, project, tmp_path / "copy")
-    assert (second.calls, len(sandbox.requests)) == (3, 3)
+    assert (second.calls, len(sandbox.requests)) == (2, 2)
     assert second.version == first.version
 
 
