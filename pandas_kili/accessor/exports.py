@@ -191,6 +191,49 @@ class Exports:
 
         return to_voc(self._frame, folder, **options)
 
+    def to_geojson(
+        self, path: str | os.PathLike[str] | None = None, **options: Unpack[ExportOptions]
+    ) -> dict[str, Any]:
+        """Return the labels of a GEOSPATIAL project as GeoJSON features, and write them where a path is given.
+
+        Parameters
+        ----------
+        path : str or path, optional
+            A new file, such as ``labels.geojson``.
+        **options
+            See `pandas_kili.ExportOptions`: ``labels``, ``label_types``, ``job``, ``json_interface`` and ``overwrite``.
+
+        Returns
+        -------
+        dict
+            A ``FeatureCollection`` in longitudes and latitudes (WGS 84), one feature per object. Its properties are
+            ``class``, ``job``, ``tool``, ``confidence`` (percent), ``mid``, ``labeler``, ``labelType``, ``labelId``,
+            ``createdAt``, ``externalId`` and ``assetId``, and what was answered about the object, by the names of those
+            jobs. ``left_out`` lists what is not in it, and a warning counts it.
+
+        Raises
+        ------
+        KiliFieldError
+            If the frame lacks labels, answers, types of labels, or names of assets.
+        KiliValidationError
+            For options that are not possible, and a file that is there already.
+
+        Notes
+        -----
+        ``geopandas.read_file(path)`` reads the file, ``geopandas.GeoDataFrame.from_features(dict, crs=4326)`` the dict.
+
+        Examples
+        --------
+        >>> tree = '{"type": "marker", "categories": [{"name": "TREE"}], "point": {"x": 2.35, "y": 48.85}}'
+        >>> labels = [{"labelType": "DEFAULT", "jsonResponse": '{"J": {"annotations": [%s]}}' % tree}]
+        >>> df = pd.DataFrame({"externalId": ["paris"], "labels": [labels]})
+        >>> df.kili.to_geojson()["features"][0]["geometry"]
+        {'type': 'Point', 'coordinates': [2.35, 48.85]}
+        """
+        from pandas_kili.formats import to_geojson  # noqa: PLC0415 - what handles files costs a tenth of the import
+
+        return to_geojson(self._frame, path, **options)
+
     def to_hf(
         self, *, task: Literal["objects", "classes", "tokens"] = "objects", **options: Unpack[ExportOptions]
     ) -> Dataset | DatasetDict:

@@ -1,7 +1,8 @@
-"""Training data out of labels, and model output into answers: COCO, YOLO, Pascal VOC, Hugging Face."""
+"""Training data out of labels, and model output into answers: COCO, YOLO, Pascal VOC, GeoJSON, Hugging Face."""
 
 from pandas_kili.formats.coco import to_coco
 from pandas_kili.formats.coco_reader import read_coco
+from pandas_kili.formats.geojson import to_geojson
 from pandas_kili.formats.huggingface import to_hf
 from pandas_kili.formats.samples import ExportOptions
 from pandas_kili.formats.voc import read_voc, to_voc
@@ -13,6 +14,7 @@ __all__ = [
     "read_voc",
     "read_yolo",
     "to_coco",
+    "to_geojson",
     "to_hf",
     "to_voc",
     "to_yolo",

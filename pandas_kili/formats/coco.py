@@ -201,7 +201,8 @@ def _shape(samples: Samples, parts: Sequence[int], size: npt.NDArray[np.int64], 
     """Return ``segmentation`` and ``area`` in pixels; with holes, the ``rings`` of each part too."""
     if parts[0] in samples.points:
         return {"segmentation": [], "area": bbox[2] * bbox[3]}
-    shapes = [[ring * size for ring in samples.rings[part] if len(ring) >= SMALLEST_RING] for part in parts]
+    outlines = [outline for part in parts for outline in samples.outlines(part)]
+    shapes = [[ring * size for ring in outline if len(ring) >= SMALLEST_RING] for outline in outlines]
     shapes = [rings for rings in shapes if rings]
     areas = [[_area(ring) for ring in rings] for rings in shapes]
     area = sum(of_rings[0] - sum(of_rings[1:]) for of_rings in areas)

@@ -89,6 +89,8 @@ class Samples:
         Left, top, right, bottom around all rings, as shares of the picture as it is stored.
     rings : Rings
         The vertices of each object.
+    parts : dict of int to list of int
+        Of objects with several outlines, by position, how many rings each part has: an outline, then its holes.
     points : dict of int to list
         The points of poses, by the position of the object.
     left_out : DataFrame
@@ -104,8 +106,15 @@ class Samples:
     mid: npt.NDArray[Any]
     box: Floats
     rings: Rings
+    parts: dict[int, list[int]]
     points: dict[int, list[dict[str, Any]]]
     left_out: pd.DataFrame
+
+    def outlines(self, position: int) -> list[list[Floats]]:
+        """Return the parts of an object, each its outline and then its holes."""
+        rings = iter(self.rings[position])
+        sizes = self.parts.get(position)
+        return [list(rings)] if sizes is None else [list(itertools.islice(rings, size)) for size in sizes]
 
     def of_picture(self) -> Iterator[range]:
         """Yield for each picture the positions of its objects."""
@@ -148,7 +157,9 @@ def collect(
     shapes = read_shapes(rows.iloc[wanted])
     lost = {**shapes.problems, "what lies beyond the edge of the picture": shapes.cut}
     if not keeps_holes:
-        lost["the holes of a shape"] = shapes.fits & (shapes.ring_counts > 1)
+        outlines = np.ones(len(wanted), np.int64)
+        outlines[list(shapes.parts)] = list(map(len, shapes.parts.values()))
+        lost["the holes of a shape"] = shapes.fits & (shapes.ring_counts > outlines)
     for reason, which in lost.items():
         report.add(asset[wanted[which]], reason, job_of.take(pa.array(wanted[which])).to_pylist())
     kept = np.flatnonzero(shapes.fits)
@@ -178,6 +189,7 @@ def collect(
         mid=_objects(rows, "mid")[position][order],
         box=shapes.box[kept][order],
         rings=shapes.rings(kept[order]),
+        parts={new: shapes.parts[kept[old]] for new, old in enumerate(order) if kept[old] in shapes.parts},
         points={new: shapes.points[kept[old]] for new, old in enumerate(order) if kept[old] in shapes.points},
         left_out=report.table(frame),
     )

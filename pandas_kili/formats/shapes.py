@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,8 @@ class Shapes:
         Boxes (left, top, right, bottom) and vertices, as shares of the picture as it is stored.
     ring_counts, vertex_counts : array of int
         Rings of each row, and vertices of each ring.
+    parts : dict of int to list of int
+        Of rows with several outlines, how many rings each part has: an outline, then its holes.
     points : dict of int to list
         Points of poses, by row.
     """
@@ -70,6 +73,7 @@ class Shapes:
     ring_counts: Whole
     vertex_counts: Whole
     xy: Floats
+    parts: dict[int, list[int]]
     points: dict[int, list[dict[str, Any]]]
 
     def rings(self, kept: Whole) -> Rings:
@@ -131,7 +135,22 @@ def read_shapes(rows: pd.DataFrame) -> Shapes:
         "a shape without an area on the picture": flat_ones,
     }
     fits = ~(nowhere | on_map | flat_ones)
-    return Shapes(fits, problems, beyond & fits, box, ring_counts, vertex_counts, xy, points)
+    return Shapes(fits, problems, beyond & fits, box, ring_counts, vertex_counts, xy, parts_of(rows), points)
+
+
+def parts_of(rows: pd.DataFrame) -> dict[int, list[int]]:
+    """Return of rows with several outlines how many rings each part has, as importers of maps write them."""
+    found = {}
+    counts = pc.list_value_length(arrow_array(rows["rings"])).to_pylist()
+    extra = arrow_array(rows["extra"])
+    for row in np.flatnonzero(extra.is_valid().to_numpy(zero_copy_only=False)).tolist():
+        whole = json.loads(extra[row].as_py())
+        parts = whole.get("boundingPoly") if isinstance(whole, dict) else None
+        if isinstance(parts, list) and any(isinstance(part, list) for part in parts):
+            sizes = [len(part) if isinstance(part, list) else 1 for part in parts]
+            if sum(sizes) == counts[row] and len(sizes) > 1:
+                found[row] = sizes
+    return found
 
 
 def _turned_back(xy: Floats, turns: Floats) -> Floats:

@@ -115,7 +115,9 @@ def _lines(samples: Samples, task: Task) -> Iterator[list[str]]:
         if task == "detect":
             yield [f"{categories[each]} {' '.join(map(_number, numbers[each]))}\n" for each in objects]
         else:
-            outlines = [(categories[each], samples.rings[each][0].ravel().tolist()) for each in objects]
+            outlines = [
+                (categories[each], rings[0].ravel().tolist()) for each in objects for rings in samples.outlines(each)
+            ]
             yield [
                 f"{category} {' '.join(map(_number, outline))}\n"
                 for category, outline in outlines

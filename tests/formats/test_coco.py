@@ -320,3 +320,15 @@ def test_a_file_is_not_replaced_unless_it_is_asked_for(tmp_path):
     frame.kili.to_coco(file, overwrite=True)
     assert list(file.parent.iterdir()) == [file]
     assert pk.read_coco(file)["externalId"].tolist() == ["a.jpg"]
+
+
+def test_parts_of_one_shape_are_outlines_and_no_holes():
+    """Importers of maps write the parts of a shape as lists of rings within one annotation."""
+    other = [(0.95, 0.95), (1, 0.95), (1, 1), (0.95, 1)]
+    parts = [[ring(*OUTLINE), ring(*HOLE)], [ring(*other)]]
+    drawn = {"mid": "s", "type": "semantic", "categories": [{"name": "SKY"}], "boundingPoly": parts}
+    (annotation,) = assets({"a.jpg": objects(drawn)}).kili.to_coco()["annotations"]
+    area = (0.8 * 0.8 - 0.25 * 0.5 + 0.05 * 0.05) * math.prod(SIZE)
+    assert annotation["area"] == pytest.approx(area)
+    assert masks.area(annotation["segmentation"]) == pytest.approx(area, rel=0.01)
+    assert len(annotation["rings"]) == 2

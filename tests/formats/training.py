@@ -13,16 +13,23 @@ SIZE = (640, 480)
 
 
 def detections():
-    """Return the data sets of supervision, which needs a newer NumPy than the lowest that this package takes."""
+    """Return the data sets of supervision, or skip the test."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of OpenCV, which is faster
-        return pytest.importorskip("supervision").DetectionDataset
+        return judge("supervision").DetectionDataset
 
 
 def vendor_converters():
-    """Return the converters of the vendor, which need a newer NumPy too."""
-    pytest.importorskip("kili_formats.types")
-    return pytest.importorskip("kili_formats")
+    """Return the converters of the vendor, or skip the test."""
+    judge("kili_formats.types")
+    return judge("kili_formats")
+
+
+def judge(name):
+    """Return a library that judges exports, or skip the test and say why it is not there."""
+    package = name.partition(".")[0].replace("_", "-")
+    reason = f"{package} needs NumPy 2, and this package takes 1.26 too; pip install -e '.[dev]' installs it"
+    return pytest.importorskip(name, reason=reason)
 
 
 def ring(*points):
