@@ -10,7 +10,7 @@ import pyarrow as pa
 from pandas_kili.errors import KiliGraphQLError
 from pandas_kili.reading.accounts import Consistency
 from pandas_kili.reading.walk import ListWalk
-from pandas_kili.reading.windows import Page, Window
+from pandas_kili.reading.windows import WHOLE, Page, Window
 
 DAY = 86_400_000
 SPAN = 1_700_000_000_000  # milliseconds since 1970 of the first asset
@@ -89,7 +89,8 @@ class Project:
             else:
                 self.names.append(self.append())
 
-    def shown(self, since, until):
+    def shown(self, within):
+        since, until = within.since, within.until
         bounds = self.habits.bounds
         if bounds == "unknown" and (since is not None or until is not None):
             raise KiliGraphQLError("Field createdAtGte is not defined by type AssetWhere.")
@@ -112,7 +113,7 @@ class Project:
         self.move()
         window = replace(window, first=min(window.first, self.size))
         skip = window.skip if self.habits.farthest is None else min(window.skip, self.habits.farthest)
-        names = self.shown(window.since, window.until)[skip:][: min(window.first, self.habits.most)]
+        names = self.shown(window.within)[skip:][: min(window.first, self.habits.most)]
         if self.habits.ids_first:
             self.move()
             names = [name for name in names if self.matching.get(name)]
@@ -127,10 +128,10 @@ class Project:
             answered = {window: self.page(window) for window in self.chance.sample(flight, len(flight))}
             yield from (answered[window] for window in flight)
 
-    def count(self, since=None, until=None):
+    def count(self, within=WHOLE):
         self.calls += 1
         self.move()
-        return len(self.shown(since, until))
+        return len(self.shown(within))
 
     size = 100
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pandas_kili.reading.windows import Page
+from pandas_kili.reading.windows import Page, Stretch
 
 
 @dataclass(slots=True)
@@ -46,15 +46,10 @@ class Given:
     def __len__(self) -> int:
         return len(self._names)
 
-    def within(self, since: int | None, until: int | None) -> npt.NDArray[np.int64]:
-        """Return the instants of the rows in a stretch, which is an instant wider on either side, as for a `Window`."""
+    def within(self, stretch: Stretch) -> npt.NDArray[np.int64]:
+        """Return the instants of the rows in a stretch and an instant beside it, as the server is asked for them."""
         instants = np.frombuffer(self._instants, np.int64)
-        inside = np.ones(len(instants), bool)
-        if since is not None:
-            inside &= instants >= since - 1
-        if until is not None:
-            inside &= instants <= until + 1
-        return instants[inside]
+        return instants[stretch.holds(instants, wider=1)]
 
     def lacks(self, page: Page) -> list[int]:
         """Return the positions of the rows of a page that were not given, each id once."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from pandas_kili.query import Selection, Where
 from pandas_kili.reading.accounts import Consistency
 from pandas_kili.reading.long_answers import Source, complete_answers, wants_answers
 from pandas_kili.reading.walk import ListWalk
-from pandas_kili.reading.windows import Page, Window, windows
+from pandas_kili.reading.windows import WHOLE, Page, Stretch, Window, windows
 from pandas_kili.reading.wire import columns, read_pages
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ _BYTES_IN_FLIGHT = 256 * 2**20  # pages fetched ahead of their turn
 _LEAST_ROWS = 4  # the least window that has room for the overlap that joins it to the next
 _CALM_PAGES = 32  # requests without trouble before larger pages are tried again
 _PARSERS = 2  # blocks parsed side by side: the parser holds no lock, and keeps up with more fetching than is allowed
-_BOUNDS = ("createdAtGte", "createdAtLte")
 ID, _CREATED = "\0id", "\0createdAt"  # columns of our own beside the user's, which no field can be called
 
 
@@ -107,10 +106,10 @@ class Crawl:
         with self._calls:
             return count_matching(self.client, self.project_id, self.where, stop=self.stop)
 
-    def count(self, since: int | None = None, until: int | None = None) -> int:
-        """Count what matches, within the bounds of a `Window`."""
+    def count(self, within: Stretch = WHOLE) -> int:
+        """Count what matches, an instant more on either side of a stretch."""
         with self._calls:
-            return counted(self.client, self._bounded(since, until), stop=self.stop)
+            return counted(self.client, self._bounded(within), stop=self.stop)
 
     def page(self, window: Window) -> Page:
         """Return the first part of what a window shows: all of it, unless the server has trouble with as many rows."""
@@ -132,10 +131,10 @@ class Crawl:
         """Ask for no more rows at once."""
         self._sizes.limit(rows)
 
-    def _bounded(self, since: int | None, until: int | None) -> Where:
-        """Return the ``where`` of what was created between two instants, one more on either side."""
+    def _bounded(self, within: Stretch) -> Where:
+        """Return the ``where`` of what was created in a stretch, and an instant more on either side."""
         where = dict(self.where)
-        bounds = [(_BOUNDS[0], since, -1, max), (_BOUNDS[1], until, 1, min)]
+        bounds = [("createdAtGte", within.since, -1, max), ("createdAtLte", within.until, 1, min)]
         for name, instant, wider, choose in bounds:
             if instant is not None:
                 bound = f"{np.datetime64(instant + wider, 'ms')}Z"
@@ -144,10 +143,8 @@ class Crawl:
 
     def _fetch(self, window: Window, *, whole: bool = True) -> list[tuple[Window, bytes]]:
         """Read one window, in smaller ones where the server has trouble with as many rows."""
-        parts = [
-            replace(part, until=window.until)
-            for part in windows(window.skip, window.first, self._sizes.current, window.since)
-        ][: None if whole else 1]
+        planned = windows(window.skip, window.first, self._sizes.current, window.within)
+        parts = list(itertools.islice(planned, None if whole else 1))
         try:
             answers = [(part, self._asked(part)) for part in parts]
         except KiliConnectionError as error:
@@ -158,7 +155,7 @@ class Crawl:
         return answers
 
     def _asked(self, window: Window) -> bytes:
-        where = self._bounded(window.since, window.until)
+        where = self._bounded(window.within)
         variables = {"where": where, "first": window.first, "skip": window.skip}
         with self._calls:
             return self.client.execute_bytes(self.document, variables, stop=self.stop)

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Iterable
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from pandas_kili.catalog import PAGE_SIZE
+from pandas_kili.errors import KiliGraphQLError
 from pandas_kili.reading.accounts import Consistency, Given
-from pandas_kili.reading.windows import Listing, Page, Window
+from pandas_kili.reading.windows import WHOLE, Listing, Page, Stretch, Window
 
 _FEW = 8  # instants that are looked into one by one; more are counted first
 _CAREFUL = 10  # rows that pages share where the order within an instant is watched
 _FEWEST_SHARED = 3  # of them, which must be in the same order
+_MOST_TRIES = 4  # times that it is asked whether the server filters by time
 _MOST_LOOKS = 8  # times that a stretch is read through before its rows are said to be in doubt
+
+
+def filters_by_time(listing: Listing, instant: int) -> bool:
+    """Whether the server filters by the time of creation: some know no such filter, ignore it, or go by days."""
+    with contextlib.suppress(KiliGraphQLError):
+        for _ in range(_MOST_TRIES):
+            ahead = listing.page(Window(0, within=Stretch(instant)))
+            if not ahead.ids or ahead.created.min() < instant - 1:
+                return not ahead.ids
+            first = int(ahead.created[0])
+            here = listing.page(Window(0, within=Stretch(first, first)))
+            if here.ids:  # else what stood there may have gone
+                return bool((np.abs(here.created - first) <= 1).all())
+    return False
 
 
 class _Pass:
@@ -86,39 +102,38 @@ class Looks:
         self._listing, self._given, self._found = listing, given, found
         self._start, self._longest, self._is_bounded = start, longest, is_bounded
 
-    def compare(self, since: int | None = None, until: int | None = None) -> Generator[pa.Table]:
+    def compare(self, stretch: Stretch = WHOLE) -> Generator[pa.Table]:
         """Read stretches again of which the server counts more rows than were given."""
-        counted = self._listing.count(since, until) - (self._start if since is None else 0)
-        given = self._given.within(since, until)
-        if counted <= len(given):
+        given = self._given.within(stretch)
+        if self._counted(stretch) <= len(given):
             return
-        middle = _split(given, since, until, 1 / 2) if len(given) > PAGE_SIZE // 2 else None
-        if middle is None or not self._is_bounded or self._start:
-            yield from self.through(since, until)
+        may_split = self._is_bounded and not self._start and len(given) > PAGE_SIZE // 2
+        halves = stretch.split(given, 1 / 2) if may_split else None
+        if halves is None:
+            yield from self.through(stretch)
         else:
-            yield from self.compare(since, middle)
-            yield from self.compare(middle + 1, until)
+            for half in halves:
+                yield from self.compare(half)
 
     def at(self, instants: list[int]) -> Generator[pa.Table]:
         """Read instants anew, leaving out stretches of many that add up."""
         if len(instants) <= _FEW:
             for instant in instants:
-                yield from self.through(instant, instant)
+                yield from self.through(Stretch(instant, instant))
             return
-        since, until = instants[0], instants[-1]
-        if self._listing.count(since, until) != len(self._given.within(since, until)):
+        around = Stretch(instants[0], instants[-1])
+        if self._listing.count(around) != len(self._given.within(around)):
             middle = len(instants) // 2
             yield from self.at(instants[:middle])
             yield from self.at(instants[middle:])
 
-    def through(self, since: int | None = None, until: int | None = None) -> Generator[pa.Table]:
+    def through(self, stretch: Stretch = WHOLE) -> Generator[pa.Table]:
         """Yield what is new in a stretch whose order is not trusted, until nothing of it can be hidden."""
-        skip = self._start if since is None else 0
         counted, seen = -1, set[str]()
         for _ in range(_MOST_LOOKS):
-            look = _Pass(skip, self._longest)
+            look = _Pass(self._start if stretch.since is None else 0, self._longest)
             while look.goes_on:
-                page = self._listing.page(Window(look.skip, since=since, until=until))
+                page = self._listing.page(Window(look.skip, within=stretch))
                 fresh = self._given.take(page, self._given.lacks(page))
                 if fresh is not None:
                     self._found.recovered += len(fresh)
@@ -126,7 +141,7 @@ class Looks:
                 look.note(page)
             if look.is_whole:
                 return
-            before, counted = counted, self._listing.count(since, until) - skip
+            before, counted = counted, self._counted(stretch)
             if look.in_line and counted <= len(look.shown):
                 return
             seen = seen | look.shown if counted == before else set()
@@ -136,35 +151,26 @@ class Looks:
 
     def by_time(self, expected: int) -> Generator[pa.Table]:
         """Read a list of so many rows by stretches of time alone, each shown whole by one page."""
-        stretches: list[tuple[int | None, int | None]] = [(None, None)]
+        stretches = [WHOLE]
         while stretches:
-            since, until = stretches.pop()
-            page = self._listing.page(Window(0, since=since, until=until))
-            self._longest = max(self._longest, len(page.ids))
+            stretch = stretches.pop()
+            page = self._listing.page(Window(0, within=stretch))
             rows = len(page.ids)
-            if page.is_far_from_full(self._longest) or (page.is_short and self._listing.count(since, until) <= rows):
+            self._longest = max(self._longest, rows)
+            if page.is_far_from_full(self._longest) or (page.is_short and self._listing.count(stretch) <= rows):
                 fresh = self._given.take(page, self._given.lacks(page))
                 if fresh is not None:
                     yield fresh
-            elif (middle := _split(page.created, since, until, 4 / 5)) is None:
-                yield from self.through(since, until)
+            elif (parts := stretch.split(page.created, 4 / 5)) is None:
+                yield from self.through(stretch)
             else:
-                stretches += [(middle + 1, until), (since, middle)]
+                stretches += reversed(parts)
         missing = min(expected, self._listing.count()) - len(self._given)
         self._found.in_doubt += max(0, missing)
+
+    def _counted(self, stretch: Stretch) -> int:
+        return self._listing.count(stretch) - (self._start if stretch.since is None else 0)
 
 
 def _among(ids: Iterable[str], chosen: set[str]) -> list[str]:
     return [name for name in ids if name in chosen]
-
-
-def _split(created: npt.NDArray[np.int64], since: int | None, until: int | None, share: float) -> int | None:
-    """Return the instant that ends the first part of a stretch, with such a share of the rows; None for one instant."""
-    if since is not None and since == until:
-        return None
-    created = created[
-        (created >= (created if since is None else since)) & (created < (np.inf if until is None else until))
-    ]
-    if len(created):
-        return int(np.quantile(created, share, method="lower"))
-    return since if until is None else until - 1  # all rows lie beside the stretch, or at its end

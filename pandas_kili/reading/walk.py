@@ -32,8 +32,8 @@ import pyarrow as pa
 from pandas_kili.catalog import PAGE_SIZE
 from pandas_kili.errors import KiliGraphQLError
 from pandas_kili.reading.accounts import Consistency, Given
-from pandas_kili.reading.looks import Looks
-from pandas_kili.reading.windows import OVERLAP, Listing, Page, Window, windows
+from pandas_kili.reading.looks import Looks, filters_by_time
+from pandas_kili.reading.windows import OVERLAP, WHOLE, Listing, Page, Stretch, Window, windows
 
 _MOST_PATCHES = 2  # pages read to close a gap before the rest is planned anew
 _MOST_IDLE = 4  # plans without a new row, where the server counts more, before the walk gives up
@@ -75,7 +75,7 @@ class ListWalk:
         self._edge: int | None = None  # the instant of the last row: what was created before it has been read
         self._at_edge: set[str] = set()  # ids of that instant that were given
         self._last: list[str] = []  # ids of the last rows, in their order
-        self._place = Window(skip)  # where the last row stood: rows from `since` on, skipped ones before it
+        self._place = Window(skip)  # where the last row stood: rows of a stretch, skipped ones before it
         self._page: Page | None = None  # the page before
         self._inside: dict[int, bool] = {}  # instants within which pages were joined, and whether they were in line
         self._cut_short: Counter[int] = Counter()  # lengths of short pages that were not the last
@@ -127,10 +127,10 @@ class ListWalk:
 
     def _rest(self) -> Iterator[Window]:
         """Yield windows from the last row on, over as many rows as are still expected, and one page at least."""
-        since, skip = self._resume()
-        known = len(self._at_edge) if since == self._edge and not skip else OVERLAP
+        within, skip = self._resume()
+        known = len(self._at_edge) if within.since == self._edge and not skip else OVERLAP
         rows = max(PAGE_SIZE, self._expected - len(self._given) + known)
-        return windows(skip, PAGE_SIZE * (1 + (rows - 1) // PAGE_SIZE), since=since)
+        return windows(skip, PAGE_SIZE * (1 + (rows - 1) // PAGE_SIZE), within=within)
 
     def _joined(self, planned: Iterable[Window]) -> Generator[pa.Table, None, bool]:
         """Yield the new rows of planned windows; the result says whether all of them could be used."""
@@ -169,24 +169,24 @@ class ListWalk:
 
     def _give_up(self) -> None:
         """End a walk that comes no further, though the server counts more rows."""
-        since, skip = self._resume()
-        here, there = (self._listing.page(Window(place, since=since)) for place in (skip, skip + PAGE_SIZE))
+        within, skip = self._resume()
+        here, there = (self._listing.page(Window(place, within=within)) for place in (skip, skip + PAGE_SIZE))
         if here.ids and here.ids == there.ids:
             raise KiliGraphQLError(
                 f"The server shows the same assets for skip={here.window.skip} and skip={there.window.skip}, so those"
                 f" after the first {len(self._given):,} cannot be read: it ignores `skip`, or limits it."
                 " Narrow the filters, created_at_gte and created_at_lte for example, to read fewer at a time."
             )
-        self.found.in_doubt += max(0, self._listing.count(since) - self._place.skip - 1)
+        self.found.in_doubt += max(0, self._listing.count(within) - self._place.skip - 1)
 
     # -- how pages join ---------------------------------------------------------------------------------------------
 
     def _touches(self, page: Page) -> bool:
         """Whether no row can lie between those that were read and this page."""
-        window, edge = page.window, self._edge
-        if edge is None or (window.since is None and window.skip <= self._start):
+        since, skip, edge = page.window.within.since, page.window.skip, self._edge
+        if edge is None or (since is None and skip <= self._start):
             return True
-        if window.since is not None and window.since <= edge and not window.skip:
+        if since is not None and since <= edge and not skip:
             return True
         if not page.ids or page.created[0] > edge:
             return False
@@ -213,7 +213,7 @@ class ListWalk:
         window, edge = page.window, self._edge
         if edge is None or not page.ids or page.created[0] < edge:
             return
-        if window.since is not None and not window.skip and page.created[-1] > edge:
+        if window.within.since is not None and not window.skip and page.created[-1] > edge:
             return  # it shows this instant whole
         in_line = self._goes_on(page)
         self._moved |= not in_line
@@ -222,7 +222,7 @@ class ListWalk:
     def _admitted(self, page: Page) -> tuple[pa.Table | None, int]:
         """Take the new rows of a page that touches; return them, and how many were known."""
         if not page.ids:
-            self._place = Window(page.window.skip - 1, since=page.window.since)
+            self._place = Window(page.window.skip - 1, within=page.window.within)
             return None, 0
         if not page.is_ordered:
             raise _OutOfOrderError
@@ -242,7 +242,7 @@ class ListWalk:
             self._edge = int(created[-1])
             self._at_edge.update(ids[int(np.searchsorted(created, created[-1])) :])
             self._last = ids[-OVERLAP:]
-            self._place = Window(page.window.skip + len(ids) - 1, since=page.window.since)
+            self._place = Window(page.window.skip + len(ids) - 1, within=page.window.within)
         return self._given.take(page, fresh), len(ids) - len(fresh)
 
     # -- where they do not -------------------------------------------------------------------------------------------
@@ -272,43 +272,30 @@ class ListWalk:
 
     def _patch(self) -> Page:
         """Read a page that touches the last row: from half a page before it, and further back until it touches."""
-        since, skip = self._resume()
+        within, skip = self._resume()
         step = PAGE_SIZE // 2
         while True:
-            skip = max(self._start if since is None else 0, skip - step)
-            page = self._listing.page(Window(skip, since=since))
+            skip = max(self._start if within == WHOLE else 0, skip - step)
+            page = self._listing.page(Window(skip, within=within))
             if self._touches(page):
                 return page
             step *= 2
 
-    def _resume(self) -> tuple[int | None, int]:
-        """Return where to go on: the instant from which assets are asked for, and how many of them are skipped."""
+    def _resume(self) -> tuple[Stretch, int]:
+        """Return where to go on: what is asked for, and how many rows of it are skipped."""
         edge = self._edge
         if edge is None or not self._is_bounded():
-            return None, max(self._start, self._place.skip - OVERLAP + 1)
-        if not self._is_crowded:
-            return edge, 0
-        rank = self._place.skip if self._place.since == edge else len(self._at_edge) - 1
-        return edge, max(0, rank - OVERLAP + 1)
+            return WHOLE, max(self._start, self._place.skip - OVERLAP + 1)
+        rank = 0
+        if self._is_crowded:
+            rank = self._place.skip if self._place.within.since == edge else len(self._at_edge) - 1
+        return Stretch(edge), max(0, rank - OVERLAP + 1)
 
     def _is_bounded(self) -> bool:
         """Whether windows can be bounded by instants; the server is asked once that is needed."""
         if self._can_be_bounded is None and self._edge is not None:
-            self._can_be_bounded = self._can_bound(self._edge)
+            self._can_be_bounded = filters_by_time(self._listing, self._edge)
         return bool(self._can_be_bounded)
-
-    def _can_bound(self, edge: int) -> bool:
-        """Whether the server filters by the time of creation: some know no such filter, ignore it, or go by days."""
-        with contextlib.suppress(KiliGraphQLError):
-            for _ in range(_MOST_IDLE):
-                ahead = self._listing.page(Window(0, since=edge))
-                if not ahead.ids or ahead.created.min() < edge - 1:
-                    return not ahead.ids
-                instant = int(ahead.created[0])
-                here = self._listing.page(Window(0, since=instant, until=instant))
-                if here.ids:  # else what stood there may have gone
-                    return bool((np.abs(here.created - instant) <= 1).all())
-        return False
 
     # -- what does not add up ----------------------------------------------------------------------------------------
 
@@ -341,4 +328,4 @@ def _repeats(before: Page, page: Page) -> bool:
     """Whether the server showed the same rows for another offset."""
     if not page.ids or before.ids != page.ids:
         return False
-    return page.window.since == before.window.since and page.window.skip != before.window.skip
+    return page.window.within == before.window.within and page.window.skip != before.window.skip

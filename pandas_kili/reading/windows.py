@@ -1,4 +1,4 @@
-"""Windows over a list of assets, and the pages that they show."""
+"""Stretches of a list of assets, windows over it, and the pages that they show."""
 
 from __future__ import annotations
 
@@ -16,17 +16,50 @@ OVERLAP = 2  # rows read twice: two instants, so that the one before the end of 
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """Rows `skip` to `skip + first` of the assets that match and were created from `since` to `until`.
+class Stretch:
+    """What was created from `since` to `until`, both included: milliseconds since 1970, or None where it is open.
 
-    Instants are milliseconds since 1970. The server is asked for one more on either side, as it may keep times more
-    finely than it shows them.
+    The server is asked for one more on either side, as it may keep times more finely than it shows them.
     """
+
+    since: int | None = None
+    until: int | None = None
+
+    def holds(self, created: npt.NDArray[np.int64], wider: int = 0) -> npt.NDArray[np.bool_]:
+        """Tell which instants lie in the stretch, or in one that is wider by so much on either side."""
+        inside = np.ones(len(created), bool)
+        if self.since is not None:
+            inside &= created >= self.since - wider
+        if self.until is not None:
+            inside &= created <= self.until + wider
+        return inside
+
+    def split(self, created: npt.NDArray[np.int64], share: float) -> tuple[Stretch, Stretch] | None:
+        """Split it so that the first part holds such a share of the rows; None where it is but one instant."""
+        if self.since is not None and self.since == self.until:
+            return None
+        inside = created[self.holds(created) & (created != self.until)]
+        if len(inside):
+            middle = int(np.quantile(inside, share, method="lower"))
+        elif self.until is not None:  # all rows lie beside the stretch, or at its end
+            middle = self.until - 1
+        elif self.since is not None:
+            middle = self.since
+        else:
+            return None
+        return Stretch(self.since, middle), Stretch(middle + 1, self.until)
+
+
+WHOLE = Stretch()
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Rows `skip` to `skip + first` of those of a stretch."""
 
     skip: int
     first: int = PAGE_SIZE
-    since: int | None = None
-    until: int | None = None
+    within: Stretch = WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +95,20 @@ class Listing(Protocol):
     def pages(self, planned: Iterable[Window]) -> Generator[Page]:
         """Yield what windows show, in their order; several are asked for at the same time."""
 
-    def count(self, since: int | None = None, until: int | None = None) -> int:
-        """Count what matches, within the bounds of a `Window`."""
+    def count(self, within: Stretch = WHOLE) -> int:
+        """Count what matches, an instant more on either side of a stretch."""
 
     def shorten_pages(self, rows: int) -> None:
         """Ask for no more rows at once: the server gives no more."""
 
 
-def windows(skip: int, rows: int | None, size: int = PAGE_SIZE, since: int | None = None) -> Iterator[Window]:
+def windows(skip: int, rows: int | None, size: int = PAGE_SIZE, within: Stretch = WHOLE) -> Iterator[Window]:
     """Yield windows over so many rows from `skip`, or without end, each beginning with the last rows of the one before.
 
     The last window ends with the last row.
     """
     end = None if rows is None else skip + rows
     while end is None or skip + size < end:
-        yield Window(skip, size, since)
+        yield Window(skip, size, within)
         skip += max(1, size - OVERLAP)
-    yield Window(skip, end - skip, since)
+    yield Window(skip, end - skip, within)
