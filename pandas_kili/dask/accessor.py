@@ -26,13 +26,15 @@ from pandas_kili.writing import report_of, require_column
 class DaskKiliAccessor:
     """Rows become mutations of a Kili project, each partition by itself; what comes back are the reports.
 
-    Every method returns a lazy dask frame of ``id``, ``externalId``, ``outcome`` and ``message``, on the index of the
-    rows. Nothing is sent before it is computed, and all of it again where it is computed again: so compute the report
-    once, whole. They take what the methods of `pandas_kili.KiliAccessor` take, but the project must be named, and
-    ``errors`` is ``"report"`` unless ``"raise"`` is asked for. Rows are checked partition by partition.
+    Every method takes what the method of `pandas_kili.KiliAccessor` takes, but ``project_id`` must be given, and
+    ``errors`` is ``"report"`` unless ``"raise"`` is asked for. It returns the reports: a lazy dask frame of ``id``,
+    ``externalId``, ``outcome`` and ``message``, on the index of the rows. Rows are checked partition by partition.
 
-    Where a worker is lost, its partition is given again, with rows computed anew. Nothing is applied twice by that:
-    rows that are to be renamed or deleted need ids, and appended ones external ids, from which their ids are made.
+    Nothing is sent before a report is computed, and everything is sent again where it is computed again. So compute it
+    once, whole.
+
+    Where a worker is lost, Dask computes its partition again, and its rows are sent again. Nothing is applied twice by
+    that: rows to rename or delete need ids, and rows to append need external ids, of which their ids are made.
     """
 
     def __init__(self, frame: dd.DataFrame) -> None:
@@ -129,54 +131,15 @@ class DaskKiliAccessor:
         return self._reports("change_asset_external_ids", project_id, named, [new_external_ids], by={"id"})
 
     def delete_many_from_dataset(self, *, project_id: str, **named: Any) -> dd.DataFrame:
-        """Delete assets; one that is already gone is ``unchanged``.
-
-        Parameters
-        ----------
-        project_id : str
-            Project of the assets.
-        **named
-            `MutationOptions`.
-
-        Returns
-        -------
-        dask.dataframe.DataFrame
-            The reports.
-        """
+        """Delete assets; one that is already gone is ``unchanged``."""
         return self._reports("delete_many_from_dataset", project_id, named, by={"id"})
 
     def add_to_review(self, *, project_id: str, **named: Any) -> dd.DataFrame:
-        """Send labeled assets to review; assets without a label are declined.
-
-        Parameters
-        ----------
-        project_id : str
-            Project of the assets.
-        **named
-            `MutationOptions`.
-
-        Returns
-        -------
-        dask.dataframe.DataFrame
-            The reports.
-        """
+        """Send labeled assets to review; assets without a label are declined."""
         return self._reports("add_to_review", project_id, named, by={"id", "externalId"})
 
     def send_back_to_queue(self, *, project_id: str, **named: Any) -> dd.DataFrame:
-        """Send assets back to the queue of those to be labeled; assets that were never labeled are in it already.
-
-        Parameters
-        ----------
-        project_id : str
-            Project of the assets.
-        **named
-            `MutationOptions`.
-
-        Returns
-        -------
-        dask.dataframe.DataFrame
-            The reports.
-        """
+        """Send assets back to the queue of those to be labeled; assets that were never labeled are in it already."""
         return self._reports("send_back_to_queue", project_id, named, by={"id", "externalId"})
 
     def upsert(self, *, project_id: str, **named: Any) -> dd.DataFrame:
