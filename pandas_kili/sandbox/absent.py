@@ -1,43 +1,37 @@
-"""What Kili has and the sandbox has not: each operation refuses by name, instead of being unknown."""
+"""What Kili has and the sandbox has not: each operation is refused by its name, instead of being unknown."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+__all__ = ["absent"]
 
-from pandas_kili.sandbox.refusals import Refusal
-
-if TYPE_CHECKING:
-    from pandas_kili.sandbox.execution import Resolver
-
-__all__ = ["ABSENT", "absent_resolvers"]
-
-ABSENT = {
+_ABSENT = {
     "Plugins": (
-        "listPlugins",
-        "countPlugins",
-        "getPluginBuildErrors",
-        "getPluginLogs",
-        "getPluginRunnerStatus",
-        "createPlugin",
-        "createPluginRunner",
-        "generateUpdateUrl",
-        "updatePluginRunner",
-        "activatePluginOnProject",
-        "deactivatePluginOnProject",
-        "deletePlugin",
+        "listPlugins countPlugins getPluginBuildErrors getPluginLogs getPluginRunnerStatus createPlugin"
+        " createPluginRunner generateUpdateUrl updatePluginRunner activatePluginOnProject deactivatePluginOnProject"
+        " deletePlugin"
     ),
-    "Webhooks": ("createWebhook", "updateWebhook"),
+    "Webhooks": "createWebhook updateWebhook",
+    "Models of LLM projects": (
+        "models model createModel updateModel deleteModel projectModels createProjectModel updateProjectModel"
+        " deleteProjectModel createLLMAsset chatItems createChatItem"
+    ),
+    "Cloud storages": (
+        "dataIntegrations countDataIntegrations dataConnection createDataIntegration deleteDataIntegration"
+        " updatePropertiesInDataIntegration addDataConnection computeDifferences validateDataDifferences"
+    ),
+    "Versions of projects": "projectVersions countProjectVersions updatePropertiesInProjectVersion",
+    "Changes of accounts and organizations": (
+        "createUser updatePropertiesInUser updatePassword resetPassword createOrganization"
+        " updatePropertiesInOrganization organizationMetrics"
+    ),
+    "Notifications of one's own": "createNotification updatePropertiesInNotification",
+    "Anonymous reviews": "updateProjectAnonymization",
+    "Copies of labels, and files of annotations": "copyLabels createAnnotationFileUpload annotationFileUrl",
 }
-"""Names of operations, by what they are about."""
+_SUBJECTS = {name: subject for subject, names in _ABSENT.items() for name in names.split()}
 
 
-def absent_resolvers() -> dict[str, Resolver]:
-    """Return a resolver that refuses for each operation that the sandbox has not."""
-
-    def refusing(subject: str, name: str) -> Resolver:
-        def resolve(*_: Any) -> Any:
-            raise Refusal(f"{subject} are not in the sandbox: {name} needs Kili itself")
-
-        return resolve
-
-    return {name: refusing(subject, name) for subject, names in ABSENT.items() for name in names}
+def absent(operation: str) -> str | None:
+    """Return why an operation of Kili is refused; None for those that the sandbox has, and for those unknown."""
+    subject = _SUBJECTS.get(operation)
+    return subject and f"{subject} are not in the sandbox: {operation} needs Kili itself"

@@ -19,7 +19,7 @@ Path = tuple[tuple[str, str], ...]
 
 
 def annotations_of(label_id: str, answer: str) -> list[Row]:
-    """Return the annotations of the JSON text `answer`: one of each job, those of children after their parents'."""
+    """Return the annotations of the JSON text `answer`, one of each job and chat item, parents before children."""
     annotations: list[Row] = []
     for job, value, path in _jobs(label_id, json.loads(answer), ()):
         kind, content = _valued(value)
@@ -27,7 +27,7 @@ def annotations_of(label_id: str, answer: str) -> list[Row]:
             annotations.append(
                 {
                     "__typename": kind,
-                    "id": _annotation_id(label_id, job, path),
+                    "id": _annotation_id(label_id, job, path, value),
                     "labelId": label_id,
                     "job": job,
                     "path": [list(pair) for pair in path],
@@ -39,14 +39,15 @@ def annotations_of(label_id: str, answer: str) -> list[Row]:
 
 
 def _jobs(label_id: str, jobs: Mapping[str, Any], path: Path) -> Iterator[tuple[str, dict[str, Any], Path]]:
-    for job, value in jobs.items():
-        if not isinstance(value, dict):
-            continue
-        yield job, value, path
-        for category in value.get("categories") or ():
-            if isinstance(category, dict) and isinstance(category.get("children"), dict):
-                step = (_annotation_id(label_id, job, path), str(category.get("name")))
-                yield from _jobs(label_id, category["children"], (*path, step))
+    for job, given in jobs.items():
+        for value in given if isinstance(given, list) else [given]:  # a list: of several rounds or completions
+            if not isinstance(value, dict):
+                continue
+            yield job, value, path
+            for category in value.get("categories") or ():
+                if isinstance(category, dict) and isinstance(category.get("children"), dict):
+                    step = (_annotation_id(label_id, job, path, value), str(category.get("name")))
+                    yield from _jobs(label_id, category["children"], (*path, step))
 
 
 def _valued(value: dict[str, Any]) -> tuple[str | None, Row]:
@@ -63,5 +64,6 @@ def _valued(value: dict[str, Any]) -> tuple[str | None, Row]:
     return None, {}
 
 
-def _annotation_id(label_id: str, job: str, path: Path) -> str:
-    return ":".join([label_id, *(category for _, category in path), job])
+def _annotation_id(label_id: str, job: str, path: Path, value: Mapping[str, Any]) -> str:
+    chat_item = [value["chatItemId"]] if value.get("chatItemId") else []
+    return ":".join([label_id, *(category for _, category in path), job, *chat_item])

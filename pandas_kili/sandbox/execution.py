@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from graphql import (
+    FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLObjectType,
@@ -19,6 +20,7 @@ from graphql import (
     validate,
 )
 
+from pandas_kili.sandbox.absent import absent
 from pandas_kili.sandbox.asked_fields import AskedField, AskedFields
 from pandas_kili.sandbox.coercion import argument_values, variable_values
 from pandas_kili.sandbox.refusals import Refusal
@@ -47,9 +49,7 @@ class Prepared:
     @property
     def roots(self) -> tuple[str, ...]:
         """The names of the fields asked of Query or Mutation."""
-        if self.operation is None:
-            return ()
-        return tuple(node.name.value for node in self.operation.selection_set.selections if node.kind == "field")  # type: ignore[attr-defined]
+        return () if self.operation is None else _roots(self.operation)
 
     @property
     def is_introspection(self) -> bool:
@@ -102,6 +102,9 @@ class Executor:
         operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         if not errors and len(operations) != 1:
             errors = [GraphQLError("Must provide one operation.")]
+        refusals = [why for one in operations for name in _roots(one) if (why := absent(name))] if errors else []
+        if refusals:
+            return Prepared(document, None, (error_entry(refusals[0], "OPERATION_RESOLUTION_FAILURE"),))
         if errors:
             return Prepared(document, None, tuple(_of_graphql(error, "GRAPHQL_VALIDATION_FAILED") for error in errors))
         return Prepared(document, operations[0])
@@ -155,6 +158,10 @@ class Executor:
         arguments = argument_values(root.fields[asked.name], asked.node, values)
         source = self._resolvers[asked.name](arguments, asked.fields)
         return source if asked.fields is None else asked.fields.cut(source)
+
+
+def _roots(operation: OperationDefinitionNode) -> tuple[str, ...]:
+    return tuple(node.name.value for node in operation.selection_set.selections if isinstance(node, FieldNode))
 
 
 def _of_graphql(error: GraphQLError, code: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from pandas_kili.connection import Client
 from pandas_kili.messages import warn
-from pandas_kili.sandbox.absent import absent_resolvers
+from pandas_kili.sandbox.conversation_imports import ConversationImports, conversation_resolvers
 from pandas_kili.sandbox.edits import Edits, edit_resolvers
 from pandas_kili.sandbox.event_log import EventHabit, EventLog, event_resolvers
 from pandas_kili.sandbox.execution import Executor
@@ -181,7 +181,7 @@ class Sandbox:
             **project_resolvers(projects := Projects(self._workspace)),
             **step_resolvers(Steps(self._workspace, projects.loaded)),
             **issue_resolvers(self._issues),
-            **absent_resolvers(),
+            **conversation_resolvers(ConversationImports(self._workspace, self._imports, self._labeling)),
             **event_resolvers(self._workspace.events),
         }
 

@@ -1,6 +1,7 @@
 """The official SDK makes a project in the sandbox, works in it, and takes it away."""
 
 import pytest
+from official_sdk import GENERATION
 
 from pandas_kili.sandbox import Sandbox
 
@@ -9,7 +10,7 @@ pytestmark = pytest.mark.conformance
 
 @pytest.fixture
 def sandbox():
-    with Sandbox(generation="current", max_calls_per_minute=None) as sandbox:
+    with Sandbox(generation=GENERATION, max_calls_per_minute=None) as sandbox:
         yield sandbox
 
 

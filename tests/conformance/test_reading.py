@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from official_sdk import GENERATION
 
 import pandas_kili as pk
 from pandas_kili.sandbox import Sandbox
@@ -28,7 +29,7 @@ DOT = bytes.fromhex(
 )
 
 
-@pytest.fixture(params=["both", "current"])
+@pytest.fixture(params=sorted({"both", GENERATION}))
 def sandbox(request):
     with Sandbox(generation=request.param, max_calls_per_minute=None) as sandbox:
         yield sandbox

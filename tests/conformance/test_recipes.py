@@ -4,6 +4,7 @@ import io
 import json
 
 import pytest
+from official_sdk import GENERATION
 from PIL import Image
 
 from pandas_kili.sandbox import Sandbox
@@ -90,7 +91,7 @@ SCRIPT = """
 
 @pytest.fixture
 def sandbox():
-    with Sandbox(generation="current", max_calls_per_minute=None) as sandbox:
+    with Sandbox(generation=GENERATION, max_calls_per_minute=None) as sandbox:
         yield sandbox
 
 

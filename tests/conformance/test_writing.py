@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from official_sdk import GENERATION
 from writing import client_of, filled, hurry, outcomes
 
 import pandas_kili as pk
@@ -40,7 +41,7 @@ SDK_NAMES = {
 
 @pytest.fixture
 def sandbox():
-    with Sandbox(generation="current", max_calls_per_minute=None) as sandbox:
+    with Sandbox(generation=GENERATION, max_calls_per_minute=None) as sandbox:
         yield sandbox
 
 

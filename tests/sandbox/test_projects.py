@@ -159,9 +159,16 @@ def test_steps_are_added_renamed_changed_and_deleted(sandbox, execute):
         execute(add, input={"projectId": project_id, "name": "Final"})
 
 
-def test_what_is_not_in_the_sandbox_says_so_by_name(execute):
-    with pytest.raises(KiliGraphQLError, match="Plugins are not in the sandbox: listPlugins"):
-        execute("{ data: listPlugins { name } }")
-    webhook = 'mutation { data: createWebhook(data: {pluginName: "p", webhookUrl: "https://example.com"}) }'
-    with pytest.raises(KiliGraphQLError, match="Webhooks are not in the sandbox: createWebhook"):
-        execute(webhook)
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ("{ data: listPlugins { name } }", "Plugins are not in the sandbox: listPlugins"),
+        ("mutation($data: WebhookData!) { data: createWebhook(data: $data) }", "Webhooks are not in the sandbox"),
+        ("mutation($input: CreateModelInput!) { createModel(input: $input) { id } }", "Models of LLM projects are not"),
+        ("{ data: dataIntegrations(first: 10, skip: 0) { id } }", "Cloud storages are not in the sandbox"),
+        ("query($where: ProjectVersionWhere!) { data: projectVersions(where: $where) { id } }", "Versions of projects"),
+    ],
+)
+def test_what_is_not_in_the_sandbox_says_so_by_name_whatever_the_arguments(execute, document, told):
+    with pytest.raises(KiliGraphQLError, match=told):
+        execute(document)
