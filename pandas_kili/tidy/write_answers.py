@@ -17,7 +17,8 @@ from pandas_kili.messages import FailureCase, label_at, listed, nearest, shown, 
 from pandas_kili.scalars import flag, number, text
 from pandas_kili.tidy.answers.compose import Answers
 from pandas_kili.tidy.answers.geometry import box, turned_forth
-from pandas_kili.tidy.answers.json_values import encode, parse
+from pandas_kili.tidy.answers.json_values import encode, is_whole, parse
+from pandas_kili.tidy.answers.read import without_collector
 from pandas_kili.tidy.answers.schema import (
     ANNOTATION,
     ANNOTATION_SCHEMA,
@@ -32,6 +33,7 @@ from pandas_kili.tidy.answers.schema import (
     UNREADABLE,
     VERTEX,
 )
+from pandas_kili.tidy.answers.walk import EMPTY_FRAMES
 from pandas_kili.tidy.checks import Coordinates, Misfit, interface_misfits, shape_misfits, tool_misfits
 from pandas_kili.tidy.jobs import jobs_of
 
@@ -131,10 +133,11 @@ def to_json_response(
         of_label = pa.array(pd.factorize(pd.Series(keys, dtype=object))[0])
         misfits += interface_misfits(columns, length, jobs_of(jobs), of_label)
     _refuse(annotations, misfits)
-    answers = Answers(columns, keys)
-    _refuse(annotations, [_orphan(columns, row) for row in answers.orphans])
+    with without_collector():
+        answers = Answers(columns, keys)
+        _refuse(annotations, [_orphan(columns, row) for row in answers.orphans])
+        texts = [encode(root) for root in answers.roots.values()]
     index = pd.Index(list(answers.roots), name=by)
-    texts = [encode(root) for root in answers.roots.values()]
     return pd.Series(texts, index=index, name="jsonResponse", dtype=pd.ArrowDtype(pa.string()))
 
 
@@ -327,9 +330,21 @@ def _unwritable(columns: Columns, made: Flags) -> Iterator[Misfit]:
             yield Misfit(row, "parentRow", "expected the row of the pose beside parentPoint", None)
         if extra is not None:
             try:
-                parse(extra)
+                if not _takes(kind, parse(extra)):
+                    yield Misfit(row, "extra", f"expected a JSON object, as rows of kind {kind!r} keep one", extra)
             except (ValueError, RecursionError) as error:
                 yield Misfit(row, "extra", f"expected JSON text: {error}", extra)
+
+
+def _takes(kind: str, extra: Any) -> bool:
+    """Return whether a row of a kind can have this beside its columns."""
+    if kind == LABEL:
+        spans = extra.get(EMPTY_FRAMES, []) if type(extra) is dict else None
+        return type(spans) is list and all(
+            type(span) is list and len(span) == 2 and all(map(is_whole, span))  # noqa: PLR2004 - first and last
+            for span in spans
+        )
+    return kind == JOB or type(extra) is dict or (kind == CATEGORY and type(extra) is str)
 
 
 def _of_rows(columns: Columns, rows: npt.NDArray[np.int64], coordinates: Coordinates) -> Iterator[Misfit]:

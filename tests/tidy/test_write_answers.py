@@ -30,6 +30,17 @@ def without(row, *names):
     return {key: value for key, value in row.items() if key not in names}
 
 
+def test_what_stands_beside_the_columns_is_written_with_them():
+    """A class as a bare text, a number that no column takes, and a job that holds no object."""
+    bare = {"job": "J", "kind": "category", "extra": '"A"'}
+    large = {**BOX, "job": "K", "extra": '{"n": 1180591620717411303424}'}
+    odd = {"job": "L", "kind": "job", "extra": "5"}
+    answer = json.loads(to_json_response(frame(bare, large, odd)).iloc[0])
+    assert answer["J"] == {"categories": ["A"]}
+    assert answer["K"]["annotations"][0]["n"] == 2**70
+    assert answer["L"] == 5
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("row", "column"),
@@ -45,6 +56,13 @@ class TestRefused:
             ({**BOX, "tool": "rectangel"}, "tool"),
             ({**BOX, "kind": "annotations"}, "kind"),
             (without(BOX, "xmin", "ymin", "xmax", "ymax"), "xmin"),
+            ({**BOX, "extra": "{"}, "extra"),
+            ({**BOX, "extra": "5"}, "extra"),
+            ({"job": "J", "text": "a", "extra": "[1]"}, "extra"),
+            ({"job": "J", "rank": 1, "extra": "null"}, "extra"),
+            ({"kind": "label", "extra": "[1]"}, "extra"),
+            ({"kind": "label", "extra": '{"emptyFrames": 5}'}, "extra"),
+            ({"kind": "label", "extra": '{"emptyFrames": [[1]]}'}, "extra"),
             ({"job": "J", "tool": "polygon", "category": "A", "rings": [0.1, 0.1, 0.2, 0.1, 0.2, 0.2]}, "rings"),
             ({"job": "J", "tool": "polygon", "category": "A", "rings": [[{"x": 0.1}]]}, "rings"),
             ({"job": "J", "tool": "polygon", "category": "A", "rings": [[{"x": 0.1, "y": 1.5}]]}, "rings"),

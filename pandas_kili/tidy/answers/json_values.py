@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from typing import Any, NoReturn
 
@@ -37,9 +36,15 @@ def parse(text: str) -> Any:
     ValueError
         With what is wrong with it, and where.
     """
-    with contextlib.suppress(ValueError, RecursionError, msgspec.DecodeError):  # a ValueError in newer versions only
+    try:
         return _QUICK.decode(text)
-    value = _DECODER.decode(text)  # says what is wrong, and where
+    except (ValueError, RecursionError, msgspec.DecodeError):  # a ValueError in newer versions only
+        return _explained(text)
+
+
+def _explained(text: str) -> Any:
+    """Read a JSON text with Python's own decoder, which says what is wrong with it, and where."""
+    value = _DECODER.decode(text)
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:
@@ -61,7 +66,9 @@ def encode(value: Any) -> str:
     try:
         return _ENCODER.encode(value).decode()
     except OverflowError:  # a whole number of more than 64 bits
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return json.dumps(
+            value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=msgspec.to_builtins
+        )
 
 
 def kind_of(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ class KindRows:
         self.problems: dict[int, str] = {}
         self._walk, self._rows = walk, rows
         self.layouts = [tuple(node) if type(node) is dict else () for node in nodes]
-        self.keys = dict.fromkeys(chain.from_iterable(dict.fromkeys(self.layouts)))
+        self._layouts = dict.fromkeys(self.layouts)
+        self.keys = dict.fromkeys(chain.from_iterable(self._layouts))
 
     def ordered_rest(self) -> Iterator[tuple[int, Any]]:
         """Yield what columns do not hold of each row, its keys in the order in which they were answered."""
@@ -54,7 +56,10 @@ class KindRows:
 
     def values(self, key: str) -> list[Any]:
         """Return what each row has under a key; None where it has nothing. A null is kept beside the columns."""
-        found = [node.get(key) if type(node) is dict else None for node in self.nodes]
+        if all(key in layout for layout in self._layouts):
+            found = list(map(itemgetter(key), self.nodes))
+        else:
+            found = [node.get(key) if type(node) is dict else None for node in self.nodes]
         if None in found:
             self.keep(key, [at for at, value in enumerate(found) if value is None and key in self.layouts[at]])
         return found

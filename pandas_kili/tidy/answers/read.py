@@ -17,7 +17,7 @@ from pandas_kili.tidy.answers.columns import columns_of
 from pandas_kili.tidy.answers.schema import ANNOTATION_SCHEMA
 from pandas_kili.tidy.answers.walk import Walk
 
-_BATCH = 8 << 20  # bytes of JSON that are held as Python objects at a time: some 100 MB
+_BATCH = 1 << 20  # bytes of JSON that are held as Python objects at a time: few enough for the caches of a processor
 
 
 def read_answers(

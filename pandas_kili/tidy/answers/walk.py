@@ -23,6 +23,7 @@ HELD_APART = frozenset({JOB, LABEL})  # kinds of row with a value that keeps wha
 
 _PAYLOADS = ("annotations", "categories", "orders", "choice", "text")
 _TURNS = (90, 180, 270)
+_CLASSES = frozenset({dict, str})
 
 
 class Place(NamedTuple):
@@ -138,64 +139,66 @@ class Walk:
             self.problems[begin] = f"the interface of the project has no job {job!r}"
 
     def _payloads(self, job: str, body: dict[str, Any], place: Place) -> None:
-        rest: dict[str, Any] = {}
         begin = len(self.nodes)
-        chosen = 0
-        for key, value in body.items():
-            if key == "annotations" and are_objects(value):
-                self._annotations(value, job, place)
-            elif (count := self._chosen(key, value, job, place)) is None:
-                rest[key] = value
-            else:
-                chosen += count
-        if chosen and type(rest.get("isKeyFrame")) is bool:
-            flag = rest.pop("isKeyFrame")
-            slots = self.slots
-            self.key_frames += [
-                (row, flag)
-                for row in range(begin, len(self.nodes))
-                if slots[self.slot_of[row]].job == job
-                and slots[self.slot_of[row]].place is place
-                and slots[self.slot_of[row]].kind != ANNOTATION
+        rest = {key: value for key, value in body.items() if not self._answered(key, value, job, place)}
+        if type(rest.get("isKeyFrame")) is bool:
+            slots = [self.slots[slot] for slot in self.slot_of[begin:]]
+            own = [
+                begin + at
+                for at, slot in enumerate(slots)
+                if slot.job == job and slot.place is place and slot.kind != ANNOTATION
             ]
+            if own:
+                flag = rest.pop("isKeyFrame")
+                self.key_frames += [(row, flag) for row in own]
         if rest or len(self.nodes) == begin:
             self._rest_of_job(job, rest, body, place)
 
-    def _chosen(self, key: str, value: Any, job: str, place: Place) -> int | None:
-        """Add what a job holds other than annotations, and return the number of rows; None for what is no answer."""
-        if key == "categories" and type(value) is list and value and {dict, str}.issuperset(map(type, value)):
+    def _answered(self, key: str, value: Any, job: str, place: Place) -> bool:
+        """Add the rows of what a job holds under a key, and return whether that is an answer."""
+        if key == "categories":
+            if type(value) is not list or not value or not _CLASSES.issuperset(map(type, value)):
+                return False
             self._categories(value, job, place)
-            return len(value)
-        if key == "orders" and are_objects(value):
+        elif key == "annotations":
+            if not are_objects(value):
+                return False
+            self._annotations(value, job, place)
+        elif key == "text" and type(value) is str:
+            self._add(TEXT, value, place, job)
+        elif key == "choice" and type(value) is dict:
+            self._add(CHOICE, value, place, job)
+        elif key == "orders" and are_objects(value):
             for item in value:
                 self._add(RANK, item, place, job)
-            return len(value)
-        if key == "choice" and type(value) is dict:
-            self._add(CHOICE, value, place, job)
-            return 1
-        if key == "text" and type(value) is str:
-            self._add(TEXT, value, place, job)
-            return 1
-        return None
+        else:
+            return False
+        return True
 
     def _annotations(self, items: Sequence[dict[str, Any]], job: str, place: Place) -> None:
+        slot = self._slot(ANNOTATION, job, place)
         if not any(item.get("children") or "points" in item for item in items):
-            slot = self._slot(ANNOTATION, job, place)
             self.nodes += items
             self.slot_of += [slot] * len(items)
             return
         for item in items:
-            row = self._add(ANNOTATION, item, place, job)
-            mid, category = item.get("mid"), first_category(item.get("categories"))
-            below = self._below(row, job, place, mid if type(mid) is str else None, category)
-            if are_objects(item.get("points")):
-                for number, point in enumerate(item["points"]):
-                    self._children(point, below._replace(point=number))
-            self._children(item, below)
+            row = len(self.nodes)
+            self.nodes.append(item)
+            self.slot_of.append(slot)
+            if item.get("children") or "points" in item:
+                mid, category = item.get("mid"), first_category(item.get("categories"))
+                below = self._below(row, job, place, mid if type(mid) is str else None, category)
+                if are_objects(item.get("points")):
+                    for number, point in enumerate(item["points"]):
+                        self._children(point, below._replace(point=number))
+                self._children(item, below)
 
     def _categories(self, items: Sequence[Any], job: str, place: Place) -> None:
+        slot = self._slot(CATEGORY, job, place)
         for item in items:
-            row = self._add(CATEGORY, item, place, job)
+            row = len(self.nodes)
+            self.nodes.append(item)
+            self.slot_of.append(slot)
             if type(item) is dict and item.get("children"):
                 name = item.get("name")
                 self._children(item, self._below(row, job, place, None, name if type(name) is str else None))
@@ -218,14 +221,8 @@ class Walk:
     def _below(self, row: int, job: str, place: Place, mid: str | None, category: str | None) -> Place:
         """Return the place of a row's children."""
         above = place.categories or ()
-        return Place(
-            frame=place.frame,
-            level=place.level,
-            parent=row - self._first,
-            mid=mid or place.mid,
-            job=job,
-            categories=(above if category is None else (*above, category)) or None,
-        )
+        categories = (above if category is None else (*above, category)) or None
+        return Place(place.frame, place.level, row - self._first, None, mid or place.mid, job, categories)
 
     def _add(self, kind: str, node: Any, place: Place, job: str | None = None) -> int:
         row = len(self.nodes)
