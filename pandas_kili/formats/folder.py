@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pandas_kili.errors import KiliValidationError
@@ -74,7 +74,7 @@ def write_file(path: str | os.PathLike[str], text: str, *, overwrite: bool) -> N
         raise
 
 
-def put_media(pictures: Pictures, paths: list[Path], media: str) -> None:
+def put_media(pictures: Pictures, paths: Iterable[Path], media: str) -> None:
     """Copy or link the files of pictures to their paths."""
     if media == "none":
         return

@@ -58,6 +58,10 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.asset)
 
+    def stems(self) -> list[str]:
+        """Return the names of files without their extensions."""
+        return [name.rpartition(".")[0] for name in self.file_name]
+
 
 def find_pictures(
     frame: pd.DataFrame,

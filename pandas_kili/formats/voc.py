@@ -60,11 +60,11 @@ def to_voc(frame: pd.DataFrame, folder: str | os.PathLike[str], **options: Unpac
     with new_folder(folder, "voc", samples, overwrite=options.get("overwrite", False)) as root:
         for name in (_ANNOTATIONS, _IMAGES, _SETS):
             (root / name).mkdir(parents=True)
-        for name, document in zip(pictures.file_name, _documents(samples), strict=True):
-            (root / _ANNOTATIONS / f"{Path(name).stem}.xml").write_bytes(document)
+        stems = pictures.stems()
+        for stem, document in zip(stems, _documents(samples), strict=True):
+            (root / _ANNOTATIONS / f"{stem}.xml").write_bytes(document)
         for split in pictures.splits:
-            of_split = zip(pictures.file_name, pictures.split, strict=True)
-            lines = [f"{Path(name).stem}\n" for name, own in of_split if own == split]
+            lines = [f"{stem}\n" for stem, own in zip(stems, pictures.split, strict=True) if own == split]
             (root / _SETS / f"{split or 'all'}.txt").write_text("".join(lines), encoding="utf-8", errors="replace")
         put_media(pictures, [root / _IMAGES / name for name in pictures.file_name], options.get("media", "none"))
     return samples.left_out

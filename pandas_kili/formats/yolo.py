@@ -25,7 +25,7 @@ Task = Literal["detect", "segment", "classify"]
 _FILE = "data.yaml"
 _PAIRS = "kili"  # key of the job and category of each name, which only this package reads
 _BOX = 4  # numbers after the class
-_SMALLEST_OUTLINE = 6  # numbers: three vertices
+_SMALLEST_OUTLINE = 3  # vertices
 _EXTRA = "pip install 'pandas-kili[formats]'"
 _PICTURES = tuple(extension for extension, type_ in EXTENSIONS.items() if type_.startswith("image/"))
 
@@ -79,8 +79,10 @@ def to_yolo(
         for kind in ("images", "labels"):
             for split in pictures.splits:
                 (root / kind / split).mkdir(parents=True)
-        for name, split, lines in zip(pictures.file_name, pictures.split, _lines(samples, task), strict=True):
-            (root / "labels" / split / f"{Path(name).stem}.txt").write_text("".join(lines), encoding="ascii")
+        folders = {split: str(root / "labels" / split) for split in pictures.splits}
+        for stem, split, text in zip(pictures.stems(), pictures.split, _texts(samples, task), strict=True):
+            with open(f"{folders[split]}/{stem}.txt", "wb") as file:  # noqa: PTH123 - a path costs more than its file
+                file.write(text.encode())
         put_media(pictures, _paths(root / "images", pictures), media)
         names = dict(enumerate(samples.categories["name"].tolist()))
         pairs = samples.categories[["job", "category"]].to_numpy().tolist()
@@ -97,8 +99,8 @@ def _yaml() -> Any:
     return yaml
 
 
-def _paths(root: Path, pictures: Pictures) -> list[Path]:
-    return [root / split / name for split, name in zip(pictures.split, pictures.file_name, strict=True)]
+def _paths(root: Path, pictures: Pictures) -> Iterator[Path]:
+    return (root / split / name for split, name in zip(pictures.split, pictures.file_name, strict=True))
 
 
 def _places(splits: list[str]) -> dict[str, str]:
@@ -107,26 +109,24 @@ def _places(splits: list[str]) -> dict[str, str]:
     return {split: f"images/{split}" for split in splits}
 
 
-def _lines(samples: Samples, task: Task) -> Iterator[list[str]]:
-    """Yield the lines of each picture."""
-    boxes = np.concatenate([(samples.box[:, :2] + samples.box[:, 2:]) / 2, samples.box[:, 2:] - samples.box[:, :2]], 1)
-    numbers, categories = boxes.tolist(), samples.category.tolist()
-    for objects in samples.of_picture():
-        if task == "detect":
-            yield [f"{categories[each]} {' '.join(map(_number, numbers[each]))}\n" for each in objects]
-        else:
-            outlines = [
-                (categories[each], rings[0].ravel().tolist()) for each in objects for rings in samples.outlines(each)
-            ]
-            yield [
-                f"{category} {' '.join(map(_number, outline))}\n"
-                for category, outline in outlines
+def _texts(samples: Samples, task: Task) -> Iterator[str]:
+    """Yield the text of each picture, a line for each box or outline."""
+    if task == "detect":
+        sides = samples.box[:, 2:] - samples.box[:, :2]
+        columns = [samples.category, *((samples.box[:, :2] + samples.box[:, 2:]) / 2).T, *sides.T]
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        lines = ["%d %.9g %.9g %.9g %.9g\n" % row for row in rows]  # noqa: UP031 - half the time of other ways
+    else:
+        categories = samples.category.tolist()
+        lines = [
+            "".join(
+                f"{category} {' '.join([f'{value:.9g}' for value in outline.ravel().tolist()])}\n"
+                for outline, *_ in samples.outlines(each)
                 if len(outline) >= _SMALLEST_OUTLINE
-            ]
-
-
-def _number(value: float) -> str:
-    return f"{value:.9g}"
+            )
+            for each, category in enumerate(categories)
+        ]
+    return ("".join(lines[each.start : each.stop]) for each in samples.of_picture())
 
 
 def _write_classes(frame: pd.DataFrame, folder: str | os.PathLike[str], options: ExportOptions) -> pd.DataFrame:
@@ -272,6 +272,6 @@ def _object(values: list[str], pairs: Mapping[int, tuple[str, str]]) -> dict[str
         corners = np.array([(left, bottom), (left, top), (right, top), (right, bottom)])
         confidence = float(numbers[_BOX]) * 100 if len(numbers) > _BOX else None
         return {**found, "tool": "rectangle", "rings": [corners], "confidence": confidence}
-    if len(numbers) < _SMALLEST_OUTLINE or len(numbers) % 2:
+    if len(numbers) < 2 * _SMALLEST_OUTLINE or len(numbers) % 2:
         raise ValueError(f"{len(numbers)} numbers after the class are neither a box nor a polygon")
     return {**found, "tool": "polygon", "rings": [numbers.reshape(-1, 2)]}
