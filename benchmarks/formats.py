@@ -6,6 +6,9 @@
 In memory, seconds are CPU; both begin with answers as JSON text. From a server that takes 20 ms for each call, they are
 wall time from the empty process to the files, reads included; each contender runs in a process of its own. Medians of
 `--repeat` runs. kili-formats is the vendor's converter (``pip install 'kili-formats[coco]'``).
+
+The floor is a process that imports pandas, asks for the same pages, eight at a time, and writes as many files of the
+same length, but reads no answer. What the SDK takes, in floors, is the most that any converter in Python can reach.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ import pandas_kili as pk
 from pandas_kili.sandbox import Fault, Sandbox
 
 PER_IMAGE = 10
+BYTES = 47  # of a line of YOLO
 SIZE = (1920, 1080)
 CATEGORIES = "ABCD"
 OURS = """
@@ -41,6 +45,27 @@ client = pk.Client(given["key"], given["endpoint"], max_calls_per_minute=1_000_0
 fields = ["externalId", "content", "labels.labelType", "labels.createdAt", "labels.jsonResponse"]
 frame = pk.read_kili(given["project"], fields=fields, client=client, disable_tqdm=True)
 frame.kili.to_yolo(given["folder"] + "/ours")
+print(time.perf_counter() - start)
+"""
+FLOOR = """
+import json, sys, time
+start = time.perf_counter()
+given = json.loads(sys.argv[1])
+from concurrent.futures import ThreadPoolExecutor
+import pandas, requests
+session = requests.Session()
+session.headers["Authorization"] = "X-API-Key: " + given["key"]
+document = "query ($where: AssetWhere!, $first: PageSize!, $skip: Int!) { data: assets(where: $where, first: $first,"
+document += " skip: $skip) { externalId content labels { labelType createdAt jsonResponse } } }"
+def page(skip):
+    variables = {"where": {"project": {"id": given["project"]}}, "first": 100, "skip": skip}
+    answer = session.post(given["endpoint"], json={"query": document, "variables": variables})
+    assert len(answer.json()["data"]["data"]) == min(100, given["images"] - skip)
+with ThreadPoolExecutor(8) as pool:
+    list(pool.map(page, range(0, given["images"], 100)))
+for number in range(given["images"]):
+    with open(given["folder"] + f"/{number}.txt", "wb") as file:
+        file.write(b"x" * given["bytes"])
 print(time.perf_counter() - start)
 """
 SDK = """
@@ -132,9 +157,11 @@ def from_server(answers: list[str], repeat: int, sdk: str | None) -> None:
         labels = pd.DataFrame({"externalId": names, "author": "ada@example.com", "jsonResponse": answers})
         sandbox.add_labels(labels, project_id=project)
         given = {"key": sandbox.api_key, "endpoint": sandbox.api_endpoint, "project": project}
-        walls: dict[str, list[float]] = {"ours": [], "theirs": []}
+        given |= {"images": len(answers), "bytes": BYTES * PER_IMAGE}
+        walls: dict[str, list[float]] = {"ours": [], "theirs": [], "floor": []}
+        programs = (("ours", OURS, sys.executable), ("floor", FLOOR, sys.executable), ("theirs", SDK, sdk))
         for number in range(repeat):
-            for name, program, python in (("ours", OURS, sys.executable), ("theirs", SDK, sdk)):
+            for name, program, python in programs:
                 if python is not None:
                     own = Path(folder) / f"{name}-{number}"
                     own.mkdir()
@@ -143,6 +170,9 @@ def from_server(answers: list[str], repeat: int, sdk: str | None) -> None:
                     walls[name].append(float(done.stdout.splitlines()[-1]))
         theirs = statistics.median(walls["theirs"]) if walls["theirs"] else None
         report("YOLO from a server at 20 ms, wall", statistics.median(walls["ours"]), "official SDK", theirs, goal=10)
+        floor = statistics.median(walls["floor"])
+        beside = "" if theirs is None else f"; the official SDK takes {theirs / floor:.1f} floors"
+        print(f"* The floor of that: {floor:.2f} s{beside}", flush=True)
 
 
 def report(question: str, ours: float, peer: str, theirs: float | None, goal: float) -> None:
