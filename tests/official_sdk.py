@@ -47,11 +47,11 @@ def alone(lock):
 def made(folder):
     """Return the interpreter of the environment in this folder, which is made unless it is there and whole."""
     python = folder / "bin" / "python"
-    installed = f"import importlib.metadata as m; assert m.version('kili') == '{VERSION}'; import imagesize"
+    installed = f"import importlib.metadata as m; assert m.version('kili') == '{VERSION}'; import cv2, imagesize"
     if not python.exists() or subprocess.run([python, "-c", installed], capture_output=True, check=False).returncode:
         for command in (
             [sys.executable, "-m", "venv", folder],
-            [python, "-m", "pip", "install", "--quiet", f"kili[image]=={VERSION}"],
+            [python, "-m", "pip", "install", "--quiet", f"kili[coco,image]=={VERSION}"],
         ):
             made = subprocess.run(command, capture_output=True, text=True, check=False)
             if made.returncode:
