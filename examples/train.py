@@ -55,9 +55,8 @@ def main() -> None:
         counts = {name: (len(each["images"]), len(each["annotations"])) for name, each in sets.items()}
         told = [f"{images} pictures with {boxes} boxes to {name}" for name, (images, boxes) in counts.items()]
         print(f"Exported {' and '.join(told)}.")
-        again = pk.read_yolo(out / "yolo")
-        same = boxes_of(pk.read_coco(out / "coco" / "val" / "labels.json")), boxes_of(again[again["split"] == "val"])
-        print(f"Read back from COCO and YOLO: {same[0]} and {same[1]} boxes.")
+        again = [boxes_of(pk.read_coco(out / "coco")), boxes_of(pk.read_yolo(out / "yolo"))]
+        print(f"Read back from COCO and YOLO: {again[0]} and {again[1]} boxes.")
 
         results = predicted(trained(sets["train"], out / "coco" / "train"), sets["val"], out / "coco" / "val")
         share = right(results, sets["val"], truth)

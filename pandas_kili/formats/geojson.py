@@ -89,9 +89,7 @@ def to_geojson(
     features = _features(frame, chosen, rows, report)
     report.warn()
     if _all_shares(rows):
-        warn(
-            "All coordinates are within 0 and 1: are they shares of a picture? GeoJSON takes longitudes and latitudes."
-        )
+        warn("All coordinates are within 0 and 1, as shares of a picture are; GeoJSON holds longitudes and latitudes.")
     left_out = report.table(frame)
     collection = {
         "type": "FeatureCollection",

@@ -41,14 +41,15 @@ class ExportOptions(TypedDict, total=False):
     Attributes
     ----------
     labels : {"latest", "all"}
-        The latest label of each asset, or the objects of all its labels together.
+        The latest label of each asset, by ``createdAt`` if it was read, else the last one; or the objects of all its
+        labels together.
     label_types : collection of str, optional
         Labels of other types are left out; by default only what people submitted is exported. None takes all labels.
     job : str or list of str, optional
         The jobs that are exported; by default all.
     json_interface : str, mapping or pandas.DataFrame, optional
         The project's questions, which give the categories and their order: its id, its interface, or what `read_jobs`
-        gives. By default the categories that occur, sorted.
+        gives. By default the categories that occur, sorted: their numbers change when others come.
     split : mapping of str to float, or str, optional
         Shares of the assets by the name of the split, such as ``{"train": 0.8, "val": 0.2}``. A hash of the external id
         decides, so that an asset stays in its split when others come. Or the name of a column that holds the split.
@@ -199,6 +200,11 @@ def collect(
 
 def chosen_labels(frame: pd.DataFrame, options: ExportOptions, report: Report) -> pd.DataFrame:
     """Return the labels that are exported, indexed by the position of their asset, and report assets without any."""
+    for name in options:
+        if name not in ExportOptions.__annotations__:
+            near = nearest(name, ExportOptions.__annotations__, most=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" There are {', '.join(ExportOptions.__annotations__)}."
+            raise TypeError(f"an export has no option {name!r}.{hint}")
     labels, label_types = options.get("labels", "latest"), options.get("label_types", SUBMITTED)
     if labels not in ("latest", "all"):
         raise KiliValidationError(f"labels is 'latest' or 'all'; got {labels!r}.")

@@ -86,7 +86,10 @@ def test_a_detector_is_trained_on_an_export_and_its_output_compared(tmp_path):
     done = run("--out", tmp_path, "--pictures", 40, script="train.py")
     assert done.returncode == 0, done.stderr
     exported, read_back, share, sent, differ, *_ = done.stdout.splitlines()
-    images, boxes = map(int, re.findall(r"(\d+) pictures with (\d+) boxes to val", exported)[0])
+    (_, of_train), (images, of_val) = (
+        map(int, found) for found in re.findall(r"(\d+) pictures with (\d+) boxes to", exported)
+    )
+    boxes = of_train + of_val
     assert read_back == f"Read back from COCO and YOLO: {boxes} and {boxes} boxes."
     assert int(re.search(r"(\d+)%", share)[1]) > 40  # seven times what chance gives
     assert sent == f"Sent {images} predictions: {{'applied': {images}}}."

@@ -130,6 +130,12 @@ def test_options_that_are_not_possible_are_refused(options):
         assets({"a": objects(shape("A", rectangle(0, 0, 1, 1)))}).kili.to_coco(**options)
 
 
+@pytest.mark.parametrize("export", ["to_coco", "to_hf", "to_geojson"])
+def test_options_that_are_misspelled_are_refused(export):
+    with pytest.raises(TypeError, match=r"'spilt'\. Did you mean 'split'"):
+        getattr(assets({"a": objects()}).kili, export)(spilt={"train": 1.0})
+
+
 def test_what_an_export_needs_is_named(place):
     frame = assets({"a": objects()})
     with pytest.raises(KiliValidationError, match="folder"):
