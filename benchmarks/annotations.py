@@ -2,15 +2,22 @@
 
 Reading (`annotations`), writing (`to_json_response`), comparing (`agreement`, `disagreements`) and checking
 (`append_labels(check="interface")`) of answers of every kind, plain ones and those that mix classes, children, texts
-and boxes. Beside them stand a plain Python loop that makes the same columns of boxes, one that makes only eight, and
-the parsed labels of the official SDK (which makes no table), where an interpreter that has it is given::
+and boxes. Beside them stand a plain Python loop that makes the same columns of boxes, one that makes only eight, the
+vendor's `kili-formats` (boxes in pixels, no table), and the parsed labels of the official SDK (no table either), where
+an interpreter that has it is given::
 
-    python -m benchmarks.annotations --annotations 100000 --sdk-python ../sdk-venv/bin/python
+    python -m benchmarks.annotations                        # 10,000 answers of ten annotations each
+    python -m benchmarks.annotations --kinds mixed --sdk-python ../sdk-venv/bin/python
+    python -m benchmarks.annotations --growth               # 10,000, 100,000 and 1,000,000 rows
+
+`json.loads` builds the list of all answers, as whoever works with them does; a second line says what it costs where
+each answer is thrown away at once, which spares Python its garbage collector. "Checks on top" are µs a row, not times.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import random
 import subprocess
@@ -66,7 +73,13 @@ def _polygons(rng: random.Random) -> dict[str, Any]:
 
 
 def _classes(rng: random.Random) -> dict[str, Any]:
-    return {f"JOB_{job}": {"categories": [{"name": rng.choice("ABC"), "confidence": 100}]} for job in range(_PER_LABEL)}
+    return {
+        f"CLASS_{job}": {"categories": [{"name": rng.choice("ABC"), "confidence": 100}]} for job in range(_PER_LABEL)
+    }
+
+
+def _one_class(rng: random.Random) -> dict[str, Any]:
+    return {"KIND": {"categories": [{"name": rng.choice("ABC"), "confidence": round(100 * rng.random(), 3)}]}}
 
 
 def _video(rng: random.Random) -> dict[str, Any]:
@@ -92,6 +105,7 @@ _KINDS = {
     "boxes": _boxes,
     "polygons": _polygons,
     "classes": _classes,
+    "one class": _one_class,
     "video": _video,
     "boxes beside a class": _beside_a_class,
     "mixed": _mixed,
@@ -160,13 +174,25 @@ def interface() -> dict[str, Any]:
                 "tools": ["rectangle", "polygon"],
                 "content": {"categories": dict.fromkeys(names, below)},
             },
-            **{f"JOB_{number}": classes(names) for number in range(1, _PER_LABEL)},
+            **{f"CLASS_{number}": classes(names) for number in range(_PER_LABEL)},
             "KIND": classes(names),
             "SPEED": classes({"FAST": {}}),
             "PLATE": {"mlTask": "TRANSCRIPTION"},
             "NOTE": {"mlTask": "TRANSCRIPTION"},
         }
     }
+
+
+def in_pixels(texts: list[str]) -> Any:
+    """Turn boxes into pixels with kili-formats."""
+    from kili_formats import convert_to_pixel_coords  # noqa: PLC0415 - as in `loop`
+
+    project: Any = {"inputType": "IMAGE", "jsonInterface": interface()}
+    size = {"width": 1920, "height": 1080}
+    return [
+        convert_to_pixel_coords({"resolution": size, "latestLabel": {"jsonResponse": json.loads(text)}}, project)
+        for text in texts
+    ]
 
 
 def parsed_labels(texts: list[str]) -> Any:
@@ -203,6 +229,10 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--annotations", type=int, default=100_000)
+    parser.add_argument("--kinds", nargs="+", choices=_KINDS, default=list(_KINDS))
+    parser.add_argument(
+        "--growth", action="store_true", help="µs a row from 10,000 rows to 1,000,000, of mixed answers"
+    )
     parser.add_argument("--sdk-python")
     parser.add_argument("--only-sdk", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -210,17 +240,30 @@ def main() -> None:
         texts = json.loads(Path(options.only_sdk).read_text(encoding="utf-8"))
         print(seconds(lambda: parsed_labels(texts), repeat=1))
         return
-    print("| answers | what | seconds | times json.loads | annotations a second |")
-    print("|---|---|--:|--:|--:|")
-    for kind in _KINDS:
+    if options.growth:
+        _growth()
+        return
+    print("| answers | what | seconds | times json.loads | goal | met | rows a second |")
+    print("|---|---|--:|--:|--:|:-:|--:|")
+    for kind in options.kinds:
         texts = answers(kind, options.annotations)
         base = seconds(lambda texts=texts: [json.loads(text) for text in texts])
-        for what, took in _measured(kind, texts, options.sdk_python):
-            print(f"| {kind} | {what} | {took:.2f} | {took / base:.2f} | {options.annotations / took:,.0f} |")
+        for what, took, rows in _measured(kind, texts, options.sdk_python):
+            goal = _GOALS.get(what)
+            times = 1e6 * took / rows if what == _ON_TOP else took / base
+            met = "" if goal is None else "yes" if times <= goal else "NO"
+            figures = f"{took:.3f} | {times:.2f}{' µs a row' if what == _ON_TOP else ''} | {goal or ''} | {met}"
+            print(f"| {kind} | {what} | {figures} | {rows / took if took > 0 else 0:,.0f} |", flush=True)
 
 
-def _measured(kind: str, texts: list[str], sdk_python: str | None) -> Iterator[tuple[str, float]]:
-    """Yield what was measured, and its CPU seconds."""
+_ON_TOP = "checks of the interface, on top of reading"
+_GOALS = {"annotations": 1.2, "to_json_response": 2, "agreement": 2, "disagreements": 2, _ON_TOP: 2}
+
+
+def _measured(kind: str, texts: list[str], sdk_python: str | None) -> Iterator[tuple[str, float, int]]:
+    """Yield what was measured, its CPU seconds, and the rows of the table of annotations."""
+    import pyarrow as pa  # noqa: PLC0415 - as in `loop`
+
     from pandas_kili.tidy import (  # noqa: PLC0415 - as in `loop`
         agreement,
         annotations_table,
@@ -229,26 +272,58 @@ def _measured(kind: str, texts: list[str], sdk_python: str | None) -> Iterator[t
         jobs_of,
         to_json_response,
     )
+    from pandas_kili.tidy.answers.read import read_answers  # noqa: PLC0415 - as in `loop`
 
     frame, pairs = frame_of(texts), pairs_of(texts)
-    rows = annotations_table(frame)
+    table = annotations_table(frame)
+    rows = len(table)
     jobs = jobs_of(interface())
-    if kind != "classes":  # its jobs are those of the others, asked otherwise
-        if faults := answer_misfits(texts, jobs):
-            raise ValueError(faults[0])
-        yield "checks of the interface, reading included", seconds(lambda: answer_misfits(texts, jobs))
-    yield "annotations", seconds(lambda: annotations_table(frame))
-    yield "to_json_response", seconds(lambda: to_json_response(rows))
-    yield "agreement", seconds(lambda: agreement(pairs))
-    yield "disagreements", seconds(lambda: disagreements(pairs))
+    if faults := answer_misfits(texts, jobs):
+        raise ValueError(faults[0])
+    yield "json.loads, each thrown away", seconds(lambda: [bool(json.loads(text)) for text in texts]), rows
+    yield "annotations", seconds(lambda: annotations_table(frame)), rows
+    yield "to_json_response", seconds(lambda: to_json_response(table)), rows
+    yield "agreement", seconds(lambda: agreement(pairs)), rows
+    yield "disagreements", seconds(lambda: disagreements(pairs)), rows
+    few, few_rows = texts[:100], rows * 100 // len(texts)
+    yield "annotations of 100 of them", seconds(lambda: annotations_table(frame_of(few))), few_rows
+    yield "agreement of 100 of them", seconds(lambda: agreement(pairs_of(few))), few_rows
+    array = pa.array(texts).dictionary_encode().dictionary
+    checked = seconds(lambda: answer_misfits(texts, jobs))
+    yield _ON_TOP, checked - seconds(lambda: read_answers(array)), rows
     if kind in {"boxes", "polygons"}:
-        yield "loop, the same columns", seconds(lambda: loop(texts, 17))
-        yield "loop, 8 columns", seconds(lambda: loop(texts, 8))
+        yield "loop, the same columns", seconds(lambda: loop(texts, 17)), rows
+        yield "loop, 8 columns", seconds(lambda: loop(texts, 8)), rows
+    if importlib.util.find_spec("kili_formats") and kind in {"boxes", "polygons", "boxes beside a class", "mixed"}:
+        yield "kili-formats, boxes in pixels", seconds(lambda: in_pixels(texts)), rows
     if kind == "boxes" and sdk_python:
         part = texts[: max(1, len(texts) // 20)]
         took = in_sdk(sdk_python, part)
         if took:
-            yield "kili, parsed labels", took * len(texts) / len(part)
+            yield "kili, parsed labels", took * len(texts) / len(part), rows
+
+
+def _growth() -> None:
+    """Print what a row costs in ever larger tables."""
+    from pandas_kili.tidy import agreement, annotations_table, disagreements, to_json_response  # noqa: PLC0415
+
+    rows_each = len(annotations_table(frame_of(answers("mixed", _PER_LABEL))))
+    print("| rows | annotations, µs a row | to_json_response | agreement | disagreements |")
+    print("|--:|--:|--:|--:|--:|")
+    for wanted in (10_000, 100_000, 1_000_000):
+        texts = answers("mixed", wanted * _PER_LABEL // rows_each)
+        frame, pairs = frame_of(texts), pairs_of(texts)
+        table = annotations_table(frame)
+        costs = [
+            seconds(work, repeat=2 if wanted > 100_000 else 3)  # noqa: PLR2004 - the largest takes a minute
+            for work in (
+                lambda frame=frame: annotations_table(frame),
+                lambda table=table: to_json_response(table),
+                lambda pairs=pairs: agreement(pairs),
+                lambda pairs=pairs: disagreements(pairs),
+            )
+        ]
+        print(f"| {len(table):,} | {' | '.join(f'{1e6 * cost / len(table):.2f}' for cost in costs)} |", flush=True)
 
 
 if __name__ == "__main__":
