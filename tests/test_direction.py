@@ -34,7 +34,7 @@ HOUSE = {
         " answer_checks write_answers metadata assignment overlap chance comparison agreement label_errors"
     ),
     "media": "kinds inspection medium texts plan upload imports names ledger fetch download",
-    "reading": "wire frame validation windows accounts looks walk long_answers crawl faces read",
+    "reading": "wire frame validation windows accounts looks walk long_answers crawl faces read parts",
     "display": (
         "escaping palette patience known_classes choice decoder thumbnails decoding media maps overlay spans summary"
         " cards style gallery"
@@ -48,7 +48,7 @@ HOUSE = {
     "formats": "pictures shapes samples classes folder incoming coco coco_reader yolo voc geojson huggingface",
     "copy": "events fingerprint table log_since sync",
     "accessor": "mutations tables exports views",
-    "dask": "cluster plan read accessor",
+    "dask": "cluster read accessor",
     "sandbox": "",
     "pytest_plugin.pandas_kili_pytest": "",
     ".": "",

@@ -14,11 +14,9 @@ import pandas as pd
 from pandas_kili.catalog import DEFAULT_FIELDS
 from pandas_kili.connection import Client, client_or_default
 from pandas_kili.dask.cluster import Connection
-from pandas_kili.dask.plan import Part, Partitioning
 from pandas_kili.errors import KiliFilterError
 from pandas_kili.query import AssetFilters, Fields, select, with_filters
-from pandas_kili.reading import check_read
-from pandas_kili.reading import read_kili as read_frame
+from pandas_kili.reading import Part, check_read, parts
 
 
 @with_filters
@@ -67,7 +65,7 @@ def read_kili(
     Where rows of a partition stay in doubt, a `KiliConsistencyWarning` is given where it is read: on a cluster, in the
     log of the worker. The counts of ``consistency`` are those of a partition, and get lost when partitions are joined.
 
-    The plan costs two calls per partition; reading one costs a call for its count, and two rows in a hundred twice.
+    The plan costs a call per partition; reading one costs a call for its count, and two rows in a hundred twice.
     Where no such plan can be (a part of the list by `first` or `skip`, lists of more than 1,000 entries, more assets
     of one instant than a partition is to hold, servers that do not filter by the time of creation), all ids are looked
     through, at one call per 100 of them, and each partition reads its own: rows that no longer match are then left
@@ -99,10 +97,10 @@ def read_kili(
     selection = check_read(project_id, fields, first, skip, validate, cast("AssetFilters", given))
     connection = Connection(client_or_default(client))
     whole = Part(given, int(skip), first)
-    parts = Partitioning(connection.open(), project_id, rows_per_partition).parts(whole)
+    planned = parts(connection.open(), project_id, whole, int(rows_per_partition))
     source = _Source(connection, project_id, fields, validate, uuid.uuid4().hex)
     meta = selection.schema.empty_table().to_pandas(types_mapper=pd.ArrowDtype)
-    ddf: dd.DataFrame = dd.from_map(_read_part, parts, source=source, meta=meta, label="read-kili")
+    ddf: dd.DataFrame = dd.from_map(_read_part, planned, source=source, meta=meta, label="read-kili")
     return ddf
 
 
@@ -131,14 +129,5 @@ def _read_part(part: Part, *, source: _Source, columns: list[str] | None = None)
     types = dict(source.fields) if isinstance(source.fields, Mapping) else dict.fromkeys(source.fields)
     if columns is not None:
         types = {path: type_ for path, type_ in types.items() if select({path: type_}).columns[0].name in columns}
-    frame = read_frame(
-        source.project_id,
-        fields={**types, "createdAt": types.get("createdAt")},
-        first=part.first,
-        skip=part.skip,
-        validate=source.validate,
-        disable_tqdm=True,
-        client=source.connection.open(),
-        **part.wanted,
-    )
-    return part.cut(frame)[[column.name for column in select(types).columns] if columns is None else columns]
+    frame = part.read(source.project_id, types, source.validate, source.connection.open())
+    return frame if columns is None else frame[columns]

@@ -43,7 +43,7 @@ ID, _CREATED = "\0id", "\0createdAt"  # columns of our own beside the user's, wh
 
 
 class Crawl:
-    """The rows of one ``where``, each once, in the order of their creation.
+    """The rows of one ``where`` that were created in a stretch, each once, in the order of their creation.
 
     Attributes
     ----------
@@ -59,9 +59,11 @@ class Crawl:
         selection: Selection,
         found: Consistency | None = None,
         *,
+        within: Stretch = WHOLE,
         keeps_rows: bool = False,
     ) -> None:
-        self.client, self.project_id, self.where, self.selection = client, project_id, where, selection
+        self.client, self.project_id, self.selection = client, project_id, selection
+        self.within, self.where = within, _bounded(where, within)
         self.found = found or Consistency()
         self.keeps_rows = keeps_rows
         self.document = LIST_ASSETS % selection.text
@@ -88,7 +90,7 @@ class Crawl:
             try:
                 with contextlib.closing(ListWalk(self, counted, self.found, skip, first).tables()) as tables:
                     for table in tables:
-                        wanted = table if left is None else table.slice(0, left)
+                        wanted = self._inside(table) if left is None else self._inside(table).slice(0, left)
                         left = None if left is None else left - len(wanted)
                         self.found.read += len(wanted)
                         if len(wanted):
@@ -102,6 +104,14 @@ class Crawl:
                 KiliConsistencyWarning,
             )
 
+    def _inside(self, table: pa.Table) -> pa.Table:
+        """Leave out the instants beside the stretch, which belong to its neighbors."""
+        if self.within == WHOLE:
+            return table
+        inside = self.within.holds(table[_CREATED].to_numpy())
+        self.found.expected -= len(table) - int(inside.sum())
+        return table if inside.all() else table.filter(pa.array(inside))
+
     def _count_all(self) -> int:
         with self._calls:
             return count_matching(self.client, self.project_id, self.where, stop=self.stop)
@@ -109,7 +119,7 @@ class Crawl:
     def count(self, within: Stretch = WHOLE) -> int:
         """Count what matches, an instant more on either side of a stretch."""
         with self._calls:
-            return counted(self.client, self._bounded(within), stop=self.stop)
+            return counted(self.client, _bounded(self.where, within), stop=self.stop)
 
     def page(self, window: Window) -> Page:
         """Return the first part of what a window shows: all of it, unless the server has trouble with as many rows."""
@@ -131,16 +141,6 @@ class Crawl:
         """Ask for no more rows at once."""
         self._sizes.limit(rows)
 
-    def _bounded(self, within: Stretch) -> Where:
-        """Return the ``where`` of what was created in a stretch, and an instant more on either side."""
-        where = dict(self.where)
-        bounds = [("createdAtGte", within.since, -1, max), ("createdAtLte", within.until, 1, min)]
-        for name, instant, wider, choose in bounds:
-            if instant is not None:
-                bound = f"{np.datetime64(instant + wider, 'ms')}Z"
-                where[name] = choose(bound, where.get(name, bound), key=_moment)
-        return where
-
     def _fetch(self, window: Window, *, whole: bool = True) -> list[tuple[Window, bytes]]:
         """Read one window, in smaller ones where the server has trouble with as many rows."""
         planned = windows(window.skip, window.first, self._sizes.current, window.within)
@@ -155,8 +155,7 @@ class Crawl:
         return answers
 
     def _asked(self, window: Window) -> bytes:
-        where = self._bounded(window.within)
-        variables = {"where": where, "first": window.first, "skip": window.skip}
+        variables = {"where": _bounded(self.where, window.within), "first": window.first, "skip": window.skip}
         with self._calls:
             return self.client.execute_bytes(self.document, variables, stop=self.stop)
 
@@ -193,6 +192,17 @@ def _cut(planned: list[Window], lengths: list[int], assets: pa.StructArray, sele
         pages.append(Page(window, names[start:end], times[start:end], table.slice(start, length)))
         start = end
     return pages
+
+
+def _bounded(where: Where, within: Stretch) -> Where:
+    """Return the ``where`` of what was created in a stretch, and an instant more on either side."""
+    bounded = dict(where)
+    bounds = [("createdAtGte", within.since, -1, max), ("createdAtLte", within.until, 1, min)]
+    for name, instant, wider, choose in bounds:
+        if instant is not None:
+            bound = f"{np.datetime64(instant + wider, 'ms')}Z"
+            bounded[name] = choose(bound, where.get(name, bound), key=_moment)
+    return bounded
 
 
 def _moment(text: str) -> pd.Timestamp:

@@ -24,6 +24,7 @@ from pandas_kili.reading.crawl import ID, Crawl, merged
 from pandas_kili.reading.frame import concatenate, to_pandas
 from pandas_kili.reading.long_answers import BEHIND, INLINE
 from pandas_kili.reading.validation import asset_schema, validate_frame
+from pandas_kili.reading.windows import WHOLE, Stretch
 
 
 class Finish:
@@ -82,8 +83,9 @@ class Read:
         skip: int,
         first: int | None,
         disable_tqdm: bool | None,
+        within: Stretch = WHOLE,
     ) -> None:
-        self.client, self.query = client, query
+        self.client, self.query, self.within = client, query, within
         self.skip, self.first, self.disable_tqdm = skip, first, disable_tqdm
         self.fields = fields
         self.schema = selection.schema
@@ -120,7 +122,15 @@ class Read:
         query = resolved(self.client, self.query)
         selection = self._selection()
         crawls = [
-            Crawl(self.client, query.project_id, where, selection, self.found, keeps_rows=keeps_rows)
+            Crawl(
+                self.client,
+                query.project_id,
+                where,
+                selection,
+                self.found,
+                within=self.within,
+                keeps_rows=keeps_rows,
+            )
             for where in query.wheres()
         ]
         with progress_bar("assets", total=None, unit="asset", disable=self.disable_tqdm) as bar:
