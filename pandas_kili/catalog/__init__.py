@@ -20,7 +20,14 @@ from pandas_kili.catalog.assets import (
     UPDATE,
 )
 from pandas_kili.catalog.entities import ENTITIES
-from pandas_kili.catalog.events import EVENT_PAGE, EVENT_PAGE_SIZE, EVENT_PAYLOADS, LIST_EVENTS, PROJECT_WORKFLOW
+from pandas_kili.catalog.events import (
+    ASSET_IS_GONE,
+    EVENT_PAGE,
+    EVENT_PAGE_SIZE,
+    EVENT_PAYLOADS,
+    LIST_EVENTS,
+    PROJECT_WORKFLOW,
+)
 from pandas_kili.catalog.labels import ANNOTATION_VALUE, APPEND_LABELS, LABEL_TYPES
 from pandas_kili.catalog.projects import CREATE_PROJECT, DELETE_PROJECT, INPUT_TYPES, LIST_PROJECTS
 from pandas_kili.catalog.reference import fields, filters
@@ -31,6 +38,7 @@ __all__ = [
     "APPEND",
     "APPEND_LABELS",
     "APPEND_LATER",
+    "ASSET_IS_GONE",
     "BATCH_BYTES",
     "BATCH_SIZE",
     "COUNT_ASSETS",

@@ -15,6 +15,9 @@ EVENT_PAGE = (  # with a name and variables of its own, as one call asks for sev
 PROJECT_WORKFLOW = "project.workflow."
 """How the subjects begin that touch assets and name none, such as bulk actions and changed steps."""
 
+ASSET_IS_GONE = frozenset({"asset.deleted", "asset.destroyed"})
+"""The subjects after which an asset does not come back."""
+
 _ASSET = ("assetId", "externalId")
 _LABEL = ("assetId", "externalId", "labelId")
 _STEP = (*_ASSET, "newStepId", "previousStepId")

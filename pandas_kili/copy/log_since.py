@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from pandas_kili.catalog import PROJECT_WORKFLOW
+from pandas_kili.catalog import ASSET_IS_GONE, PROJECT_WORKFLOW
 from pandas_kili.connection import Client
 from pandas_kili.copy.events import event_pages, newest_events
 from pandas_kili.copy.table import LogPlace
@@ -49,6 +49,8 @@ class LogSince:
         How many there are. This and what follows is known once `assets` has come to its end.
     place : LogPlace or None
         How far the log was read.
+    deleted : set of str
+        Ids of the assets that it tells to be deleted; there is nothing to read of them.
     tells_all : bool
         Whether what changed can be known from the log: it goes back far enough, and nothing in it leaves open which
         assets it is about.
@@ -57,11 +59,12 @@ class LogSince:
     def __init__(self, client: Client, project_id: str, before: LogPlace | None) -> None:
         self.events = 0
         self.place: LogPlace | None = None
+        self.deleted: set[str] = set()
         self.tells_all = False
         self._client, self._project_id, self._before = client, project_id, before
 
     def assets(self) -> Iterator[str]:
-        """Yield the ids of the assets that events name, while the log is read."""
+        """Yield the ids of the assets that events name, but for deleted ones, while the log is read."""
         before = self._before
         if before is None or not before.seen:  # the log may have forgotten the events of that instant
             self.place = end_of_log(self._client, self._project_id)
@@ -79,7 +82,10 @@ class LogSince:
                     continue
                 self.events += 1
                 names_all &= not event["event"].startswith(PROJECT_WORKFLOW)
-                if asset_id := event["payload"].get("assetId"):
+                asset_id = event["payload"].get("assetId")
+                if event["event"] in ASSET_IS_GONE:
+                    self.deleted.add(asset_id)
+                elif asset_id:
                     yield asset_id
         except KiliNotFoundError:
             self.events = 0

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
@@ -18,9 +19,10 @@ from pandas_kili.catalog import DEFAULT_FIELDS
 from pandas_kili.connection import Budget, Client, Clock, Limit, client_or_default, find_project, limit_of
 from pandas_kili.copy.fingerprint import FINGERPRINT, Places, fingerprints, in_microseconds, narrowed, telling_fields
 from pandas_kili.copy.log_since import LogSince, end_of_log
-from pandas_kili.copy.table import GONE, CopyState, CopyTable, LogPlace, schema_text
+from pandas_kili.copy.table import GONE, CopyState, CopyTable, schema_text
 from pandas_kili.errors import KiliCopyError
 from pandas_kili.messages import listed
+from pandas_kili.parallel import Workers
 from pandas_kili.query import AssetFilters, Fields, asset_query, select, with_filters
 from pandas_kili.reading import Read
 
@@ -156,16 +158,20 @@ def sync(
         return counters[0]
 
     counting = client._counted_by(counted)  # noqa: SLF001 - the package's own
-    find_project(counting, project_id, "id")
-    work = _Sync(counting, table, wanted, schema, dict(filters), fields, disable_tqdm)
-    if table.state is None:
-        counts = work.fill(replace(wanted, place=end_of_log(counting, project_id)))
-    elif full:
-        counts = work.replace_all(end_of_log(counting, project_id))
-    elif table.state.is_whole:
-        counts = work.refresh(look=verify)
-    else:
-        counts = work.resume()
+    with Workers(1) as beside:
+        project = beside.submit(find_project, counting, project_id, "id")
+        try:
+            work = _Sync(counting, table, wanted, schema, dict(filters), fields, disable_tqdm, project)
+            if table.state is None:
+                counts = work.fill()
+            elif full:
+                counts = work.replace_all()
+            elif table.state.is_whole:
+                counts = work.refresh(look=verify)
+            else:
+                counts = work.resume()
+        finally:
+            project.result()  # that there is no such project says more than what went wrong for it
     return SyncReport(**counts, calls=counters[0].made, seconds=time.monotonic() - started, version=table.version)
 
 
@@ -200,12 +206,14 @@ class _Sync:
         filters: dict[str, Any],
         fields: Fields,
         disable_tqdm: bool | None,
+        project: Future[dict[str, Any]],
     ) -> None:
         self._client = client
         self._table = table
         self._wanted = wanted
         self._filters = filters
         self._disable_tqdm = disable_tqdm
+        self._project = project  # looked for while the log is read; nothing is written before it is found
         self._is_in_doubt = False  # whether the light look could not settle all rows
         telling = telling_fields(fields)
         self._telling = telling
@@ -226,11 +234,16 @@ class _Sync:
         numbers = fingerprints(narrowed(scanned, self._telling_schema))
         return narrowed(scanned, self._rows_schema).append_column(FINGERPRINT, numbers)
 
-    def fill(self, state: CopyState, *, known: pa.Array | None = None, **more: Any) -> dict[str, int]:
+    def fill(self) -> dict[str, int]:
+        """Make the first copy."""
+        self._project.result()
+        state = replace(self._wanted, place=end_of_log(self._client, self._wanted.project_id))
+        self._table.append(self._schema.empty_table(), state)
+        return self._filled(state)
+
+    def _filled(self, state: CopyState, *, known: pa.Array | None = None, **more: Any) -> dict[str, int]:
         """Append everything in parts, each of which goes on where the last one ended."""
         inserted = 0
-        if not self._table.exists:
-            self._table.append(self._schema.empty_table(), state)
         reading = self._reading(self._read, **more)
         for batch in reading.batches(_ROWS_A_COMMIT):
             scanned = pa.Table.from_batches([batch])
@@ -251,17 +264,20 @@ class _Sync:
     def resume(self) -> dict[str, int]:
         """Go on with a first copy, then look at what changed in the part that was there."""
         state = self._state()
+        self._project.result()
         later: dict[str, Any] = {}
         if state.position is not None:
             own = pd.to_datetime(state.filters.get("createdAtGte", state.position), utc=True)
             later["created_at_gte"] = max(pd.Timestamp(state.position), own)
         known = self._table.read(["id"])["id"].combine_chunks()
-        first = self.fill(state, known=known, **later)
+        first = self._filled(state, known=known, **later)
         second = self.refresh(look=True)
         return {name: first[name] + second[name] for name in first}
 
-    def replace_all(self, place: LogPlace | None) -> dict[str, int]:
+    def replace_all(self) -> dict[str, int]:
         """Read everything anew, and put it in the place of the old rows."""
+        self._project.result()
+        place = end_of_log(self._client, self._wanted.project_id)
         reading = self._reading(self._read)
         deleted = len(self._table.read(["id"]))
 
@@ -296,17 +312,18 @@ class _Sync:
             told = len(asked)
             if look or not log.tells_all:
                 for name in self._differences():
-                    if name not in asked:
+                    if name not in asked and name not in log.deleted:
                         asked.add(name)
                         yield name
 
         parts = [self._rows(read) for read in self._reading(self._read).by_id(ids())]
         rows = pa.concat_tables([self._schema.empty_table(), *parts])
-        gone = asked.difference(rows["id"].to_pylist())
-        if gone:  # or the key lost its right on the way
+        self._project.result()
+        gone = (asked | log.deleted).difference(rows["id"].to_pylist())
+        if not gone <= log.deleted:  # or the key lost its right on the way
             find_project(self._client, self._wanted.project_id, "id")
         place = None if self._is_in_doubt else log.place
-        if not asked and place == state.place and state.is_whole:
+        if not len(rows) and not gone and place == state.place and state.is_whole:
             return {"events": log.events, "inserted": 0, "updated": 0, "deleted": 0, "untold": 0}
         state = replace(state, place=place, is_whole=True, position=None)
         counts = self._table.merge(_with_gone(rows, gone), state)

@@ -148,6 +148,9 @@ class Read:
         """
         if self.query.matches_nothing:
             return
+        rest = iter(ids)
+        if (one := next(rest, None)) is None:
+            return  # and nothing is asked
         query = resolved(self.client, self.query)
         conditions = dict(query.conditions)
         within = conditions.pop("idIn", None)
@@ -160,7 +163,8 @@ class Read:
         def read(page: list[str]) -> pa.Table:
             return pa.concat_tables([crawl.assets(page) for crawl in crawls])
 
-        asked = iter(ids) if within is None else filter(set(within).__contains__, ids)
+        asked: Iterator[str] = itertools.chain([one], rest)
+        asked = asked if within is None else filter(set(within).__contains__, asked)
         try:
             with progress_bar("assets", total=None, unit="asset", disable=self.disable_tqdm) as bar:
                 while True:

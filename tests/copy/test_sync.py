@@ -210,6 +210,7 @@ def test_a_read_that_fails_leaves_the_copy_as_it_was(sandbox, tmp_path, full):
     synced(sandbox, project, tmp_path / "copy")
     before = pk.read_copy(tmp_path / "copy")
     sandbox.delete_assets(ids[:1])
+    sandbox.add_labels(pd.DataFrame({"assetId": ids[1:2], "jsonResponse": ["{}"]}))
     sandbox.inject(Fault("graphql_error", operation="assets", nth=1, times=None))
     with pytest.raises(pk.KiliGraphQLError):
         synced(sandbox, project, tmp_path / "copy", full=full)
