@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple, NoReturn
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -45,6 +46,22 @@ def json_text(value: Any) -> str:
     return text
 
 
+def json_texts(values: Sequence[Any]) -> list[str]:
+    """Write each value as `json_text` does, all at once: less than half the time.
+
+    Raises
+    ------
+    NotJsonError
+        As `json_text`.
+    """
+    if not values:
+        return []
+    # Between the values stands a text that JSON escapes; values that hold it too are more parts than there are values.
+    joined = json_text([part for value in values for part in (value, _SEAM)])
+    texts = joined[1 : -len(_SEAM_WRITTEN) - 1].split(f"{_SEAM_WRITTEN}, ")
+    return texts if len(texts) == len(values) else list(map(json_text, values))
+
+
 def parsed(text: str) -> Any:
     """Read JSON text, in which NaN and infinity are refused.
 
@@ -54,6 +71,10 @@ def parsed(text: str) -> Any:
         Where it is none; the error says which key holds NaN or infinity.
     """
     try:
+        return _QUICK.decode(text)
+    except _ODD:
+        pass
+    try:
         return _STRICT.decode(text)
     except RecursionError:
         raise NotJsonError("it nests too deeply") from None
@@ -61,6 +82,20 @@ def parsed(text: str) -> Any:
         raise NotJsonError(next(_faults(json.loads(text), ""), "it holds NaN or infinity")) from None
     except ValueError as error:
         raise NotJsonError(f"it is not JSON: {error}") from None
+
+
+def stored(text: str) -> Any:
+    """Read JSON text that a server shows, in which NaN and infinity may be.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        Where it is none.
+    """
+    try:
+        return _QUICK.decode(text)
+    except _ODD:
+        return json.loads(text)
 
 
 def as_written(texts: Sequence[str | None], *, from_structs: bool) -> list[str | None]:
@@ -85,6 +120,8 @@ def as_written(texts: Sequence[str | None], *, from_structs: bool) -> list[str |
 
 def are_structs(cells: Sequence[Any]) -> bool:
     """Return whether the dicts among cells look as Parquet gives them back: several, all with the same keys."""
+    if not any(issubclass(kind, dict) for kind in set(map(type, cells))):
+        return False
     dicts = [tuple(cell) for cell in cells if isinstance(cell, dict)]
     return len(dicts) > 1 and len(set(dicts)) == 1
 
@@ -225,6 +262,10 @@ def _refuse(constant: str) -> None:
     raise _ConstantError(constant)
 
 
+_SEAM = "\0"
+_SEAM_WRITTEN = r', "\u0000"'
 # Made once: `json.dumps` and `json.loads` make one a call.
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, default=_plain)
 _STRICT = json.JSONDecoder(parse_constant=_refuse)
+_QUICK = msgspec.json.Decoder()  # reads what Python's own decoder reads, but for some errors, in half the time
+_ODD = (ValueError, RecursionError, msgspec.DecodeError)  # what it leaves to Python's; a ValueError in newer versions

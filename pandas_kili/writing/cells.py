@@ -17,7 +17,7 @@ from pandas_kili import scalars
 from pandas_kili.arrow import python_cells
 from pandas_kili.catalog import STATUSES
 from pandas_kili.errors import KiliValidationError
-from pandas_kili.json_text import NotJsonError, are_structs, as_written, json_text, parsed
+from pandas_kili.json_text import NotJsonError, are_structs, as_written, json_text, json_texts, parsed
 from pandas_kili.messages import FailureCase, label_at, shown, validation_error
 
 _SHOWN = 3  # reasons, and rows of each, in a message
@@ -31,6 +31,7 @@ class CellType:
     expected: str
     read: Callable[[Any], Any]
     holds_json: bool = False  # read as JSON text, so that the column as a whole tells what Parquet did to its values
+    read_all: Callable[[list[Any]], list[Any] | None] = lambda _: None  # a whole column, where a glance tells it fits
 
 
 class Removal(enum.Enum):
@@ -57,6 +58,7 @@ class Columns:
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.frame = frame
+        self._read: dict[tuple[str, Hashable], list[Any]] = {}  # so that no failure is noted twice
         self._misfits: dict[str, set[int]] = {}  # by property, of the columns read
         self._problems: list[FailureCase] = []
 
@@ -71,11 +73,18 @@ class Columns:
         """
         if isinstance(label, list):
             return self._read_keys(label)
+        require_column(self.frame, label)
+        if (name, label) not in self._read:
+            self._read[name, label] = self._read_cells(name, label)
+        return self._read[name, label]
+
+    def _read_cells(self, name: str, label: Hashable) -> list[Any]:
         type_ = CELL_TYPES[name]
         misfits = self._misfits.setdefault(name, set())
         cells = self.cells(label)
-        values: list[Any] = [None] * len(cells)
-        for row, cell in enumerate(cells):
+        plain = type_.read_all(cells)
+        values = [None] * len(cells) if plain is None else plain
+        for row, cell in enumerate(cells if plain is None else ()):
             if cell is None:
                 continue
             try:
@@ -150,6 +159,8 @@ def metadata_keys(frame: pd.DataFrame, labels: Sequence[Hashable]) -> list[str]:
 
 def _restored(values: list[Any], cells: Sequence[Any], *, from_structs: bool) -> list[Any]:
     """Return JSON values with what Parquet did to them undone; what was given as text of JSON stays."""
+    if not from_structs and None not in values:
+        return values
     pairs = zip(values, cells, strict=True)
     given = [value is REMOVE or (isinstance(cell, str) and value == cell) for value, cell in pairs]
     texts = [None if stays else value for value, stays in zip(values, given, strict=True)]
@@ -213,6 +224,33 @@ def _count(frame: pd.DataFrame, label: Hashable) -> int:
         return int(label in frame.columns) if isinstance(label, tuple) else int((frame.columns == label).sum())
     except (TypeError, ValueError, ArithmeticError, NotImplementedError):  # it cannot be compared, so it is none
         return 0
+
+
+def _plain_names(cells: list[Any]) -> list[Any] | None:
+    are_plain = set(map(type, cells)) == {str} and all(map(str.strip, cells)) and all(map(str.isascii, cells))
+    return cells if are_plain else None
+
+
+def _plain_numbers(cells: list[Any]) -> list[Any] | None:
+    return cells if set(map(type, cells)) == {int} and -_INT32 <= min(cells) <= max(cells) < _INT32 else None
+
+
+def _plain_values(cells: list[Any]) -> list[Any] | None:
+    """Return the JSON text of values that are all text, or all whole numbers."""
+    return _texts(cells) if set(map(type, cells)) in ({str}, {int}) else None
+
+
+def _plain_objects(cells: list[Any]) -> list[Any] | None:
+    """Return the JSON text of dicts with keys that are text."""
+    is_plain = set(map(type, cells)) == {dict} and set(map(type, set().union(*cells))) <= {str}
+    return _texts(cells) if is_plain else None
+
+
+def _texts(cells: list[Any]) -> list[Any] | None:
+    try:
+        return json_texts(cells)
+    except NotJsonError:  # some are none: each cell is read by itself
+        return None
 
 
 def _name(value: Any) -> str:
@@ -297,17 +335,17 @@ _VALUE = "a value that JSON can hold, without NaN or infinity"
 _OBJECT = "a dict, a list, or JSON text of one, without NaN or infinity"
 
 CELL_TYPES: dict[str, CellType] = {
-    "id": CellType(f"an asset id: {_NAME}", _name),
-    "externalId": CellType(f"an external id: {_NAME}", _name),
-    "newExternalId": CellType(f"an external id: {_NAME}", _name),
+    "id": CellType(f"an asset id: {_NAME}", _name, read_all=_plain_names),
+    "externalId": CellType(f"an external id: {_NAME}", _name, read_all=_plain_names),
+    "newExternalId": CellType(f"an external id: {_NAME}", _name, read_all=_plain_names),
     "jsonResponse": CellType(
         "an answer: a dict, or JSON text of an object, without NaN or infinity", _answer, holds_json=True
     ),
     "secondsToLabel": CellType("a number of seconds that is not negative", _seconds),
-    "metadataKey": CellType(_VALUE, json_text, holds_json=True),
-    "metadataEntry": CellType(f"{_VALUE}, or pandas_kili.REMOVE", _entry, holds_json=True),
-    "priority": CellType("a whole number of 32 bits", _whole),
-    "jsonMetadata": CellType(_OBJECT, _metadata, holds_json=True),
+    "metadataKey": CellType(_VALUE, json_text, holds_json=True, read_all=_plain_values),
+    "metadataEntry": CellType(f"{_VALUE}, or pandas_kili.REMOVE", _entry, holds_json=True, read_all=_plain_values),
+    "priority": CellType("a whole number of 32 bits", _whole, read_all=_plain_numbers),
+    "jsonMetadata": CellType(_OBJECT, _metadata, holds_json=True, read_all=_plain_objects),
     "consensusMark": _MARK,
     "honeypotMark": _MARK,
     "toBeLabeledBy": CellType("a list of e-mail addresses", _emails),

@@ -8,27 +8,29 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pandas_kili.arrow import python_cells
-from pandas_kili.catalog import APPEND, BATCH_SIZE, IN_LIMIT, LIST_ASSETS, PROPERTIES
+from pandas_kili.catalog import APPEND, BATCH_SIZE, IN_LIMIT, PROPERTIES
 from pandas_kili.connection import Client, counted, find_project, promised, read_back
 from pandas_kili.errors import KiliValidationError
-from pandas_kili.json_text import NotJsonError
+from pandas_kili.json_text import NotJsonError, json_text, stored
 from pandas_kili.messages import label_at, nearest, shown
 from pandas_kili.parallel import chunked, in_order
-from pandas_kili.reading import read_kili
 from pandas_kili.writing.cells import REMOVE, metadata_keys, require_column
 from pandas_kili.writing.edits import (
     APPENDED,
     DEFAULTS,
     KEPT,
     KEY,
+    MEDIA,
     RESTORED,
     Edit,
+    differing,
+    is_address,
     is_same,
     metadata_of,
     selection,
     value_of,
 )
+from pandas_kili.writing.holdings import Holdings
 from pandas_kili.writing.identity import (
     Identity,
     existing,
@@ -39,14 +41,17 @@ from pandas_kili.writing.identity import (
 )
 from pandas_kili.writing.merge_metadata import entry_for, merged
 from pandas_kili.writing.mutations import spelling
-from pandas_kili.writing.recent import looks_for
 from pandas_kili.writing.work import Work
 
 New = Literal["append", "refuse", "skip"]
 Missing = Literal["keep", "delete"]
 _MOST = 1.25  # of the rows: up to here, reading all of a project in pages costs less than looking assets up by name
-_MEDIA = ("content", "jsonContent")
-_COMPARED = ("externalId", *(name for name in PROPERTIES.values() if name not in {*_MEDIA, "status"}))
+_COMPARED = ("externalId", *(name for name in PROPERTIES.values() if name not in {*MEDIA, "status"}))
+_UNREADABLE = (
+    "the asset's is a file of its own, which a plan does not read: it cannot tell whether this is the same. Leave the"
+    " column out of properties=, and change it by update_properties_in_assets"
+)
+_IMPORT = "processingParameters"  # the key of the metadata in which Kili keeps how it imported a video
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,8 @@ class Comparison:
         self.keys = metadata_keys(work.frame, self.question.metadata or ())
         self.entries: dict[str, list[Any]] = {}  # what the cells of each key say
         self.identity = Identity.of_none(0)
+        fields = [name for name in self.names if name != "externalId"]
+        self.held = Holdings(work.client, self.project_id, [*fields, *(["jsonMetadata"] if self.keys else [])])
 
     @property
     def client(self) -> Client:
@@ -107,25 +114,29 @@ class Comparison:
             With all rows that do not fit.
         """
         if not len(self.work.frame):
-            return self._deletions(self._read(self.question.within))
+            self.held.read(self.question.within)
+            return self._deletions(self.held.places)
         self.identity = self.work.identity = read_identity(self.columns)
-        refuse_repeated(self.columns, self.identity)
+        repeated = refuse_repeated(self.columns, self.identity)
         given = {one for one in self.identity.ids if one is not None}
         values = {name: self.columns.read(name, name) for name in self.names if name != "externalId"}
         values |= {KEY + key: self.columns.read("metadataEntry", key) for key in self.keys}
         self.entries = {KEY + key: _parsed(values[KEY + key]) for key in self.keys}
-        if "externalId" in self.names:
-            values["externalId"] = self._names_wanted()
+        if "externalId" in self.names and given:
+            values["externalId"] = self._names_wanted(repeated)
         self.columns.check()
         is_whole = self._is_whole()
-        known = self._read(self.question.within) if is_whole or self.question.missing == "delete" else {}
-        found = self._found(known, is_whole=is_whole)
+        if is_whole or self.question.missing == "delete":
+            self.held.read(self.question.within)
+        matching = list(self.held.places) if self.question.missing == "delete" else []
+        found = self._found(is_whole=is_whole)
         self.columns.check()
-        self.rows = {str(asset["id"]): row for row, asset in found.items()}
+        ids = self.held.columns["id"]
+        self.rows = {ids[place]: row for row, place in found.items()}
         fresh = [row for row in range(len(self.work.frame)) if row not in found]
-        left = [asset_id for asset_id in known if asset_id not in self.rows]
-        deletions = self._deletions(left if self.question.missing == "delete" else [])
-        edits = [edit for row, asset in found.items() for edit in self._changed(row, asset, values)]
+        deletions = self._deletions([asset_id for asset_id in matching if asset_id not in self.rows])
+        suspects = self._suspects(found, values)
+        edits = [edit for row in suspects for edit in self._changed(row, self.held.asset(found[row]), values)]
         made = self._new(fresh, values)
         named = [edit for edit in made if edit.asset_id in given]
         self._refuse_taken(edits, named, {edit.asset_id for edit in deletions})
@@ -155,16 +166,14 @@ class Comparison:
             raise KiliValidationError("Servers compute the status themselves: leave 'status' out of properties=.")
         return names
 
-    def _names_wanted(self) -> list[str | None]:
-        """Return the external ids that rows with an id are to have."""
+    def _names_wanted(self, repeated: set[int]) -> list[str | None]:
+        """Return the external ids that rows with an id are to have; `repeated` are rows that are wrong anyway."""
         names = self.columns.read("externalId", "externalId")
-        self.columns.problem(*repeated_values(names, "externalId"), "stands twice among the external ids")
+        once = [None if row in repeated else name for row, name in enumerate(names)]
+        self.columns.problem(*repeated_values(once, "externalId"), "stands twice among the external ids")
         return [name if self.identity.ids[row] is not None else None for row, name in enumerate(names)]
 
     # --- what is there
-
-    def _fields(self) -> list[str]:
-        return [*(name for name in self.names if name != "externalId"), *(["jsonMetadata"] if self.keys else [])]
 
     def _is_whole(self) -> bool:
         """Return whether all of the project is read: where all may be deleted, or rows are most of it anyway."""
@@ -173,92 +182,53 @@ class Comparison:
         rows = len(self.work.frame)
         return rows >= IN_LIMIT and counted(self.client, {"project": {"id": self.project_id}}) <= rows * _MOST
 
-    def _read(self, within: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
-        """Return the assets of the project, or those that match filters, by id."""
-        paths = ["toBeLabeledBy.user.email" if name == "toBeLabeledBy" else name for name in self._fields()]
-        frame = read_kili(
-            self.project_id,
-            fields=dict.fromkeys(["id", "externalId", *paths]),
-            validate=False,
-            client=self.client,
-            disable_tqdm=True,
-            **(within or {}),
-        )
-        columns = {str(name): python_cells(frame[name]) for name in frame.columns}
-        rows = (dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True))
-        return {asset["id"]: asset for asset in rows}
-
-    def _found(self, known: Mapping[str, dict[str, Any]], *, is_whole: bool) -> dict[int, dict[str, Any]]:
-        """Return the asset of each row that has one, of those known and those that are still to be looked up."""
-        by_name: dict[str, list[dict[str, Any]]] = {}
-        for asset in known.values():
-            by_name.setdefault(asset["externalId"], []).append(asset)
-        ids = {str(one): row for row, one in enumerate(self.identity.ids) if one is not None}
-        names = {str(self.identity.external_ids[row]): row for row, one in enumerate(self.identity.ids) if one is None}
-        found = {row: known[one] for one, row in ids.items() if one in known}
-        found |= {ids[asset["id"]]: asset for asset in self._shown("idIn", [one for one in ids if one not in known])}
+    def _found(self, *, is_whole: bool) -> dict[int, int]:
+        """Return the place of the asset of each row that has one; those that are not held yet are looked up."""
+        held = self.held
+        pairs = enumerate(zip(self.identity.ids, self.identity.external_ids, strict=True))
+        names = {str(name): row for row, (asset_id, name) in pairs if asset_id is None}
+        ids = {asset_id: row for row, asset_id in enumerate(self.identity.ids) if asset_id is not None}
+        held.look_up("idIn", [one for one in ids if one not in held.places])
         # Of one name there may be several assets, of which those that match filters are only some.
-        asked = [name for name in names if not (is_whole and name in by_name)]
-        for asset in self._shown("externalIdStrictlyIn", asked):
-            if asset["id"] not in known:
-                by_name.setdefault(asset["externalId"], []).append(asset)
-        for name, row in names.items():
-            assets = by_name.get(name, [])
-            if len(assets) > 1:
-                ids_ = ", ".join(asset["id"] for asset in assets[:3])
-                told = f"{len(assets)} assets have this external id: {ids_}; give the id"
-                self.columns.problem([row], "externalId", [name], told)
-            elif assets:
-                found[row] = assets[0]
+        known = set(held.columns["externalId"]) if is_whole else set()
+        held.look_up("externalIdStrictlyIn", [name for name in names if name not in known])
+        found = {row: held.places[one] for one, row in ids.items() if one in held.places}
+        by_name, shared = held.of_names(names)
+        found |= {names[name]: place for name, place in by_name.items()}
+        for name, places in shared.items():
+            told = ", ".join(held.columns["id"][place] for place in places[:3])
+            problem = f"{len(places)} assets have this external id: {told}; give the id"
+            self.columns.problem([names[name]], "externalId", [name], problem)
         if ids and names:
             self._refuse_twins(found)
         return {row: found[row] for row in sorted(found)}
 
-    def _refuse_twins(self, found: Mapping[int, Mapping[str, Any]]) -> None:
+    def _refuse_twins(self, found: Mapping[int, int]) -> None:
         """Note rows whose asset another row means by its id."""
-        first: dict[str, int] = {}
-        for row, asset in sorted(found.items()):
-            if first.setdefault(asset["id"], row) != row:
+        first: dict[int, int] = {}
+        for row, place in sorted(found.items()):
+            if first.setdefault(place, row) != row:
+                name = "id" if self.identity.ids[row] is not None else "externalId"
                 cell = self.identity.ids[row] or self.identity.external_ids[row]
-                self.columns.problem([row], "id", [cell], "the asset is in the frame twice")
-
-    def _shown(self, condition: str, texts: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """Yield the assets that have one of these ids or external ids; those made just now may show a little later."""
-        fields = selection(self._fields())
-        left = list(texts)
-        of = "id" if condition == "idIn" else "externalId"
-        for _ in looks_for(self.client.api_endpoint, left) if left else ():
-            seen = set()
-            parts = chunked(left, BATCH_SIZE)
-            for part, assets in in_order(
-                lambda part: self._page(condition, part, fields), parts, workers=self.client.max_workers
-            ):
-                wanted = set(part)
-                for asset in assets:
-                    if asset[of] in wanted:  # a server that ignores case gives more
-                        seen.add(asset[of])
-                        yield asset
-            left = [text for text in left if text not in seen]
-            if not left:
-                return
-
-    def _page(self, condition: str, texts: Sequence[str], fields: str) -> list[dict[str, Any]]:
-        where = {"project": {"id": self.project_id}, condition: list(texts)}
-        assets: list[dict[str, Any]] = []
-        while True:
-            variables = {"where": where, "first": BATCH_SIZE, "skip": len(assets)}
-            data = self.client.execute(LIST_ASSETS % fields, variables)
-            with promised("assets"):
-                page = list(data["data"])
-            assets += page
-            if condition == "idIn" or len(page) < BATCH_SIZE or len(assets) == len(texts):
-                return list({asset["id"]: asset for asset in assets}.values())
+                self.columns.problem([row], name, [cell], "the asset is in the frame twice")
 
     # --- what differs
 
+    def _suspects(self, found: Mapping[int, int], values: Mapping[str, Sequence[Any]]) -> list[int]:
+        """Return the rows that may differ from their assets; all others need no look of their own."""
+        rows, places = list(found), list(found.values())
+        there = {name: [cells[place] for place in places] for name, cells in self.held.columns.items()}
+        if self.keys:
+            metadata = [metadata_of(text) for text in there["jsonMetadata"]]
+            there |= {KEY + key: [one.get(key) for one in metadata] for key in self.keys}
+        suspects: set[int] = set()
+        for name, cells in {**values, **self.entries}.items():
+            suspects.update(rows[place] for place in differing(name, [cells[row] for row in rows], there[name]))
+        return sorted(suspects)
+
     def _changed(self, row: int, asset: Mapping[str, Any], values: Mapping[str, Sequence[Any]]) -> Iterator[Edit]:
-        """Yield what differs; most values are the very same, so those come first."""
-        metadata = metadata_of(asset["jsonMetadata"]) if self.keys else {}
+        """Yield what differs between a row and its asset."""
+        metadata = metadata_of(asset["jsonMetadata"]) if "jsonMetadata" in asset else {}
         into = {}  # metadata
         for name, cells in values.items():
             wanted = cells[row]
@@ -267,15 +237,14 @@ class Comparison:
             if name in self.entries:
                 key = name.removeprefix(KEY)
                 before = metadata.get(key)
-                entry = self.entries[name][row]
-                if type(entry) is type(before) and entry == before and not isinstance(before, (dict, list)):
-                    continue
-                after = None if wanted is REMOVE else entry_for(entry, before)
+                after = None if wanted is REMOVE else entry_for(self.entries[name][row], before)
             else:
-                there = asset.get(name)
-                if type(there) is type(wanted) and there == wanted:
-                    continue
                 before, after = value_of(asset, name), wanted
+                if name == "jsonMetadata" and _IMPORT in metadata:  # a video's: only who names it changes it
+                    after = json_text({_IMPORT: metadata[_IMPORT]} | metadata_of(after))
+                if name in MEDIA and before and is_address(before) and not is_address(after):
+                    self.columns.problem([row], name, [after], _UNREADABLE)
+                    continue
             if not is_same(name, before, after):
                 if name in self.entries:
                     into[key] = after
@@ -302,10 +271,7 @@ class Comparison:
             self.skipped = list(rows)
             return []
         if self.question.new == "refuse":
-            for row in rows:
-                name = "id" if self.identity.ids[row] is not None else "externalId"
-                cell = self.identity.ids[row] or self.identity.external_ids[row]
-                self.columns.problem([row], name, [cell], f"project {self.project_id!r} has no such asset")
+            self._refuse_unknown(rows, "")
             return []
         parts = self._parts(rows, values)
         self._check_media(rows, parts)
@@ -326,7 +292,7 @@ class Comparison:
     def _parts(self, rows: Sequence[int], values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
         """Return what new assets are made with: what is compared, and their media."""
         columns: dict[str, Sequence[Any]] = {name: values[name] for name in APPENDED if name in values}
-        columns |= {name: self.columns.cells(name) for name in _MEDIA if self.columns.has(name) and name not in values}
+        columns |= {name: self.columns.cells(name) for name in MEDIA if self.columns.has(name) and name not in values}
         if self.keys and self.columns.has("jsonMetadata") and self.question.properties is None:
             columns["jsonMetadata"] = self.columns.read("jsonMetadata", "jsonMetadata")
         parts = []
@@ -342,13 +308,26 @@ class Comparison:
     def _check_media(self, rows: Sequence[int], parts: Sequence[Mapping[str, Any]]) -> None:
         from pandas_kili.media import plan_media  # noqa: PLC0415 - brings media/, as `append_rows` does
 
+        bare = [not any(part.get(name) for name in MEDIA) for part in parts]
+        self._refuse_unknown(
+            [row for row, is_bare in zip(rows, bare, strict=True) if is_bare],
+            ", and the row has no content to append it with; new='skip' leaves such rows out",
+        )
         with promised("projects"):
             input_type = str(find_project(self.client, self.project_id, "inputType")["inputType"])
-        columns = [[part.get(name) for part in parts] for name in ("content", "jsonContent", "jsonMetadata")]
+        columns = [[part.get(name) for part in parts] for name in (*MEDIA, "jsonMetadata")]
         is_current = spelling(self.client, APPEND) == APPEND[0]
         _, problems = plan_media(input_type, *columns, generation="current" if is_current else "legacy")
         for problem in problems:
-            self.columns.problem([rows[problem.row]], problem.column, [problem.value], problem.message)
+            if not bare[problem.row]:
+                self.columns.problem([rows[problem.row]], problem.column, [problem.value], problem.message)
+
+    def _refuse_unknown(self, rows: Sequence[int], more: str) -> None:
+        """Note rows that the project does not have."""
+        for row in rows:
+            name = "id" if self.identity.ids[row] is not None else "externalId"
+            cell = self.identity.ids[row] or self.identity.external_ids[row]
+            self.columns.problem([row], name, [cell], f"project {self.project_id!r} has no such asset{more}")
 
     def _refuse_foreign(self, rows: Sequence[int]) -> None:
         """Note rows whose asset is one of another project."""
@@ -395,6 +374,8 @@ class Comparison:
 
 
 def _parsed(texts: Sequence[Any]) -> list[Any]:
-    """Return what the JSON texts of a column hold, read at once; None for a cell that is null or removes its key."""
-    values: list[Any] = json.loads(f"[{','.join(text if isinstance(text, str) else 'null' for text in texts)}]")
-    return values
+    """Return what the cells of a key say, given as JSON texts; null and `REMOVE` stay what they are."""
+    if set(map(type, texts)) == {str}:
+        values: list[Any] = json.loads(f"[{','.join(texts)}]")
+        return values
+    return [stored(text) if isinstance(text, str) else text for text in texts]

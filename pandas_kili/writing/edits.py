@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pandas_kili.json_text import json_text
+from pandas_kili.json_text import json_text, stored
 
 Operation = Literal["append", "update", "rename", "delete"]
 OPERATIONS: tuple[Operation, ...] = ("append", "update", "rename", "delete")
 
 KEY = "jsonMetadata."  # before the name of a key that is changed beside those that stay
 DEFAULTS: Mapping[str, Any] = {"priority": 0, "toBeLabeledBy": [], "isUsedForConsensus": False}  # of new assets
+MEDIA = ("content", "jsonContent")
 APPENDED = ("content", "jsonContent", "jsonMetadata", "isHoneypot")  # what an asset can be made with
 KEPT = ("externalId", "jsonMetadata", "priority", "isHoneypot", "toBeLabeledBy", "latestLabel.id")
 """What must be as it was planned for an asset to be deleted; media are served under addresses that change."""
@@ -73,10 +74,30 @@ def value_of(asset: Mapping[str, Any], name: str) -> Any:
 def metadata_of(text: Any) -> dict[str, Any]:
     """Return the keys of metadata; those of metadata that is no object are none."""
     try:
-        value = json.loads(text) if isinstance(text, str) and text.strip() else text
+        value = stored(text) if isinstance(text, str) and text.strip() else text
     except (RecursionError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def differing(name: str, wanted: Sequence[Any], there: Sequence[Any]) -> list[int]:
+    """Return the places at which two columns of a property may differ; at all others they are the same for certain."""
+    places = [place for place, (one, other) in enumerate(zip(wanted, there, strict=True)) if one != other]
+    if name.startswith(KEY):  # to Python, flags are numbers
+        kinds = zip(map(type, wanted), map(type, there), strict=True)
+        places += [place for place, (one, other) in enumerate(kinds) if one is not other or one in {dict, list}]
+    places = [place for place in places if wanted[place] is not None]
+    return [one for one in places if not _is_same_text(wanted[one], there[one])] if name == "jsonMetadata" else places
+
+
+def _is_same_text(one: str, other: str | None) -> bool:
+    """Return whether JSON texts hold the same for certain; where there are flags, numbers to Python, they may not."""
+    if not other or any(flag in text for text in (one, other) for flag in ("true", "false")):
+        return False
+    try:
+        return bool(stored(one) == stored(other))
+    except (RecursionError, ValueError):
+        return False
 
 
 def is_same(name: str, one: Any, other: Any) -> bool:
@@ -87,9 +108,26 @@ def is_same(name: str, one: Any, other: Any) -> bool:
         return set(one or ()) == set(other or ())
     if name == "isUsedForConsensus":
         return bool(one) == bool(other)
+    if name in MEDIA and isinstance(one, str) and isinstance(other, str) and is_address(one) and is_address(other):
+        return _place(one) == _place(other)
     if name in {"jsonMetadata", "jsonContent"}:
         return _is_equal(_parsed(one), _parsed(other))
     return _is_equal(one, other)
+
+
+def is_address(text: str) -> bool:
+    """Return whether a medium is given by its address."""
+    return text.startswith(("http://", "https://"))
+
+
+def is_signed(address: str) -> bool:
+    """Return whether an address is signed, so that it is another one at each reading."""
+    return "signature" in urlsplit(address).query.lower()
+
+
+def _place(address: str) -> str:
+    """Return an address without what differs from one reading to the next."""
+    return address.partition("?")[0] if is_signed(address) else address
 
 
 def _parsed(text: Any) -> Any:
@@ -97,7 +135,7 @@ def _parsed(text: Any) -> Any:
     if text is None or (isinstance(text, str) and not text.strip()):
         return {}
     try:
-        return json.loads(text) if isinstance(text, str) else text
+        return stored(text) if isinstance(text, str) else text
     except (RecursionError, ValueError):
         return text
 

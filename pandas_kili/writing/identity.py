@@ -59,7 +59,7 @@ def read_identity(columns: Columns) -> Identity:
     ]
     label = "id" if columns.has("id") else "externalId"
     columns.problem(nameless, label, [None] * len(nameless), "expected an id or an external id")
-    return Identity(ids, external_ids, is_by_name=bool(without))
+    return Identity(list(ids), list(external_ids), is_by_name=bool(without))
 
 
 def _texts(columns: Columns, name: str, *, needed: bool) -> list[str | None]:
@@ -90,6 +90,9 @@ def _refuse_other_tables(columns: Columns) -> None:
 
 def repeated_values(values: Sequence[str | None], label: Hashable) -> tuple[list[int], Hashable, list[str | None]]:
     """Return the rows that repeat an earlier value, the label, and the values: what `Columns.problem` takes."""
+    present = [value for value in values if value is not None]
+    if len(set(present)) == len(present):
+        return [], label, []
     seen: set[str] = set()
     rows = []
     for row, value in enumerate(values):
@@ -100,17 +103,16 @@ def repeated_values(values: Sequence[str | None], label: Hashable) -> tuple[list
     return rows, label, [values[row] for row in rows]
 
 
-def refuse_repeated(columns: Columns, identity: Identity) -> None:
-    """Note rows that mean an asset which an earlier row means already."""
-    for name, values in (("id", identity.ids), ("externalId", identity.external_ids)):
-        first: dict[str, int] = {}
-        rows = []
-        for row, value in enumerate(values):
-            if value is None or (name == "externalId" and identity.ids[row] is not None):
-                continue
-            if first.setdefault(value, row) != row:
-                rows.append(row)
-        columns.problem(rows, name, [values[row] for row in rows], "the asset is in the frame twice")
+def refuse_repeated(columns: Columns, identity: Identity) -> set[int]:
+    """Note rows that mean an asset which an earlier row means already, and return them."""
+    pairs = zip(identity.ids, identity.external_ids, strict=True)
+    names = [name if asset_id is None else None for asset_id, name in pairs]
+    repeated: set[int] = set()
+    for label, values in (("id", identity.ids), ("externalId", names)):
+        rows, _, cells = repeated_values(values, label)
+        columns.problem(rows, label, cells, "the asset is in the frame twice")
+        repeated.update(rows)
+    return repeated
 
 
 def resolve(
