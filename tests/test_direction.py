@@ -43,7 +43,7 @@ HOUSE = {
     "writing": (
         "account interruption cells delivery recent identity mutations work keywords update rename move"
         " new_assets presence append_assets append_labels merge_metadata projects edits revision apply"
-        " holdings compare plan_text plan_file inverse plan"
+        " holdings question compare plan_text plan_file inverse plan"
     ),
     "formats": "pictures shapes samples classes folder incoming coco coco_reader yolo voc geojson huggingface",
     "copy": "events fingerprint table log_since sync",

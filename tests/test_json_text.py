@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pandas_kili.json_text import NotJsonError, json_text, parsed
+from pandas_kili.json_text import NotJsonError, json_text, json_texts, parsed
 from pandas_kili.writing.cells import Columns
 
 DAY, INSTANT = np.datetime64("2024-01-02"), pd.Timestamp("2024-01-02T03:04:05.000000006")
@@ -150,3 +150,15 @@ values = st.recursive(
 def test_plain_values_come_back_equal(value):
     assert json.loads(json_text(value)) == value
     assert read([value], dtype=object) == [value]
+
+
+@given(st.lists(st.dictionaries(st.text("ab"), values, max_size=3) | values, max_size=5))
+def test_values_are_written_together_as_they_are_one_by_one(column):
+    assert json_texts(column) == list(map(json_text, column))
+
+
+def test_a_value_that_looks_like_the_seam_between_values_stays_whole():
+    column = [["a", "\0", "b"], "\0", {"\0": "\0"}, ', "\0", ']
+    assert json_texts(column) == list(map(json_text, column))
+    with pytest.raises(NotJsonError, match="NaN"):
+        json_texts([{"a": 1}, {"a": float("nan")}])

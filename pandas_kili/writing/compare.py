@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
-from pandas_kili.catalog import APPEND, BATCH_SIZE, IN_LIMIT, PROPERTIES
+from pandas_kili.catalog import APPEND, BATCH_SIZE, IN_LIMIT
 from pandas_kili.connection import Client, counted, find_project, promised, read_back
-from pandas_kili.errors import KiliValidationError
 from pandas_kili.json_text import NotJsonError, json_text, stored
-from pandas_kili.messages import label_at, nearest, shown
+from pandas_kili.messages import label_at
 from pandas_kili.parallel import chunked, in_order
-from pandas_kili.writing.cells import REMOVE, metadata_keys, require_column
+from pandas_kili.writing.cells import REMOVE, metadata_keys
 from pandas_kili.writing.edits import (
     APPENDED,
     DEFAULTS,
@@ -41,41 +40,15 @@ from pandas_kili.writing.identity import (
 )
 from pandas_kili.writing.merge_metadata import entry_for, merged
 from pandas_kili.writing.mutations import spelling
+from pandas_kili.writing.question import Question
 from pandas_kili.writing.work import Work
 
-New = Literal["append", "refuse", "skip"]
-Missing = Literal["keep", "delete"]
 _MOST = 1.25  # of the rows: up to here, reading all of a project in pages costs less than looking assets up by name
-_COMPARED = ("externalId", *(name for name in PROPERTIES.values() if name not in {*MEDIA, "status"}))
 _UNREADABLE = (
-    "the asset's is a file of its own, which a plan does not read: it cannot tell whether this is the same. Leave the"
-    " column out of properties=, and change it by update_properties_in_assets"
+    "Kili shows the content of the asset as a file, which a plan does not read, so that it cannot tell whether this is"
+    " the same: leave the column out of properties="
 )
 _IMPORT = "processingParameters"  # the key of the metadata in which Kili keeps how it imported a video
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is compared, and what becomes of rows and assets that are alone."""
-
-    properties: Sequence[str] | None = None
-    metadata: Sequence[Hashable] | None = None
-    new: New = "append"
-    missing: Missing = "keep"
-    within: Mapping[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        for name, value, known in (
-            ("new", self.new, ("append", "refuse", "skip")),
-            ("missing", self.missing, ("keep", "delete")),
-        ):
-            if value not in known:
-                raise KiliValidationError(f"{name} is one of {', '.join(map(repr, known))}; got {shown(value)}.")
-        for name, listed in (("properties", self.properties), ("metadata", self.metadata)):
-            if isinstance(listed, str):
-                raise KiliValidationError(f"{name} is a list of columns, such as [{listed!r}].")
-        if self.within is not None and self.missing == "keep":
-            raise KiliValidationError("within= narrows missing='delete': without it, no asset is deleted.")
 
 
 class Comparison:
@@ -93,17 +66,21 @@ class Comparison:
         self.project_id = work.need_project_id("to say which project the rows describe")
         self.skipped: list[int] = []  # rows that the project does not have, and is not to have
         self.rows: dict[str, int] = {}  # of each asset that a row names
-        self.names = self._compared()
-        self.keys = metadata_keys(work.frame, self.question.metadata or ())
+        self.names = question.compared(work.columns)
+        self.keys = metadata_keys(work.frame, question.metadata or ())
         self.entries: dict[str, list[Any]] = {}  # what the cells of each key say
         self.identity = Identity.of_none(0)
-        fields = [name for name in self.names if name != "externalId"]
-        self.held = Holdings(work.client, self.project_id, [*fields, *(["jsonMetadata"] if self.keys else [])])
 
     @property
     def client(self) -> Client:
         """The connection to use."""
         return self.work.client
+
+    @cached_property
+    def held(self) -> Holdings:
+        """What the project holds."""
+        fields = [name for name in self.names if name != "externalId"]
+        return Holdings(self.client, self.project_id, [*fields, *(["jsonMetadata"] if self.keys else [])])
 
     def edits(self) -> list[Edit]:
         """Compare, and return what would have to change.
@@ -145,27 +122,6 @@ class Comparison:
 
     # --- what is compared
 
-    def _compared(self) -> list[str]:
-        has, question = self.columns.has, self.question
-        if question.properties is None:
-            names = [name for name in _COMPARED if has(name)]
-            if question.metadata is not None:
-                names = [name for name in names if name != "jsonMetadata"]
-            return names
-        known = ("externalId", *PROPERTIES.values())
-        for label in question.properties:
-            if label not in known:
-                near = nearest(str(label), known)
-                hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(known)}."
-                raise KiliValidationError(f"{shown(label)} is no property that can be set; {hint}")
-            require_column(self.work.frame, label)
-        names = [str(label) for label in question.properties]
-        if "jsonMetadata" in names and question.metadata is not None:
-            raise KiliValidationError("properties= names all of 'jsonMetadata', metadata= single keys; give one.")
-        if "status" in names:
-            raise KiliValidationError("Servers compute the status themselves: leave 'status' out of properties=.")
-        return names
-
     def _names_wanted(self, repeated: set[int]) -> list[str | None]:
         """Return the external ids that rows with an id are to have; `repeated` are rows that are wrong anyway."""
         names = self.columns.read("externalId", "externalId")
@@ -189,18 +145,21 @@ class Comparison:
         names = {str(name): row for row, (asset_id, name) in pairs if asset_id is None}
         ids = {asset_id: row for row, asset_id in enumerate(self.identity.ids) if asset_id is not None}
         held.look_up("idIn", [one for one in ids if one not in held.places])
+        found = {row: held.places[one] for one, row in ids.items() if one in held.places}
+        if not names:
+            return found
         # Of one name there may be several assets, of which those that match filters are only some.
         known = set(held.columns["externalId"]) if is_whole else set()
         held.look_up("externalIdStrictlyIn", [name for name in names if name not in known])
-        found = {row: held.places[one] for one, row in ids.items() if one in held.places}
         by_name, shared = held.of_names(names)
         found |= {names[name]: place for name, place in by_name.items()}
         for name, places in shared.items():
             told = ", ".join(held.columns["id"][place] for place in places[:3])
             problem = f"{len(places)} assets have this external id: {told}; give the id"
             self.columns.problem([names[name]], "externalId", [name], problem)
-        if ids and names:
-            self._refuse_twins(found)
+        if not ids:
+            return found
+        self._refuse_twins(found)
         return {row: found[row] for row in sorted(found)}
 
     def _refuse_twins(self, found: Mapping[int, int]) -> None:

@@ -20,13 +20,14 @@ from pandas_kili.frames import KiliFrame
 from pandas_kili.messages import listed, warn
 from pandas_kili.writing.account import Result
 from pandas_kili.writing.apply import Application
-from pandas_kili.writing.compare import Comparison, Missing, New, Question
-from pandas_kili.writing.edits import Edit
+from pandas_kili.writing.compare import Comparison
+from pandas_kili.writing.edits import Edit, is_signed
 from pandas_kili.writing.identity import Identity
 from pandas_kili.writing.inverse import is_final, taken_back
 from pandas_kili.writing.keywords import MutationOptions, options_of
 from pandas_kili.writing.plan_file import read_edits, write_edits
 from pandas_kili.writing.plan_text import as_html, as_text, counted
+from pandas_kili.writing.question import Missing, New, Question
 from pandas_kili.writing.work import Effect, Options, Work, report_of
 
 _SAME = Result("unchanged", "it is so already")
@@ -45,7 +46,7 @@ class Plan:
     version : str
         Of this package, at that time.
     notes : list of str
-        What `inverse` cannot bring back.
+        What was left out of the comparison, and what `inverse` cannot bring back.
     """
 
     def __init__(  # noqa: PLR0913 - what a plan holds
@@ -63,12 +64,13 @@ class Plan:
         rows: Mapping[str, int] | None = None,
         skipped: Iterable[int] = (),
         identity: Identity | None = None,
+        remarks: Sequence[str] = (),
     ) -> None:
         self.project_id, self.api_endpoint = project_id, api_endpoint
         self.created = created or dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         self.version = version or importlib.metadata.version("pandas-kili")
         self._edits, self._id, self._needs_count = list(edits), plan_id or secrets.token_hex(4), needs_count
-        self._client = client
+        self._client, self._remarks = client, list(remarks)
         self._results: list[Result] = []  # of each edit, of the last application
         if frame is None:
             frame, rows, identity = self._own_frame()
@@ -127,7 +129,7 @@ class Plan:
 
     @property
     def notes(self) -> list[str]:
-        """What cannot be taken back."""
+        """What was left out of the comparison, and what cannot be taken back."""
         deleted = [edit for edit in self._edits if edit.operation == "delete"]
         labeled = sum(edit.before.get("latestLabel.id") is not None for edit in deleted)
         stored = sum(_is_stored(edit.before, self.api_endpoint) for edit in deleted)
@@ -138,7 +140,7 @@ class Plan:
             " the server still serves them.": stored,
             f"{nulls:,} properties have no value now; servers do not take one away again.": nulls,
         }
-        return [note for note, count in told.items() if count]
+        return [*self._remarks, *(note for note, count in told.items() if count)]
 
     def __len__(self) -> int:
         return len(self._edits)
@@ -235,6 +237,7 @@ class Plan:
             "created": self.created,
             "version": self.version,
             "needs_count": self._needs_count,
+            "remarks": self._remarks,
         }
         write_edits(path, self._edits, head)
 
@@ -307,6 +310,7 @@ def make_plan(
             "A frame without rows and missing='delete' would delete every asset of the project. If that is meant for"
             " some of them, say which by within=."
         )
+    question.warn_of_misspelled(frame)
     with Work(frame, Options(project_id, client), "plan") as work:
         comparison = Comparison(work, question)
         if not len(frame) and missing == "keep":
@@ -322,6 +326,7 @@ def make_plan(
             rows=comparison.rows,
             skipped=comparison.skipped,
             identity=comparison.identity,
+            remarks=question.remarks(frame, len(comparison.rows.keys() & comparison.held.places.keys())),
         )
 
 
@@ -365,5 +370,5 @@ def _with_client(options: Options, client: Client | None) -> Options:
 
 def _is_stored(asset: Mapping[str, Any], api_endpoint: str) -> bool:
     """Return whether the media of an asset are Kili's: under signed addresses, or at its own server."""
-    content = urlsplit(asset.get("content") or asset.get("jsonContent") or "")
-    return content.netloc == urlsplit(api_endpoint).netloc or "signature" in content.query.lower()
+    content = asset.get("content") or asset.get("jsonContent") or ""
+    return urlsplit(content).netloc == urlsplit(api_endpoint).netloc or is_signed(content)

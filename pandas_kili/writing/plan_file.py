@@ -17,7 +17,7 @@ from pandas_kili.writing.edits import OPERATIONS, Edit
 
 _FORMAT = 1
 _HEAD = b"pandas_kili.plan"
-_KNOWN = ("plan_id", "project_id", "api_endpoint", "created", "version", "needs_count")
+_KNOWN = ("plan_id", "project_id", "api_endpoint", "created", "version", "needs_count", "remarks")
 
 
 def write_edits(path: str | os.PathLike[str], edits: Sequence[Edit], head: Mapping[str, Any]) -> None:
