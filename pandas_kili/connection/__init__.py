@@ -11,6 +11,7 @@ from pandas_kili.connection.lookup import (
     resolved,
     where_ids,
 )
+from pandas_kili.connection.pools import Opened
 from pandas_kili.connection.rate_limit import Budget, Clock, Limit, limit_of, showing_waits, wait_for_turn
 from pandas_kili.connection.settings import progress_disabled
 from pandas_kili.connection.verdict import promised
@@ -20,6 +21,7 @@ __all__ = [
     "Client",
     "Clock",
     "Limit",
+    "Opened",
     "client_or_default",
     "count_matching",
     "counted",

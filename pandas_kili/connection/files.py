@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, TypeVar
@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING, TypeVar
 import requests
 import urllib3
 
-from pandas_kili.connection.downloads import current_pace, side_by_side
+from pandas_kili.connection.downloads import current_pace, resting, side_by_side
+from pandas_kili.connection.pools import Opened
 from pandas_kili.connection.retry import (
     OVERLOAD_CAUSES,
     OVERLOAD_STATUSES,
@@ -107,21 +108,18 @@ class FileTransfers:
     @contextmanager
     def stream(
         self, url: str, *, headers: Mapping[str, str] | None = None, stop: threading.Event | None = None
-    ) -> Iterator[requests.Response]:
-        """Fetch a large file: the caller reads the body of the response.
+    ) -> Iterator[Opened]:
+        """Fetch a large file: the caller reads the body of the response, by `read1`.
 
         Errors while it is read are `KiliConnectionError`, as all others.
         """
         request = HttpRequest("GET", url, headers or {}, timeout=self.timeout, streamed=True)
         missing = None
 
-        def send(until: float) -> HttpResponse | NoResponse:
-            return self._transport.send(self._transport.files, replace(request, until=until))
-
-        response = self._exchanged(request, send, stop=stop).response
+        response = self._exchanged(request, lambda until: self._transport.fetch(request, until), stop=stop).response
         if response is None or response.opened is None:
             raise KiliConnectionError(f"{self._subject(request)}: no body.")
-        with response.opened as opened, current_pace().turn(self, self.max_downloads, stop):
+        with closing(response.opened) as opened, current_pace().turn(self, self.max_downloads, stop):
             try:
                 yield opened
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
@@ -179,11 +177,16 @@ class FileTransfers:
             finally:
                 pace.leave(self, size=size, trouble=trouble)
 
+        def admit() -> None:
+            with nullcontext() if self.max_downloads is None else resting():
+                pace.enter(self, self.max_downloads, stop)
+
         return self._retry.run(
             attempt,
             lambda: self._subject(request),
             repeatable=True,
-            admit=lambda: pace.enter(self, self.max_downloads, stop),
+            admit=admit,
+            resting=resting,
             allowance=allowance,
             stop=stop,
         )

@@ -1,12 +1,14 @@
-"""Requests straight through urllib3's pools: `requests` in between costs as much CPU as the exchange itself."""
+"""Requests straight over urllib3's connections: what it and `requests` do around them costs more CPU than sending."""
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import urlsplit
 
 import requests
@@ -14,14 +16,79 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from pandas_kili.connection.adapter import WaryAdapter
+from pandas_kili.connection.private_networks import InsideError, leads_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Pools", "Route"]
+__all__ = ["Opened", "Pools", "Route"]
 
 _PLAIN_URL = re.compile(r"https?://[\w.\-]+(:\d+)?(/[!-~]*)?", re.ASCII)  # no user, no spaces, no other alphabet
 _MOST_ORIGINS = 100
+
+
+class Opened(Protocol):
+    """A response with a body that is still to be read, as urllib3 has it.
+
+    Attributes
+    ----------
+    status : int
+        HTTP status.
+    headers : mapping
+        By names in any case; several of one name are joined.
+    """
+
+    status: int
+    headers: Any
+
+    def read1(self, amt: int) -> bytes:
+        """Return the next piece, unpacked, of at most so many bytes on the way; empty at the end."""
+
+    def tell(self) -> int:
+        """Return how many bytes came, packed as they were."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+class _Exchange:
+    """A response over a connection that goes back to its pool when it is closed."""
+
+    def __init__(self, pool: urllib3.HTTPConnectionPool, connection: Any, response: http.client.HTTPResponse) -> None:
+        self._pool, self._connection, self._response = pool, connection, response
+        self.status, self.headers = response.status, urllib3.HTTPHeaderDict(response.headers.items())
+        self._came = 0
+        self._unpacked = None
+        if "Content-Encoding" in self.headers:
+            self._unpacked = urllib3.HTTPResponse(response, self.headers, self.status, preload_content=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read1(self, amt: int) -> bytes:
+        if self._unpacked is not None:
+            return self._unpacked.read1(amt)
+        try:
+            piece = self._response.read1(amt)
+            if not piece and self._response.length:
+                raise http.client.IncompleteRead(b"", self._response.length)
+        except (http.client.HTTPException, OSError) as error:
+            raise urllib3.exceptions.ProtocolError("the connection broke", error) from error
+        self._came += len(piece)
+        return piece
+
+    def tell(self) -> int:
+        return self._came if self._unpacked is None else self._unpacked.tell()
+
+    def close(self) -> None:
+        is_whole = self._response.isclosed() or self._response.length == 0
+        self._response.close()
+        if not is_whole:
+            self._connection.close()  # what is left of the body would be taken for the next response
+        self._pool._put_conn(self._connection)  # noqa: SLF001 - urllib3 lends connections in no other way
 
 
 @dataclass(frozen=True)
@@ -38,19 +105,26 @@ class Route:
         timeout: tuple[float, float],
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-    ) -> urllib3.BaseHTTPResponse:
+    ) -> _Exchange:
         """Send a request; the body of its response is still to be read."""
         parts = urlsplit(url)
-        return self.pool.urlopen(
-            method,
-            f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/",
-            body=body,
-            headers={**self.headers, **headers} if headers else self.headers,
-            retries=False,
-            redirect=False,
-            timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
-            preload_content=False,
-        )
+        target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        connection: Any = self.pool._get_conn()  # noqa: SLF001 - urllib3 lends connections in no other way
+        try:
+            if connection.is_closed:
+                connection.timeout = timeout[0]
+                connection.connect()
+            connection.sock.settimeout(timeout[1])
+            with suppress(BrokenPipeError, ConnectionResetError):  # there may be a response that says why
+                http.client.HTTPConnection.request(
+                    connection, method, target, body, {**self.headers, **(headers or {})}
+                )
+            response = http.client.HTTPConnection.getresponse(connection)
+        except BaseException:
+            connection.close()
+            self.pool._put_conn(connection)  # noqa: SLF001
+            raise
+        return _Exchange(self.pool, connection, response)
 
 
 class Pools:
@@ -94,6 +168,11 @@ class Pools:
         """Return the way to the origin of a URL, or None where it leads through a proxy, or is out of the ordinary.
 
         It is guarded against private networks, unless the URL comes from the server itself.
+
+        Raises
+        ------
+        InsideError
+            Where a guarded one leads into a private network.
         """
         if not _PLAIN_URL.fullmatch(url):
             return None
@@ -103,6 +182,8 @@ class Pools:
         if place not in self._routes:
             if len(self._routes) >= _MOST_ORIGINS:
                 return None
+            if guarded and leads_inside(url, self._endpoint):
+                raise InsideError
             self._routes[place] = self._found(url, adapter.of(url) if guarded else adapter)
         return self._routes[place]
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -182,6 +183,7 @@ class Retry:
         *,
         repeatable: bool,
         admit: Callable[[], None] = lambda: None,
+        resting: Callable[[], AbstractContextManager[None]] = nullcontext,
         allowance: float = 0.0,
         stop: threading.Event | None = None,
     ) -> Verdict:
@@ -197,6 +199,8 @@ class Retry:
             Whether the request may be sent again where it may have been processed.
         admit
             Called before each attempt, to wait for its turn; that wait does not count against the deadline.
+        resting
+            Entered while it waits between attempts.
         allowance
             Seconds that this request may take longer than others.
         stop
@@ -217,7 +221,8 @@ class Retry:
             patience = (self.deadline if self.reached else self.first_contact) + allowance
             if not _may_resend(verdict, spent, repeatable) or self.clock.now() + delay > start + patience:
                 raise _error(verdict, subject(), sent, repeatable)
-            self.clock.wait(delay, stop)
+            with resting():
+                self.clock.wait(delay, stop)
 
     def _delay(self, verdict: Verdict, sent: int) -> float:
         """Full jitter over a doubling bound, of 30 seconds at most; but no less than the server asks for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import ssl
 from collections import deque
@@ -20,7 +21,7 @@ import urllib3
 from requests.auth import AuthBase
 
 from pandas_kili.connection.adapter import WaryAdapter
-from pandas_kili.connection.pools import Pools, Route
+from pandas_kili.connection.pools import Opened, Pools, Route
 from pandas_kili.connection.private_networks import InsideError, leads_inside
 from pandas_kili.connection.rate_limit import Clock
 from pandas_kili.connection.settings import Secret, blotted, origin
@@ -77,7 +78,7 @@ class HttpResponse:
     status: int
     headers: Mapping[str, str]
     body: bytes = field(default=b"", repr=False)
-    opened: requests.Response | None = field(default=None, repr=False)
+    opened: Opened | None = field(default=None, repr=False)
 
     @property
     def is_success(self) -> bool:
@@ -174,26 +175,20 @@ class Transport:
         self.files = self._pools(_FILE_CONNECTIONS)
 
     def fetch(self, request: HttpRequest, until: float) -> HttpResponse | NoResponse:
-        """Fetch a small file; the common case takes half the CPU of `exchange`."""
-        if request.headers:
-            return self.exchange(replace(request, until=until))
+        """Fetch a file; where it is `streamed`, leave the body of a good response to the caller."""
         url = request.url
         try:
             for _ in range(self.MAX_REDIRECTS):
-                if leads_inside(url, self._endpoint):
-                    raise InsideError
                 route = self.files.route(url)
                 if route is None:
-                    return self.exchange(replace(request, url=url, until=until))
-                with route.send("GET", url, request.timeout) as response:
-                    location = response.get_redirect_location()
-                    if not location:
-                        return HttpResponse(
-                            url, response.status, response.headers, self._body(response, request.max_bytes, until)
-                        )
+                    return self.send(self.files, replace(request, url=url, until=until))
+                response = self._called(route, replace(request, url=url, until=until))
+                location = response.headers.get("Location")
+                if not (response.is_redirect and location):
+                    return response
                 url = _redirected(url, location)
             raise requests.TooManyRedirects(f"more than {self.MAX_REDIRECTS} redirects")
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        except _FAILURES as error:
             return self._failed(error)
 
     def store(self, request: HttpRequest, until: float) -> HttpResponse | NoResponse:
@@ -204,7 +199,7 @@ class Transport:
             route = self.files.route(request.url, guarded=False)
             if route is not None:
                 return self._called(route, replace(request, until=until))
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        except _FAILURES as error:
             return self._failed(error)
         return self.send(self.files, replace(request, until=until))
 
@@ -221,11 +216,13 @@ class Transport:
                 return self._called(route, request)
             response = self._responded(connections.adapter, request)
             if request.streamed and response.ok:
-                return HttpResponse(response.url, response.status_code, response.headers, opened=response)
+                response.raw.decode_content = True
+                return HttpResponse(response.url, response.status_code, response.headers, opened=response.raw)
             with response:
+                response.raw.decode_content = True
                 body = self._body(response.raw, request.max_bytes, request.until)
             return HttpResponse(response.url, response.status_code, response.headers, body)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        except _FAILURES as error:
             return self._failed(error)
 
     def _failed(self, error: Exception) -> NoResponse:
@@ -233,10 +230,13 @@ class Transport:
         return replace(missing, detail=blotted(missing.detail, self._api_key))
 
     def _called(self, route: Route, request: HttpRequest) -> HttpResponse:
-        body = request.data if isinstance(request.data, bytes) else b""
-        with route.send(request.method, request.url, request.timeout, request.headers, body) as response:
-            content = self._body(response, request.max_bytes, request.until)
-        return HttpResponse(request.url, response.status, response.headers, content)
+        body = request.data if isinstance(request.data, bytes) else None
+        response = route.send(request.method, request.url, request.timeout, request.headers, body)
+        found = HttpResponse(request.url, response.status, response.headers)
+        if request.streamed and found.is_success:
+            return replace(found, opened=response)
+        with response:
+            return replace(found, body=self._body(response, request.max_bytes, request.until))
 
     @contextmanager
     def connections(self) -> Iterator[Pools]:
@@ -303,9 +303,9 @@ class Transport:
             self._known_surroundings[host] = found
         return self._known_surroundings[host]
 
-    def _body(self, response: urllib3.BaseHTTPResponse, most: int, until: float) -> bytes:
+    def _body(self, response: Opened, most: int, until: float) -> bytes:
         chunks, size = [], 0
-        while chunk := response.read1(_CHUNK, decode_content=True):
+        while chunk := response.read1(_CHUNK):
             size += len(chunk)
             if size > most:
                 raise _ExcessiveError(f"the response is larger than {most} bytes")
@@ -336,6 +336,7 @@ def _check_bundle(path: str) -> None:
             raise _UntrustedError(f"{told} names a file that is no readable CA bundle: {path}") from None
 
 
+_FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 _CAUSES: tuple[tuple[Cause, tuple[type[Exception], ...]], ...] = (
     (
         Cause.UNREACHABLE,
@@ -345,7 +346,7 @@ _CAUSES: tuple[tuple[Cause, tuple[type[Exception], ...]], ...] = (
             urllib3.exceptions.ProxyError,
         ),
     ),
-    (Cause.TIMEOUT, (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError)),
+    (Cause.TIMEOUT, (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError)),
     (Cause.EXCESSIVE, (_ExcessiveError, requests.TooManyRedirects)),
     (
         Cause.REFUSED,

@@ -12,18 +12,16 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from pandas_kili.errors import KiliConnectionError, KiliDownloadError
 from pandas_kili.media.ledger import AssetFile, Ledger
 from pandas_kili.media.names import extension_of
 
 if TYPE_CHECKING:
-    import requests
+    from pandas_kili.connection import Client, Opened
 
-    from pandas_kili.connection import Client
-
-_PIECE = 2**18  # bytes; at most that much is read again after a connection breaks
+_PIECE = 2**18  # bytes
 _ATTEMPTS = 5
 _PAUSE = 0.05  # seconds; four times as long after each attempt that brought nothing new
 # Servers compress text. A larger file was compressed to fill the disk.
@@ -106,7 +104,7 @@ class Fetch:
         if self.stop.wait(_PAUSE * 4**attempt):
             raise CancelledError
 
-    def _refuse_pages(self, response: requests.Response) -> None:
+    def _refuse_pages(self, response: Opened) -> None:
         type_ = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if type_ == "text/html" and not self.takes_pages:
             raise KiliDownloadError("the response is a web page, not the file")
@@ -120,7 +118,7 @@ def _asking(target: IO[bytes], validator: str) -> dict[str, str]:
     return headers
 
 
-def _strong_validator(response: requests.Response) -> str:
+def _strong_validator(response: Opened) -> str:
     etag = response.headers.get("ETag", "")
     return "" if etag.startswith("W/") else etag
 
@@ -154,15 +152,14 @@ class _Transfer:
         self.begun = False
         self.headers: Mapping[str, str] = {}
 
-    def take(self, response: requests.Response) -> None:
+    def take(self, response: Opened) -> None:
         """Write the body, and raise if it is not whole."""
         self.begun, self.headers = True, response.headers
-        if response.status_code != HTTPStatus.PARTIAL_CONTENT:
+        if response.status != HTTPStatus.PARTIAL_CONTENT:
             self.start_over()
             self._digest.expected = _md5_of(response)
         packed = response.headers.get("Content-Encoding", "identity") != "identity"
-        raw: Any = response.raw
-        while piece := raw.read(_PIECE, decode_content=True):
+        while piece := response.read1(_PIECE):
             if self._stop.is_set():
                 raise CancelledError
             self._target.write(piece)
@@ -170,8 +167,8 @@ class _Transfer:
                 raise KiliDownloadError(f"unpacked, the file is larger than {_MOST_UNPACKED} bytes")
             self._digest.update(piece)
         expected = response.headers.get("Content-Length")
-        if expected is not None and raw.tell() != int(expected):
-            raise KiliConnectionError(f"only {raw.tell()} of {expected} bytes arrived.")
+        if expected is not None and response.tell() != int(expected):
+            raise KiliConnectionError(f"only {response.tell()} of {expected} bytes arrived.")
         if not self._digest.is_right():
             self.start_over()
             raise KiliConnectionError("the file does not have the checksum that the server gives.")
@@ -183,7 +180,7 @@ class _Transfer:
         self._digest.clear()
 
 
-def _md5_of(response: requests.Response) -> bytes | None:
+def _md5_of(response: Opened) -> bytes | None:
     """Return the checksum of the whole file as Amazon and Azure (Content-MD5) or Google (x-goog-hash) give it."""
     if response.headers.get("Content-Encoding", "identity") != "identity":
         return None  # the checksum is that of the compressed bytes

@@ -105,7 +105,7 @@ def test_a_client_may_ask_for_fewer_at_a_time(bucket):
 
 
 def test_all_clients_of_a_process_share_one_bound(bucket, monkeypatch):
-    monkeypatch.setattr(downloads, "_shared", functools.cache(lambda: (Pace(5), Crew())))
+    monkeypatch.setattr(downloads, "_shared", functools.cache(lambda: (Pace(5), Crew(lambda: 5))))
     clients = [Client(f"{KEY}{number}", bucket.endpoint, max_downloads=4) for number in range(3)]
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(lambda client: len(list(client.get_all(bucket.urls(60)))), clients))
@@ -154,7 +154,7 @@ def test_a_fork_has_threads_of_its_own(client, bucket):
 
 
 def test_threads_go_when_there_is_no_work():
-    crew, done = Crew(idle=0.01), threading.Semaphore(0)
+    crew, done = Crew(lambda: 256, idle=0.01), threading.Semaphore(0)
     for _ in range(50):
         crew.submit(done.release)
     for _ in range(50):
@@ -163,6 +163,30 @@ def test_threads_go_when_there_is_no_work():
         time.sleep(0.01)
     crew.submit(done.release)
     assert done.acquire(timeout=10)
+
+
+def test_threads_are_as_many_as_files_may_be_under_way():
+    """One more would wait for its turn, which costs a switch of threads with each file."""
+    most, begun, go_on = 3, threading.Semaphore(0), threading.Semaphore(0)
+    crew = Crew(lambda: most)
+
+    def work():
+        begun.release()
+        go_on.acquire()
+
+    for _ in range(20):
+        crew.submit(work)
+    assert all(begun.acquire(timeout=10) for _ in range(3))
+    assert crew._threads == 3
+    with crew.resting():  # one that waits before it asks again leaves its place to another
+        assert begun.acquire(timeout=10)
+        assert crew._threads == 4
+    most = 1
+    for _ in range(20):
+        go_on.release()
+    assert all(begun.acquire(timeout=10) for _ in range(16))
+    while crew._threads > 1:
+        time.sleep(0.01)
 
 
 def test_where_no_thread_can_be_started_the_caller_works(monkeypatch, client, bucket):
@@ -233,14 +257,14 @@ class Simulated:
             self.under_way += 1
 
 
-def test_the_number_doubles_while_the_rate_grows():
+def test_the_number_grows_while_the_rate_does():
     network = Simulated()
-    assert [network.round() for _ in range(7)] == [16, 32, 64, 128, 256, 256, 256]
+    assert [network.round() for _ in range(5)] == [32, 128, 256, 256, 256]
 
 
-def test_the_number_stays_where_more_brings_nothing():
+def test_the_number_goes_back_where_more_brings_nothing():
     network = Simulated(most=320)
-    assert max(network.round() for _ in range(12)) <= 128
+    assert [network.round() for _ in range(8)] == [32, 128, 128, 32, 32, 32, 32, 32]
 
 
 def test_a_slower_host_gets_another_try():
@@ -255,8 +279,8 @@ def test_trouble_halves_the_number_once_for_all_that_were_under_way():
     network = Simulated()
     for _ in range(4):
         network.round()
-    assert network.round(trouble=100) == 64
-    assert network.round() == 72
+    assert network.round(trouble=100) == 128
+    assert network.round() == 144
 
 
 def test_trouble_never_ends_everything():

@@ -93,7 +93,7 @@ def test_no_error_leads_to_the_key(scripted_server, clock, fault, call):
 
 def read(stream):
     with stream as response:
-        return list(response.iter_content(100))
+        return list(iter(lambda: response.read1(100), b""))
 
 
 def test_no_text_of_a_client_shows_the_key(client):

@@ -268,7 +268,7 @@ def test_a_transfer_goes_on_where_it_broke(sandbox, folder, tmp_path):
     assert Path(out["content"][0]).stat().st_size == 1_000_000
     first, second = (request.headers for request in gets(sandbox))
     assert first["Range"] is None
-    assert second["Range"] == "bytes=262144-"
+    assert second["Range"] == "bytes=500000-"
 
 
 def test_a_file_may_break_often_as_long_as_it_comes_nearer(sandbox, folder, tmp_path):
