@@ -1,12 +1,17 @@
 """Pictures of assets with their annotations, as self-contained HTML."""
 
 from pandas_kili.display.choice import LabelChoice
+from pandas_kili.display.decoding import Still, drawn
 from pandas_kili.display.gallery import Preview, preview_frame
 from pandas_kili.display.plot import KiliPlot
+from pandas_kili.display.thumbnails import NotShownError
 
 __all__ = [
     "KiliPlot",
     "LabelChoice",
+    "NotShownError",
     "Preview",
+    "Still",
+    "drawn",
     "preview_frame",
 ]

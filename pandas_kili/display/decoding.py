@@ -69,22 +69,34 @@ def decoded(source: bytes | Path, still: Still, budget: int, stop: threading.Eve
     NotShownError
         If it cannot be shown.
     """
+    pixmap, note = drawn(source, still, LARGEST_SIDE, stop)
+    return picture(pixmap, budget), note
+
+
+def drawn(source: bytes | Path, still: Still, side: int, stop: threading.Event | None = None) -> tuple[bytes, str]:
+    """Return a page or frame as a pixmap, the longer side of so many pixels, and a note that says which it is.
+
+    Raises
+    ------
+    NotShownError
+        If it cannot be shown.
+    """
     still.check()
     with _AT_ONCE:
-        told, _, pixmap = _output(source, still, stop).partition(b"\n")
+        told, _, pixmap = _output(source, still, side, stop or threading.Event()).partition(b"\n")
     head = json.loads(told or b"{}")
     if "note" not in head:
         raise NotShownError(head.get("reason", f"{_NAMES[still.kind]} that is damaged, or takes too much memory"))
-    return picture(pixmap, budget), head["note"]
+    return pixmap, head["note"]
 
 
-def _output(source: bytes | Path, still: Still, stop: threading.Event) -> bytes:
+def _output(source: bytes | Path, still: Still, side: int, stop: threading.Event) -> bytes:
     """Return the output of the program, which is ended if it takes too long."""
     order = {
         "kind": still.kind,
         "number": still.number,
         "rate": still.rate,
-        "side": LARGEST_SIDE,
+        "side": side,
         "memory": _MEMORY,
     }
     until = time.monotonic() + _SECONDS

@@ -71,6 +71,7 @@ def collect_classes(frame: pd.DataFrame, format_name: str, options: ExportOption
         frame,
         assets,
         np.full(len(assets), -1),
+        np.zeros(len(assets), bool),
         split=options.get("split"),
         needs_sizes=False,
         needs_files=options.get("media", "none") != "none",

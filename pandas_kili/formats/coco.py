@@ -115,8 +115,9 @@ def _data_sets(samples: Samples) -> dict[str, dict[str, Any]]:
         width, height = sizes[number]
         image = {"id": number + 1, "file_name": f"{_FOLDER}/{pictures.file_name[number]}"}
         image |= {"width": width, "height": height, "external_id": pictures.external_id[number]}
-        if pictures.frame[number] >= 0:
-            image["frame"] = int(pictures.frame[number])
+        if pictures.part[number] >= 0:  # pages count from 1, frames from 0
+            is_page = bool(pictures.is_page[number])
+            image["page" if is_page else "frame"] = int(pictures.part[number]) + is_page
         target = sets[pictures.split[number]]
         target["images"].append(image)
         target["annotations"] += [annotations[each] for each in objects if each in annotations]

@@ -174,7 +174,9 @@ def _check(value: Any) -> None:
 
 
 def _external_id(image: Mapping[str, Any]) -> str:
-    return str(image.get("external_id") or Path(str(image["file_name"])).name)
+    """Return the external id that `to_coco` wrote; frames and pages become assets of their own, named by their file."""
+    whole = None if "frame" in image or "page" in image else image.get("external_id")
+    return str(whole or Path(str(image["file_name"])).name)
 
 
 def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.classes import Classes
+from pandas_kili.formats.pages import draw_page
 from pandas_kili.formats.pictures import Pictures
 from pandas_kili.formats.samples import Samples
 
@@ -37,11 +38,10 @@ def new_folder(
     draft.mkdir()
     try:
         yield draft
-        pictures = samples.pictures
         report = {
             "format": format_name,
             "left_out": samples.left_out.to_dict("records"),
-            "external_ids": dict(zip(pictures.file_name, pictures.external_id, strict=True)),
+            "external_ids": samples.pictures.external_ids(),
         }
         (draft / MARK).write_text(json.dumps(report, indent=1), encoding="utf-8")
         _check(target, overwrite=overwrite)
@@ -75,19 +75,22 @@ def write_file(path: str | os.PathLike[str], text: str, *, overwrite: bool) -> N
 
 
 def put_media(pictures: Pictures, paths: Iterable[Path], media: str) -> None:
-    """Copy or link the files of pictures to their paths."""
+    """Copy or link the files of pictures to their paths; pages are drawn."""
     if media == "none":
         return
-    for source, path in zip(pictures.source, paths, strict=True):
+    columns = (pictures.source, pictures.part.tolist(), pictures.is_page.tolist(), pictures.size.tolist(), paths)
+    for source, part, is_page, (width, height), path in zip(*columns, strict=True):
         if source is None:
             continue
-        if media == "copy":
+        if is_page:
+            draw_page(source, part + 1, (width, height), path)
+        elif media == "copy":
             shutil.copyfile(source, path)
-            continue
-        try:
-            path.hardlink_to(source)  # readers refuse symbolic links that lead out of their folder
-        except OSError:  # on another disk
-            path.symlink_to(source)
+        else:
+            try:
+                path.hardlink_to(source)  # readers refuse symbolic links that lead out of their folder
+            except OSError:  # on another disk
+                path.symlink_to(source)
 
 
 def _check(target: Path, *, overwrite: bool) -> None:

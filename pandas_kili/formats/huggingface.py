@@ -47,8 +47,9 @@ def to_hf(frame: pd.DataFrame, *, task: HfTask = "objects", **options: Unpack[Ex
     -------
     datasets.Dataset or datasets.DatasetDict
         With `split`, one data set by the name of each split that has rows. Classes are `datasets.ClassLabel`, in the
-        order of the project. ``image`` is there if all pictures are local files; ``bbox`` is left, top, width,
-        height in pixels. Texts are those of ``content``, or of the local files that it names.
+        order of the project. ``part`` is the frame of a video, from 0, or the page of a document, from 1. ``image`` is
+        there if all pictures are local files; ``bbox`` is left, top, width, height in pixels. Texts are those of
+        ``content``, or of the local files that it names.
 
     Raises
     ------
@@ -114,6 +115,9 @@ def _objects(frame: pd.DataFrame, options: ExportOptions) -> Columns:
     objects |= {"category": Sequence(ClassLabel(names=samples.categories["name"].tolist()))}
     features = {name: Value("int64") for name in ("image_id", "width", "height")}
     features |= {"external_id": Value("string"), "objects": objects}
+    if (pictures.part >= 0).any():  # pages count from 1, frames from 0
+        columns["part"] = [None if part < 0 else part for part in (pictures.part + pictures.is_page).tolist()]
+        features["part"] = Value("int64")
     images, of_images = _images(pictures)
     return {**images, **columns}, Features({**of_images, **features}), pictures.splits, pictures.split
 

@@ -1,4 +1,4 @@
-"""The pictures of training data: their names, sizes, files and splits."""
+"""The pictures of training data: images, frames of videos and pages of documents; their names, sizes and files."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pandas as pd
 
 from pandas_kili.arrow import plain_cells
 from pandas_kili.errors import KiliFieldError, KiliValidationError
+from pandas_kili.formats.pages import page_sizes
 from pandas_kili.media import extension_of, folded, image_size, is_url, known_extension, local_path, marked, safe_stem
 from pandas_kili.messages import FailureCase, label_at, listed, validation_error
 
@@ -23,19 +24,22 @@ Whole = npt.NDArray[np.int64]
 
 _LONGEST_PATH = 4096
 _EXTENSION = ".jpg"  # of pictures that neither have a file nor say their type
+_PAGE = ".png"
 _TOLERANCE = 1e-9  # of the sum of shares
 
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """Pictures, each an asset or a frame of a video.
+    """Pictures, each an asset, a frame of a video or a page of a document.
 
     Attributes
     ----------
     asset : array of int
         Position of each picture's asset in the frame.
-    frame : array of int
-        Number of the video's frame; -1 for whole assets.
+    part : array of int
+        Number of the video's frame, or of the document's page, from 0; -1 for whole assets.
+    is_page : array of bool
+        Whether the part is a page.
     external_id, file_name, split : list of str
         The name of the file is unique, also without its extension; `split` is empty if there are none.
     source : list of Path or None
@@ -47,7 +51,8 @@ class Pictures:
     """
 
     asset: Whole
-    frame: Whole
+    part: Whole
+    is_page: npt.NDArray[np.bool_]
     external_id: list[str]
     file_name: list[str]
     split: list[str]
@@ -58,6 +63,11 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.asset)
 
+    def external_ids(self) -> dict[str, str]:
+        """Return the external ids of whole assets by the names of their files; parts have none of their own."""
+        columns = zip(self.file_name, self.external_id, self.part.tolist(), strict=True)
+        return {file_name: external_id for file_name, external_id, part in columns if part < 0}
+
     def stems(self) -> list[str]:
         """Return the names of files without their extensions."""
         return [name.rpartition(".")[0] for name in self.file_name]
@@ -66,7 +76,8 @@ class Pictures:
 def find_pictures(
     frame: pd.DataFrame,
     asset: Whole,
-    number: Whole,
+    part: Whole,
+    is_page: npt.NDArray[np.bool_],
     *,
     split: Mapping[str, float] | str | None,
     needs_sizes: bool,
@@ -83,17 +94,20 @@ def find_pictures(
     """
     names = asset_names(frame)
     splits, of_picture = assigned_splits(frame, asset, split)
-    sources = _sources(frame, asset, number)
+    sources = _sources(frame, asset, np.where(is_page, -1, part))
     if needs_files:
         refuse(frame, asset, [source is None for source in sources], _NO_FILE)
-    size = _sizes(frame, asset, sources) if needs_sizes else np.zeros((len(asset), 2), np.int64)
+    size = np.zeros((len(asset), 2), np.int64)
+    if needs_sizes or (needs_files and is_page.any()):
+        size = _sizes(frame, asset, part, is_page, sources)
     if needs_sizes:
         refuse(frame, asset, (size <= 0).any(axis=1), _NO_SIZE)
     return Pictures(
         asset=asset,
-        frame=number,
+        part=part,
+        is_page=is_page,
         external_id=[names[each] for each in asset],
-        file_name=_file_names(frame, asset, number, names, sources),
+        file_name=_file_names(frame, asset, part, is_page, names, sources),
         split=of_picture,
         source=sources,
         size=size,
@@ -103,8 +117,8 @@ def find_pictures(
 
 _NO_FILE = "have no local picture: run df.kili.download_media() first, or leave media='none'"
 _NO_SIZE = (
-    "have no known size: read 'resolution.width' and 'resolution.height', or download the media, so that pictures can "
-    "be measured"
+    "have no known size: read 'resolution.width' and 'resolution.height' (of PDFs 'pageResolutions.width', '.height' "
+    "and '.pageNumber'), or download the media, so that they can be measured"
 )
 
 
@@ -198,13 +212,27 @@ def local_file(value: Any) -> Path | None:
         return None
 
 
-def _sizes(frame: pd.DataFrame, asset: Whole, sources: Sequence[Path | None]) -> Whole:
+def _sizes(
+    frame: pd.DataFrame,
+    asset: Whole,
+    part: Whole,
+    is_page: npt.NDArray[np.bool_],
+    sources: Sequence[Path | None],
+) -> Whole:
     size = np.zeros((len(asset), 2))
     for axis, name in enumerate(("resolution.width", "resolution.height")):
         if name in frame:
             cells = [0 if cell is None else cell for cell in plain_cells(frame[name])]
             size[:, axis] = np.nan_to_num(np.array(cells, np.float64))[asset]
-    for row in np.flatnonzero((size <= 0).any(axis=1)).tolist():
+    size[is_page] = 0
+    resolutions = plain_cells(frame["pageResolutions"]) if "pageResolutions" in frame else [None] * len(frame)
+    of_document: dict[int, dict[int, tuple[int, int]]] = {}
+    for row in np.flatnonzero(is_page).tolist():
+        if asset[row] not in of_document:
+            cell = resolutions[asset[row]]
+            of_document[asset[row]] = page_sizes(sources[row], () if cell is None else cell)
+        size[row] = of_document[asset[row]].get(int(part[row]) + 1, (0, 0))
+    for row in np.flatnonzero((size <= 0).any(axis=1) & ~is_page).tolist():
         source = sources[row]
         if source is not None:
             size[row] = image_size(source)
@@ -212,18 +240,23 @@ def _sizes(frame: pd.DataFrame, asset: Whole, sources: Sequence[Path | None]) ->
 
 
 def _file_names(
-    frame: pd.DataFrame, asset: Whole, number: Whole, names: Sequence[str], sources: Sequence[Path | None]
+    frame: pd.DataFrame,
+    asset: Whole,
+    number: Whole,
+    is_page: npt.NDArray[np.bool_],
+    names: Sequence[str],
+    sources: Sequence[Path | None],
 ) -> list[str]:
     """Return names of files that stay in their folder and differ, also without extension and in capitals."""
     contents = plain_cells(frame["content"]) if "content" in frame else [None] * len(frame)
     ids = plain_cells(frame["id"]) if "id" in frame else list(range(len(frame)))
     digits = (pd.Series(number).groupby(asset).max() + 1).map(str).map(len).to_dict()
     stems, extensions = [], []
-    for row, count, source in zip(asset.tolist(), number.tolist(), sources, strict=True):
+    for row, count, page, source in zip(asset.tolist(), number.tolist(), is_page.tolist(), sources, strict=True):
         name = names[row]
         own = known_extension(name)
         content = contents[row]
-        extension = source.suffix if source else own if count < 0 else ""
+        extension = _PAGE if page else source.suffix if source else own if count < 0 else ""
         if not extension and count < 0 and is_url(content):
             extension = extension_of("", content)
         stem = safe_stem(name[: len(name) - len(own)] if own else name)

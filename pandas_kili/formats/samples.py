@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
@@ -149,14 +150,20 @@ def collect(
     rows = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0), jobs)
     asset = chosen.index.to_numpy(np.int64)[rows.index.to_numpy()]
     job_of = arrow_array(rows["job"])
-    number = numbers_of(rows, "frame")
+    number, page = numbers_of(rows, "frame"), numbers_of(rows, "page") - 1
+    of_pages = np.unique(asset[~np.isnan(page)])
+    number = np.where(np.isnan(page), number, page)
     codes = asset * _MULTIPLE + np.where(np.isnan(number), 0, number + 1).astype(np.int64)
-    of_video = np.isin(asset, asset[~np.isnan(number)])
-    shown = np.unique(np.concatenate([codes[~of_video | ~np.isnan(number)], _others(chosen, asset[of_video])]))
+    has_parts = np.isin(asset, asset[~np.isnan(number)])  # frames or pages
+    shown = np.unique(np.concatenate([codes[~has_parts | ~np.isnan(number)], _others(chosen, asset[has_parts])]))
     wanted = _wanted(rows, job_of, job, tools, report, asset)
     place = np.searchsorted(shown, codes[wanted])
     shapes = read_shapes(rows.iloc[wanted])
-    lost = {**shapes.problems, "what lies beyond the edge of the picture": shapes.cut}
+    lost = {
+        **shapes.problems,
+        "what lies beyond the edge of the picture": shapes.cut,
+        "further areas of a shape in a document": _further_areas(rows, wanted),
+    }
     if not keeps_holes:
         outlines = np.ones(len(wanted), np.int64)
         outlines[list(shapes.parts)] = list(map(len, shapes.parts.values()))
@@ -175,6 +182,7 @@ def collect(
         frame,
         shown // _MULTIPLE,
         shown % _MULTIPLE - 1,
+        np.isin(shown // _MULTIPLE, of_pages),
         split=options.get("split"),
         needs_sizes=needs_sizes,
         needs_files=media != "none",
@@ -259,9 +267,9 @@ class Report:
             warn(f"Not in the {self.format_name} export: {told}.")
 
 
-def _others(chosen: pd.DataFrame, videos: Whole) -> Whole:
-    """Return the codes of assets with a label that are no videos: they are pictures, with or without objects."""
-    return np.setdiff1d(chosen.index.to_numpy(np.int64), videos) * _MULTIPLE
+def _others(chosen: pd.DataFrame, in_parts: Whole) -> Whole:
+    """Return the codes of assets with a label on the whole of them: they are pictures, with or without objects."""
+    return np.setdiff1d(chosen.index.to_numpy(np.int64), in_parts) * _MULTIPLE
 
 
 def _wanted(
@@ -278,17 +286,15 @@ def _wanted(
     if job is not None:
         own = _of_jobs(jobs, [job] if isinstance(job, str) else list(job))
     report.add(asset[kinds == UNREADABLE], "the answer cannot be read")
-    has_page = ~np.isnan(numbers_of(rows, "page"))
     drawn = own & (kinds == ANNOTATION)
     classified = np.array([category is not None for category in _objects(rows, "category")], bool)
-    fits = drawn & np.isin(names.astype(str), tools) & classified & ~has_page
+    fits = drawn & np.isin(names.astype(str), tools) & classified
     told = jobs.to_pylist()
     reasons: list[tuple[npt.NDArray[np.bool_], str]] = [
         (own & (kinds != ANNOTATION) & np.isin(kinds.astype(str), ("category", "text", "choice", "rank")), "no shape"),
-        (drawn & has_page, "a shape on a page of a document"),
-        (drawn & ~has_page & ~classified, "a shape without a category"),
+        (drawn & ~classified, "a shape without a category"),
     ]
-    other = drawn & ~has_page & classified & ~fits
+    other = drawn & classified & ~fits
     for tool in sorted({str(name) for name in names[other]}):
         what = "an annotation without a shape" if tool == "None" else f"a shape of the tool {tool}"
         reasons.append((other & (names.astype(str) == tool), what))
@@ -296,6 +302,20 @@ def _wanted(
         found = np.flatnonzero(which)
         report.add(asset[found], reason, [told[row] for row in found])
     return np.flatnonzero(fits)
+
+
+def _further_areas(rows: pd.DataFrame, wanted: Whole) -> npt.NDArray[np.bool_]:
+    """Return which rows have areas on pages besides the first: these stand in ``extra`` alone."""
+    extra = arrow_array(rows["extra"]).take(pa.array(wanted)).to_pylist()
+    on_page = ~np.isnan(numbers_of(rows, "page")[wanted])
+    found = np.zeros(len(wanted), bool)
+    for at in np.flatnonzero(on_page).tolist():
+        whole = json.loads(extra[at] or "{}")
+        areas = whole.get("annotations") if isinstance(whole, dict) else None
+        found[at] = isinstance(areas, list) and (
+            len(areas) > 1 or any(len(area.get("pageNumberArray") or ()) > 1 for area in areas)
+        )
+    return found
 
 
 def _of_jobs(jobs: pa.Array, wanted: list[str]) -> npt.NDArray[np.bool_]:

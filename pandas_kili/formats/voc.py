@@ -84,7 +84,8 @@ def _documents(samples: Samples) -> Iterator[bytes]:
     for number, objects in enumerate(samples.of_picture()):
         root = ET.Element("annotation")
         _add(root, folder=_IMAGES, filename=pictures.file_name[number], segmented="0")
-        _add(ET.SubElement(root, "source"), database="Kili", external_id=pictures.external_id[number])
+        source = {"external_id": pictures.external_id[number]} if pictures.part[number] < 0 else {}
+        _add(ET.SubElement(root, "source"), database="Kili", **source)
         width, height = sizes[number]
         _add(ET.SubElement(root, "size"), width=str(width), height=str(height), depth="3")
         for each in objects:

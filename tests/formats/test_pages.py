@@ -1,0 +1,101 @@
+"""Pages of documents and frames of videos are pictures of their own."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from datasets import load_from_disk
+from moving import pdf
+from PIL import Image
+from training import assets, label, objects, rectangle, shape
+
+import pandas_kili as pk
+from pandas_kili.errors import KiliValidationError
+
+WIDE = b"/MediaBox[0 0 200 100]"  # points
+CORNER = b"1 0 0 rg 0 75 50 25 re f"  # red in the top left of a wide page
+
+
+def area(*pages, mid="m"):
+    drawn = rectangle(0, 0, 0.25, 0.25)
+    areas = [{"boundingPoly": drawn, "polys": drawn, "pageNumberArray": [page]} for page in pages]
+    return {"mid": mid, "type": "rectangle", "categories": [{"name": "A"}], "annotations": areas}
+
+
+@pytest.fixture
+def document(tmp_path):
+    (tmp_path / "a.pdf").write_bytes(pdf((WIDE, b""), (WIDE, CORNER)))
+    labels = [label(objects(area(2), area(1, mid="n")))]
+    return pd.DataFrame({"externalId": ["a.pdf"], "content": [str(tmp_path / "a.pdf")], "labels": [labels]})
+
+
+def test_pages_are_drawn_and_their_shapes_lie_on_them(document, tmp_path):
+    data_set = document.kili.to_coco(tmp_path / "coco", media="copy")
+    images = [(each["file_name"], each["page"], each["width"], each["height"]) for each in data_set["images"]]
+    assert images == [("data/a_1.png", 1, 400, 200), ("data/a_2.png", 2, 400, 200)]
+    assert [(each["image_id"], each["bbox"]) for each in data_set["annotations"]] == [
+        (1, [0, 0, 100, 50]),
+        (2, [0, 0, 100, 50]),
+    ]
+    with Image.open(tmp_path / "coco/data/a_2.png") as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    assert pixels.shape == (200, 400, 3)
+    assert (pixels[1:49, 1:99] == [255, 0, 0]).all()
+    assert (pixels[52:, 102:] == 255).all()
+    assert pk.read_coco(tmp_path / "coco")["externalId"].tolist() == ["a_1.png", "a_2.png"]
+
+
+@pytest.mark.parametrize("name", ["yolo", "voc"])
+def test_pages_go_into_every_format_and_come_back_as_pictures(document, tmp_path, name):
+    getattr(document.kili, f"to_{name}")(tmp_path / "set", media="link")
+    found = getattr(pk, f"read_{name}")(tmp_path / "set")
+    assert found["externalId"].tolist() == ["a_1.png", "a_2.png"]
+    assert found["resolution.width"].tolist() == [400, 400]
+
+
+def test_sizes_of_pages_are_those_of_the_server_where_it_says_them(document, tmp_path):
+    resolutions = [{"pageNumber": number, "width": 100.0, "height": 50.0} for number in (1, 2)]
+    frame = document.assign(pageResolutions=[resolutions])
+    data_set = frame.kili.to_coco(tmp_path / "coco", media="copy")
+    assert [each["bbox"] for each in data_set["annotations"]] == [[0, 0, 25, 12.5]] * 2
+    with Image.open(tmp_path / "coco/data/a_1.png") as image:
+        assert image.size == (100, 50)
+    assert len(frame.assign(content="https://h.invalid/a.pdf").kili.to_coco()["images"]) == 2
+    with pytest.raises(KiliValidationError, match=r"no known size.*pageResolutions"):
+        document.assign(content="https://h.invalid/a.pdf").kili.to_coco()
+
+
+def test_pages_that_cannot_be_drawn_leave_nothing(document, tmp_path):
+    frame = document.assign(labels=[[label(objects(area(7)))]])
+    resolutions = [{"pageNumber": 7, "width": 100.0, "height": 50.0}]
+    with pytest.raises(KiliValidationError, match=r"page 7 of .*a\.pdf is not drawn: the document has 2 pages"):
+        frame.assign(pageResolutions=[resolutions]).kili.to_yolo(tmp_path / "set", media="copy")
+    assert not (tmp_path / "set").exists()
+
+
+def test_further_areas_of_a_shape_are_counted(document):
+    frame = document.assign(labels=[[label(objects(area(1, 2)))]])
+    with pytest.warns(UserWarning, match=r"further areas of a shape in a document \(1\)"):
+        data_set = frame.kili.to_coco()
+    assert [each["page"] for each in data_set["images"]] == [1]
+
+
+def test_frames_that_are_local_files_are_pictures(tmp_path):
+    paths = [str(tmp_path / f"{number}.png") for number in range(3)]
+    for number, path in enumerate(paths):
+        Image.new("RGB", (64, 48), (number, 0, 0)).save(path)
+    answer = {str(number): objects(shape("CAT", rectangle(0, 0, 0.5, 0.5))) for number in (0, 2)}
+    frame = assets({"v": answer}).drop(columns=["resolution.width", "resolution.height"])
+    frame = frame.assign(jsonContent=[json.dumps(paths)])
+    data_set = frame.kili.to_coco(tmp_path / "coco", media="copy")
+    assert [(each["file_name"], each["frame"], each["width"]) for each in data_set["images"]] == [
+        ("data/v_1.png", 0, 64),
+        ("data/v_3.png", 2, 64),
+    ]
+    with Image.open(tmp_path / "coco/data/v_3.png") as image:
+        assert image.getpixel((0, 0)) == (2, 0, 0)
+    frame.kili.to_hf().save_to_disk(tmp_path / "hf")
+    rows = load_from_disk(tmp_path / "hf")
+    assert rows["part"] == [0, 2]
+    assert rows[1]["image"].getpixel((0, 0)) == (2, 0, 0)
