@@ -229,6 +229,10 @@ class _Sync:
         query = asset_query(self._wanted.project_id, {**self._filters, **more})
         return Read(self._client, query, fields, select(fields), skip=0, first=None, disable_tqdm=self._disable_tqdm)
 
+    def _find_project_again(self) -> None:
+        """Find the project after a read, or raise: where the key lost its right on the way, rows were hidden."""
+        find_project(self._client, self._wanted.project_id, "id")
+
     def _rows(self, scanned: pa.Table) -> pa.Table:
         """Return the rows of the copy: what was asked for, with a fingerprint."""
         numbers = fingerprints(narrowed(scanned, self._telling_schema))
@@ -257,6 +261,7 @@ class _Sync:
                 self._table.append(rows, state)
                 inserted += len(rows)
         if known is None:
+            self._find_project_again()
             place = None if reading.found.in_doubt else state.place  # without a place, the next refresh looks
             self._table.append(self._schema.empty_table(), replace(state, place=place, is_whole=True, position=None))
         return {"events": 0, "inserted": inserted, "updated": 0, "deleted": 0, "untold": 0}
@@ -284,6 +289,7 @@ class _Sync:
         def batches() -> Iterator[pa.RecordBatch]:
             for batch in reading.batches(_ROWS_A_COMMIT):
                 yield from self._rows(pa.Table.from_batches([batch])).to_batches()
+            self._find_project_again()
 
         state = replace(self._wanted, place=place, is_whole=True)
         self._table.replace_all(self._schema, batches(), state)
@@ -320,8 +326,8 @@ class _Sync:
         rows = pa.concat_tables([self._schema.empty_table(), *parts])
         self._project.result()
         gone = (asked | log.deleted).difference(rows["id"].to_pylist())
-        if not gone <= log.deleted:  # or the key lost its right on the way
-            find_project(self._client, self._wanted.project_id, "id")
+        if not gone <= log.deleted:
+            self._find_project_again()
         place = None if self._is_in_doubt else log.place
         if not len(rows) and not gone and place == state.place and state.is_whole:
             return {"events": log.events, "inserted": 0, "updated": 0, "deleted": 0, "untold": 0}

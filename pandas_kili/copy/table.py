@@ -28,6 +28,8 @@ GONE = "_gone"
 
 _FORMAT = 1
 _KEY = "pandas_kili"  # of the state among the metadata of a commit, and of the writer among its transactions
+_UNTOUCHED = "What the copy held before is untouched. If it cannot be read any more, delete it and sync again."
+_CLEANED = "A clean-up of the table may have removed what an earlier version was made of; later ones can be read."
 _AGAIN = "Another sync wrote to the copy meanwhile. Nothing of this one was written; run it again."
 
 
@@ -120,9 +122,7 @@ class CopyTable:
         What the object store asks for, as deltalake takes it.
     """
 
-    def __init__(
-        self, where: str | os.PathLike[str], storage_options: Mapping[str, str] | None, version: int | None = None
-    ) -> None:
+    def __init__(self, where: str | os.PathLike[str], storage_options: Mapping[str, str] | None) -> None:
         try:
             import deltalake  # noqa: PLC0415 - an optional dependency, needed for copies only
         except ImportError as error:
@@ -131,8 +131,9 @@ class CopyTable:
         self.where = str(where) if "://" in str(where) else str(Path(where).expanduser())
         self._options = dict(storage_options or {})
         self._table: DeltaTable | None = None
+        self._is_earlier = False
         with self._told(), contextlib.suppress(deltalake.exceptions.TableNotFoundError):
-            self._table = deltalake.DeltaTable(self.where, version=version, storage_options=self._options)
+            self._table = deltalake.DeltaTable(self.where, storage_options=self._options)
         if self._table is None and "://" not in self.where and _holds_anything(Path(self.where)):
             raise KiliCopyError(
                 f"{self.where} holds other files, and no Delta table. Name an empty folder.", copy=self.where
@@ -156,7 +157,7 @@ class CopyTable:
         return self._table
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _told(self, advice: str = _UNTOUCHED) -> Iterator[None]:
         """Turn the errors of deltalake into one that says what to do."""
         errors = self._deltalake.exceptions
         try:
@@ -167,7 +168,6 @@ class CopyTable:
             raise KiliCopyError(f"{_AGAIN} ({error})", copy=self.where) from error
         except (errors.DeltaError, pa.ArrowException, OSError) as error:
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
-            advice = "What the copy held before is untouched. If it cannot be read any more, delete it and sync again."
             raise KiliCopyError(
                 f"The copy at {self.where} cannot be used: {said}. {advice}", copy=self.where
             ) from error
@@ -191,6 +191,23 @@ class CopyTable:
         except (ValueError, KeyError, TypeError) as error:
             message = f"The state of the copy at {self.where} is damaged; delete the copy and sync again."
             raise KiliCopyError(message, copy=self.where) from error
+
+    def go_back(self, version: int) -> CopyState:
+        """Open the table as it was at a version at which the copy was whole, and return its state."""
+        with self._told():
+            history = sorted(self._opened.history(), key=lambda commit: commit.get("version", 0))
+        whole, is_whole = set[int](), False
+        for commit in history:
+            is_whole = bool(json.loads(commit[_KEY])["is_whole"]) if commit.get(_KEY) else is_whole
+            whole |= {commit.get("version", 0)} if is_whole else set()
+        if version not in whole:
+            message = f"The copy at {self.where} has no version {version!r}; it has {min(whole)} to {max(whole)}."
+            raise KiliCopyError(message, copy=self.where)
+        with self._told(_CLEANED):
+            self._opened.load_as_version(version)
+        self._is_earlier = version < max(whole)
+        self.state = state = self._read_state()
+        return state
 
     def _commit_of(self, state: CopyState) -> CommitProperties:
         # The transaction makes deltalake refuse the commit of another sync that began at the same version.
@@ -255,8 +272,8 @@ class CopyTable:
             raise KiliCopyError(_AGAIN.replace("Nothing of this one was written; r", "R"), copy=self.where)
 
     def read(self, columns: list[str] | None = None) -> pa.Table:
-        """Return columns of the table as it is."""
-        with self._told():
+        """Return columns of the table as it is, or was at the version that is open."""
+        with self._told(_CLEANED if self._is_earlier else _UNTOUCHED):
             return self._opened.to_pyarrow_dataset().to_table(columns)
 
 
@@ -288,7 +305,7 @@ def read_copy(
     columns : iterable of str, optional
         The columns to read; all of them by default.
     version : int, optional
-        An earlier version of the copy, see `SyncReport.version`.
+        An earlier version of the copy, see `SyncReport.version`; the latest by default.
     storage_options : mapping, optional
         What the object store asks for, as deltalake takes it.
 
@@ -301,7 +318,7 @@ def read_copy(
     Raises
     ------
     KiliCopyError
-        Where there is no copy, an unfinished one, or one that cannot be read.
+        Where there is no copy or no such version, and for a copy that is unfinished or cannot be read.
     KiliFieldError
         For a column that the copy does not have.
 
@@ -314,7 +331,7 @@ def read_copy(
     >>> pk.read_copy(copy, columns=["status"], version=version).shape
     (250, 1)
     """
-    table = CopyTable(copy, storage_options, version)
+    table = CopyTable(copy, storage_options)
     state = table.state
     if state is None:
         raise KiliCopyError(f"There is no copy at {table.where}. Make one with pandas_kili.sync.", copy=table.where)
@@ -323,6 +340,8 @@ def read_copy(
             f"The first copy at {table.where} is not finished. Run pandas_kili.sync again: it goes on where it was."
         )
         raise KiliCopyError(message, copy=table.where)
+    if version is not None:
+        state = table.go_back(version)
     schema = state.arrow_schema
     names = schema.names if columns is None else list(columns)
     for name in names:

@@ -1,6 +1,7 @@
 """A local copy is made, refreshed by what changed, and always as before or as after."""
 
 import contextlib
+import itertools
 import json
 import os
 import secrets
@@ -20,6 +21,7 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 import pandas_kili as pk
 from pandas_kili.__main__ import main
 from pandas_kili.sandbox import Fault, Sandbox
+from pandas_kili.sandbox.execution import Executor
 
 SYNC = sys.modules["pandas_kili.copy.sync"]  # its function bears the same name
 
@@ -97,6 +99,27 @@ def test_read_copy_gives_the_frame_of_read_kili(sandbox, tmp_path):
     assert some.attrs["kili"] == {"project_id": project, "api_endpoint": sandbox.api_endpoint, "version": 2}
     with pytest.raises(pk.KiliFieldError, match="'status'"):
         pk.read_copy(tmp_path / "copy", columns=["Status"])
+
+
+@pytest.mark.parametrize("version", [0, 99, -1, "2"])
+def test_a_version_that_is_not_there_is_told_with_those_that_are(sandbox, tmp_path, version):
+    project, ids = filled(sandbox, 30)
+    synced(sandbox, project, tmp_path / "copy")
+    sandbox.delete_assets(ids[:3])
+    synced(sandbox, project, tmp_path / "copy")
+    with pytest.raises(pk.KiliCopyError, match=f"no version {version!r}; it has 2 to 3"):
+        pk.read_copy(tmp_path / "copy", version=version)
+
+
+def test_an_earlier_version_whose_files_were_cleaned_up_says_so(sandbox, tmp_path):
+    project, ids = filled(sandbox, 30)
+    first = synced(sandbox, project, tmp_path / "copy")
+    sandbox.delete_assets(ids[:3])
+    synced(sandbox, project, tmp_path / "copy")
+    DeltaTable(tmp_path / "copy").vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+    with pytest.raises(pk.KiliCopyError, match="later ones can be read"):
+        pk.read_copy(tmp_path / "copy", version=first.version)
+    assert len(pk.read_copy(tmp_path / "copy")) == 27
 
 
 @pytest.mark.parametrize("fields", [["externalId"], ["labels.id", "project.title"], {"status": pa.string()}])
@@ -331,6 +354,64 @@ def test_a_project_that_is_gone_leaves_the_copy(sandbox, tmp_path):
     with pytest.raises(pk.KiliNotFoundError):
         synced(sandbox, project, tmp_path / "copy")
     assert sorted(pk.read_copy(tmp_path / "copy")["id"]) == sorted(ids)
+
+
+def hide(project, after, monkeypatch):
+    """Have the server answer as for a project that the key may not see, once it has answered so many calls."""
+    whole, calls = Executor.answer, itertools.count()
+
+    def answer(self, text, variables):
+        lost = json.dumps(variables).replace(project, "nowhere")
+        return whole(self, text, variables if next(calls) < after else json.loads(lost))
+
+    monkeypatch.setattr(Executor, "answer", answer)
+
+
+@pytest.mark.filterwarnings("ignore::pandas_kili.KiliConsistencyWarning")
+@pytest.mark.parametrize("after", range(8))
+@pytest.mark.parametrize("options", [{}, {"verify": True}, {"full": True}])
+def test_a_key_that_loses_its_right_in_the_middle_leaves_the_copy(sandbox, tmp_path, monkeypatch, options, after):
+    project, ids = filled(sandbox, 120)
+    synced(sandbox, project, tmp_path / "copy")
+    before = pk.read_copy(tmp_path / "copy")
+    sandbox.add_labels(pd.DataFrame({"assetId": ids[:3], "jsonResponse": ["{}"] * 3}))
+    sandbox.delete_assets(ids[3:5])
+    hide(project, after, monkeypatch)
+    is_done = False
+    with contextlib.suppress(pk.KiliNotFoundError):
+        synced(sandbox, project, tmp_path / "copy", **options)
+        is_done = True
+    monkeypatch.undo()
+    assert not is_done or after > 2
+    if is_done:
+        copying.assert_true(tmp_path / "copy", project, sandbox.client)
+    else:
+        pd.testing.assert_frame_equal(pk.read_copy(tmp_path / "copy"), before, check_flags=False)
+
+
+@pytest.mark.filterwarnings("ignore::pandas_kili.KiliConsistencyWarning")
+@pytest.mark.parametrize("after", range(3, 7))
+def test_a_first_copy_whose_key_loses_its_right_is_not_taken_for_whole(sandbox, tmp_path, monkeypatch, after):
+    project, _ = filled(sandbox, 250)
+    hide(project, after, monkeypatch)
+    with pytest.raises(pk.KiliNotFoundError):
+        synced(sandbox, project, tmp_path / "copy")
+    monkeypatch.undo()
+    with pytest.raises(pk.KiliCopyError):
+        pk.read_copy(tmp_path / "copy")
+    synced(sandbox, project, tmp_path / "copy")
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+
+
+def test_a_key_that_is_revoked_in_the_middle_leaves_the_copy(sandbox, tmp_path):
+    project, ids = filled(sandbox, 120)
+    synced(sandbox, project, tmp_path / "copy")
+    before = pk.read_copy(tmp_path / "copy")
+    sandbox.add_labels(pd.DataFrame({"assetId": ids[:3], "jsonResponse": ["{}"] * 3}))
+    sandbox.inject(Fault("graphql_error", operation="assets", times=None, code="UNAUTHENTICATED", message="Bad key"))
+    with pytest.raises(pk.KiliAuthenticationError, match="Bad key"):
+        synced(sandbox, project, tmp_path / "copy")
+    pd.testing.assert_frame_equal(pk.read_copy(tmp_path / "copy"), before, check_flags=False)
 
 
 def test_a_compaction_by_others_is_no_harm(sandbox, tmp_path):
