@@ -105,11 +105,13 @@ def judged(sources: list[str], outcomes: list[list[str] | None]) -> collections.
     for outcome in outcomes:
         told = ": ".join(outcome or [])
         unknown = re.search(r"name '(\w+)' is not defined", told)
-        outside |= bool(_OUTSIDE.search(told) or (unknown and not re.search(rf"\b{unknown[1]}\b *[=,]", stored)))
+        given = unknown and re.search(rf"^(?:for )?{unknown[1]}\b *(?:=|,|in )", stored, re.MULTILINE)
+        outside |= bool(_OUTSIDE.search(told) or (unknown and not given))
         if outcome is None:
             counts["ran"] += 1
         elif _REFUSED.search(told):
             counts["refused"] += 1
+            outside = True
         else:
             counts["outside" if outside else "failed"] += 1
     return counts

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from official_sdk import newest
 from PIL import Image
 
 import pandas_kili as pk
@@ -61,6 +62,7 @@ def frames_of(folder):
     return [str(folder / f"frame{number}.png") for number in range(3)]
 
 
+@newest
 def test_what_the_sdk_brings_in_comes_out_whole(run, sandbox, files, projects):
     run(
         """
@@ -121,6 +123,7 @@ def test_what_we_bring_in_the_sdk_takes_out_whole(run, sandbox, files, projects)
     assert frames == [Path(path).read_bytes() for path in frames_of(files)]
 
 
+@newest
 def test_both_send_the_same_for_the_same_files(run, sandbox, files):
     theirs, ours = ({t: sandbox.create_project(t, t) for t, _ in FILES} for _ in range(2))
     run(

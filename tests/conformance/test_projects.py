@@ -1,7 +1,7 @@
 """The official SDK makes a project in the sandbox, works in it, and takes it away."""
 
 import pytest
-from official_sdk import GENERATION
+from official_sdk import GENERATION, newest
 
 from pandas_kili.sandbox import Sandbox
 
@@ -57,6 +57,7 @@ def test_a_project_from_its_creation_to_its_end(run):
     }
 
 
+@newest
 def test_labels_go_to_a_named_step(run, sandbox):
     steps = [{"name": "Label"}, {"name": "Review", "type": "REVIEW"}]
     project_id = sandbox.create_project("Cats", "TEXT", workflow_version="V2", steps=steps)

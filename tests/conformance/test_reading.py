@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-from official_sdk import GENERATION
+from official_sdk import GENERATION, newest
 
 import pandas_kili as pk
 from pandas_kili.sandbox import Sandbox
@@ -35,6 +35,7 @@ def sandbox(request):
         yield sandbox
 
 
+@newest
 def test_what_the_sdk_writes_is_in_the_frame(run, sandbox):
     project = sandbox.create_project("Hosted", "IMAGE")
     ids = run(
@@ -265,6 +266,7 @@ def test_both_read_the_same_assets_in_the_same_order(run, sandbox):
     assert_the_same(run, sandbox, project, filters(sandbox, project))
 
 
+@newest
 def test_both_read_the_same_assets_of_a_project_with_steps(run, sandbox):
     steps = [{"name": "Labeling"}, {"name": "Review"}]
     project = sandbox.create_project("Steps", "IMAGE", workflow_version="V2", steps=steps)

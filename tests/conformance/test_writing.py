@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-from official_sdk import GENERATION
+from official_sdk import GENERATION, newest
 from writing import client_of, filled, hurry, outcomes
 
 import pandas_kili as pk
@@ -110,6 +110,7 @@ def test_appended_assets_are_the_same(run, sandbox):
     assert shown[0] == shown[1] == [b"One.", b"Two."]
 
 
+@newest
 def test_changed_assets_are_the_same(run, sandbox):
     (ours, our_ids), (theirs, their_ids) = twins(sandbox, 40, labeled=range(0, 40, 2))
     assign_all(sandbox, our_ids + their_ids)
@@ -175,6 +176,7 @@ def test_changed_assets_are_the_same(run, sandbox):
                 assert mine == theirs_said
 
 
+@newest
 def test_where_the_sdk_goes_wrong_each_row_gets_what_it_says(run, sandbox):
     (ours, our_ids), (theirs, their_ids) = twins(sandbox, 6)
     assign_all(sandbox, our_ids + their_ids)
