@@ -97,7 +97,8 @@ class Exports:
         Notes
         -----
         Boxes, polygons, semantic shapes and poses are objects, in pixels of the picture as it is stored. Shapes with
-        holes become masks, which need ``pip install 'pandas-kili[formats]'``.
+        holes become masks, which need ``pip install 'pandas-kili[formats]'``. A frame of a video (``frame``, from 0)
+        and a page of a document (``page``, from 1) is an image of its own.
 
         Examples
         --------

@@ -55,7 +55,8 @@ class ExportOptions(TypedDict, total=False):
         Shares of the assets by the name of the split, such as ``{"train": 0.8, "val": 0.2}``. A hash of the external id
         decides, so that an asset stays in its split when others come. Or the name of a column that holds the split.
     media : {"none", "copy", "link"}
-        Whether the pictures are copied or linked; they must be local files, see `download_media`.
+        Whether the pictures are copied or linked; they must be local files, see `download_media`. Pages of PDFs are
+        drawn, which needs ``pip install 'pandas-kili[preview]'``; frames of videos are those in ``jsonContent``.
     overwrite : bool
         Whether an export that is already there is replaced.
     """

@@ -21,6 +21,7 @@ from training import (
     check_close,
     detections,
     drawn_in,
+    holed,
     label,
     numbered,
     objects,
@@ -28,6 +29,7 @@ from training import (
     rectangle,
     ring,
     shape,
+    turned,
     vendor_converters,
     with_pictures,
 )
@@ -45,7 +47,7 @@ def interface(*categories, jobs=("OBJECTS",)):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(answers(boxes(), polygons()), min_size=1, max_size=4))
+@given(st.lists(answers(boxes(), polygons(), turned(), holed()), min_size=1, max_size=4))
 def test_what_goes_out_comes_in_again(drawn):
     frame = numbered(drawn)
     read = pk.read_coco(json.loads(json.dumps(frame.kili.to_coco())))

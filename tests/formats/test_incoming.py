@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
-from training import SIZE, assets, check_close, drawn_in, edges, objects, rectangle, shape, with_pictures
+from training import SIZE, assets, check_close, drawn_in, edges, label, objects, rectangle, shape, with_pictures
 
 import pandas_kili as pk
 from pandas_kili.errors import KiliValidationError
@@ -188,3 +191,68 @@ def test_lists_of_classes_are_no_splits_of_voc(tmp_path):
     (lists / "cat_val.txt").write_text("a -1\nb  1\n")
     (lists / "trainval.txt").write_text("a\nb\n")
     assert pk.read_voc(tmp_path / "set")["split"].tolist() == ["train", "val"]
+
+
+def labeled(found):
+    """Return what was read as assets with labels."""
+    return found.assign(labels=[[label(json.loads(text))] for text in found["jsonResponse"]])
+
+
+PIXELS = st.tuples(st.integers(0, 600), st.integers(0, 440), st.integers(1, 40), st.integers(1, 40))
+PICTURES = st.lists(st.lists(st.tuples(st.sampled_from(["CAT", "DOG"]), PIXELS), max_size=4), min_size=1, max_size=3)
+INTERFACE_OF_ALL = {**INTERFACE, "jobs": {"OBJECTS": INTERFACE["jobs"]["PETS"]}}
+
+
+@settings(max_examples=20, deadline=None)
+@given(PICTURES)
+def test_what_comes_in_as_coco_goes_out_again(pictures):
+    categories = [{"id": number, "name": name} for number, name in enumerate(["CAT", "DOG"], 1)]
+    images = [
+        {"id": number, "file_name": f"{number}.jpg", "width": SIZE[0], "height": SIZE[1]}
+        for number in range(1, len(pictures) + 1)
+    ]
+    annotations = [
+        {"image_id": number, "category_id": 1 + (name == "DOG"), "bbox": list(bbox)}
+        for number, drawn in enumerate(pictures, 1)
+        for name, bbox in drawn
+    ]
+    found = pk.read_coco({"images": images, "categories": categories, "annotations": annotations})
+    again = labeled(found).kili.to_coco(json_interface=INTERFACE_OF_ALL)
+    told = [{key: each[key] for key in ("image_id", "category_id", "bbox")} for each in again["annotations"]]
+    assert [(each["image_id"], each["category_id"]) for each in told] == [
+        (each["image_id"], each["category_id"]) for each in annotations
+    ]
+    assert all(np.allclose(one["bbox"], two["bbox"], atol=1e-6) for one, two in zip(told, annotations, strict=True))
+
+
+@settings(max_examples=10, deadline=None)
+@given(PICTURES)
+def test_what_comes_in_as_yolo_goes_out_again(tmp_path_factory, pictures):
+    folder = tmp_path_factory.mktemp("yolo")
+    (folder / "in/labels").mkdir(parents=True)
+    (folder / "in/data.yaml").write_text("train: images\nnames: [CAT, DOG]\n")
+    for number, drawn in enumerate(pictures):
+        rows = [(name == "DOG", (x + w / 2) / 640, (y + h / 2) / 480, w / 640, h / 480) for name, (x, y, w, h) in drawn]
+        lines = [f"{int(category)} {' '.join(map(str, place))}\n" for category, *place in rows]
+        (folder / f"in/labels/{number}.txt").write_text("".join(lines))
+    labeled(pk.read_yolo(folder / "in")).kili.to_yolo(folder / "out", json_interface=INTERFACE_OF_ALL)
+    for number in range(len(pictures)):
+        both = [(folder / f"{place}/labels/{number}.txt").read_text().split() for place in ("in", "out")]
+        assert np.allclose(*(np.array(each, float) for each in both), atol=1e-6)
+
+
+@settings(max_examples=10, deadline=None)
+@given(PICTURES)
+def test_what_comes_in_as_voc_goes_out_again(tmp_path_factory, pictures):
+    folder = tmp_path_factory.mktemp("voc")
+    drawn = {
+        f"{number}.jpg": objects(
+            *(shape(name, rectangle(x / 640, y / 480, (x + w) / 640, (y + h) / 480)) for name, (x, y, w, h) in each)
+        )
+        for number, each in enumerate(pictures)
+    }
+    assets(drawn).kili.to_voc(folder / "in")
+    labeled(pk.read_voc(folder / "in")).kili.to_voc(folder / "out")
+    for number in range(len(pictures)):
+        both = [(folder / place / "Annotations" / f"{number}.xml").read_bytes() for place in ("in", "out")]
+        assert both[0] == both[1]

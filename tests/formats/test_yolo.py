@@ -23,6 +23,7 @@ from training import (
     rectangle,
     ring,
     shape,
+    turned,
     vendor_converters,
     with_pictures,
 )
@@ -33,7 +34,7 @@ from pandas_kili.sandbox import Sandbox
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(answers(boxes()), min_size=1, max_size=3))
+@given(st.lists(answers(boxes(), turned()), min_size=1, max_size=3))
 def test_boxes_that_go_out_come_in_again(tmp_path_factory, drawn):
     folder = tmp_path_factory.mktemp("yolo") / "set"
     numbered(drawn).kili.to_yolo(folder)

@@ -28,7 +28,7 @@ def vendor_converters():
 def judge(name):
     """Return a library that judges exports, or skip the test and say why it is not there."""
     package = name.partition(".")[0].replace("_", "-")
-    reason = f"{package} needs NumPy 2, and this package takes 1.26 too; pip install -e '.[dev]' installs it"
+    reason = f"{package} comes with '.[dev]', which needs NumPy 2; the run with the lowest versions has 1.26"
     return pytest.importorskip(name, reason=reason)
 
 
@@ -96,6 +96,29 @@ def polygons(draw):
     if not np.ptp(np.array(points), axis=0).all():
         points = [(0.0, 0.0), (0.5, 0.25), (0.25, 1.0)]
     return shape(draw(CATEGORIES), [ring(*points)], tool="polygon")
+
+
+@st.composite
+def turned(draw):
+    """Draw a rectangle that was turned, about its center, in pixels."""
+    x, y, half, other = (draw(st.integers(low, high)) for low, high in ((120, 520), (120, 360), (5, 60), (5, 60)))
+    angle = np.radians(draw(st.integers(1, 89)))
+    along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+    signs = ((-1, 1), (-1, -1), (1, -1), (1, 1))
+    corners = [((x, y) + one * half * along + two * other * across) / SIZE for one, two in signs]
+    return shape(draw(CATEGORIES), [ring(*map(tuple, np.array(corners).tolist()))])
+
+
+@st.composite
+def holed(draw):
+    """Draw a semantic shape, with a hole in it or without."""
+    left, top, width, height = (
+        draw(st.integers(low, high)) / 100 for low, high in ((0, 50), (0, 50), (5, 50), (5, 50))
+    )
+    at = [(0, 0), (1, 0), (1, 1), (0, 1)]
+    outlines = [at, *([[(0.25 + x / 2, 0.25 + y / 2) for x, y in at]] if draw(st.booleans()) else [])]
+    rings = [ring(*((left + width * x, top + height * y) for x, y in each)) for each in outlines]
+    return shape(draw(CATEGORIES), rings, tool="semantic")
 
 
 @st.composite
