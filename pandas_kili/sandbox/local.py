@@ -86,6 +86,22 @@ class Sandbox:
     seed : int
         The seed of the chances of faults and of the delays of events.
 
+    Notes
+    -----
+    As Kili does it: projects with their interface, settings, steps, members and tags; assets of all input types, their
+    files behind signed URLs, filters, order, pages and limits; labels, predictions, reviews, issues and questions;
+    statuses and steps; copies and deletions; the log of events; the rate limit. The official SDK says so, in whole
+    pipelines (``tests/conformance``).
+
+    Approximately: consensus, honeypot and inference marks, by a formula of its own (`pandas_kili.sandbox.marks`), as
+    Kili's is not published; resolutions and durations, of the files that Pillow's and PyAV's readers know; imports,
+    which take `import_delay` seconds whatever their size; replicas, which lag only where a fault says so; text search
+    and the order of ties.
+
+    Not at all: plugins, webhooks, models of LLM projects, cloud storages, versions of projects, changes of accounts and
+    organizations, anonymous reviews. These operations are refused by their names. There are no rights: the one key may
+    do everything.
+
     Examples
     --------
     >>> with Sandbox() as sandbox:
