@@ -121,7 +121,7 @@ class Watch:
         return self._counts[writes, False]
 
     def settled(self) -> None:
-        """Wait for the work on requests whose client is gone; those that came in part are never worked on."""
+        """Wait for the work on requests of clients that are gone; those that came in part are never worked on."""
         patience = time.monotonic() + _QUIET
         while self._counts[False, False] > self._counts[False, True] and time.monotonic() < patience:
             time.sleep(0.002)
@@ -139,12 +139,12 @@ class Campaign:
         self.requests = {kind: self._undisturbed(kind) for kind in self.rows}
 
     def _undisturbed(self, kind: str) -> tuple[int, int]:
-        """Count the requests of a run that nobody kills, those that write and all, and see that it is right."""
+        """Count the requests of a run without a kill, those that write and all, and see that it is right."""
         project = self._project(kind)
         self.watch.expect(None, lambda: None)
         self._run_again(kind, project)
         requests = self.watch.requests(writes=True), self.watch.requests(writes=False)
-        self._judge(kind, project, "a run that nobody killed")
+        self._judge(kind, project, "a run without a kill")
         return requests
 
     def kill_once(self, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""A server that answers from what it has ready, in a process of its own, so that its cost is nobody's.
+"""A server that answers from what it has ready, in a process of its own: its cost is counted for no contender.
 
 It knows what the client and the official SDK ask of assets. A call is answered `latency` seconds after it came,
 whatever else is under way; above the budget of the sliding window it is refused with status 429, as by the service.

@@ -1,4 +1,4 @@
-"""What stays resident of reads whose frames are gone: a service that reads every hour keeps it."""
+"""What stays resident after reads, once their frames are gone: a service that reads every hour keeps it."""
 
 from __future__ import annotations
 

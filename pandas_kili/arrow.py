@@ -40,7 +40,7 @@ def cells_to_array(cells: Any, name: Any) -> pa.Array | pa.ChunkedArray:
 
 
 def plain_array(array: pa.Array) -> pa.Array:
-    """Return an array whose types all of Arrow's functions know.
+    """Return an array of types that all of Arrow's functions know.
 
     Views, lists of a fixed size, dictionaries, run-end encoded values and extension types, as Polars and DuckDB write
     them, become the type that they stand for, and so do those within lists and structs. Other arrays are returned as

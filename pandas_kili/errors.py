@@ -76,7 +76,7 @@ class KiliConnectionError(KiliError, ConnectionError):
     outcome_unknown : bool
         True where the server may have worked on the request, query or mutation, although no whole response came back.
     timed_out : bool
-        True where nobody answered in time, so that the server may be at work on the request still.
+        True where no answer came in time, so that the server may still be at work on the request.
     """
 
     def __init__(

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 if TYPE_CHECKING:
-    # Frames have the accessor, whose methods return frames: of all rooms only this one looks up, and only for types.
+    # Frames have the accessor, and its methods return frames: of all rooms only this one looks up, and only for types.
     from pandas_kili.accessor import KiliAccessor
 
     class KiliFrame(pd.DataFrame):
-        """A frame whose `kili` type checkers know."""
+        """A frame with a `kili` that type checkers know."""
 
         @property
         def kili(self) -> KiliAccessor:

@@ -102,7 +102,7 @@ def as_written(texts: Sequence[str | None], *, from_structs: bool) -> list[str |
     """Undo what Parquet, merges and missing values do to the values of a column, given as JSON text.
 
     Numbers are whole where all of them are and some are missing: missing values turn integers into floats. With
-    `from_structs`, this holds for each key too, and keys whose value is null are left out: Parquet gives each dict the
+    `from_structs`, this holds for each key too, and keys with a null value are left out: Parquet gives each dict the
     keys of all.
     """
     if not any(text is None or (from_structs and "null" in text) for text in texts):
@@ -185,7 +185,7 @@ def _no_form(value: Any) -> NoReturn:
 
 
 def _items(array: np.ndarray) -> Any:
-    if array.dtype.kind in "mMV":  # whose `.tolist()` gives numbers and tuples
+    if array.dtype.kind in "mMV":  # their `.tolist()` gives numbers and tuples
         return list(array) if array.ndim else array[()]
     return array.tolist()
 
@@ -200,7 +200,7 @@ def _whole(value: decimal.Decimal) -> int:
     return int(value) if is_whole_decimal(value) else _no_form(value)
 
 
-# The first form whose type a value has is taken; what comes of it may have a form in turn.
+# The first form that fits the type of a value is taken; its result may have a form in turn.
 _FORMS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (np.ndarray, _items),
     (np.datetime64, _moment),

@@ -1,6 +1,6 @@
 """Single values as users give them, checked and turned into Python's own: text, flags, numbers, marks.
 
-Each function raises a `TypeError` or a `ValueError` whose text says what was expected and what it got.
+Each function raises a `TypeError` or a `ValueError` that says what was expected and what it got.
 """
 
 from __future__ import annotations

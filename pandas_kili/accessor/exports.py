@@ -60,7 +60,9 @@ class Exports:
         >>> df.assign(content="no URL, so left as it is").kili.download_media()["content"].tolist()
         ['no URL, so left as it is']
         """
-        source = Work(self._frame, Options(project_id), "download_media").need_project_id("to say whose media they are")
+        source = Work(self._frame, Options(project_id), "download_media").need_project_id(
+            "to find the media of the rows"
+        )
         from pandas_kili.media import download_media  # noqa: PLC0415 - what handles files costs a tenth of the import
 
         return typed(

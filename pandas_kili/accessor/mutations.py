@@ -266,7 +266,7 @@ class Mutations:
         Returns
         -------
         Plan
-            False where nothing is to be done. Its ``apply()`` sends the changes.
+            False where the project needs no change. Its ``apply()`` sends the changes.
 
         Raises
         ------

@@ -190,7 +190,7 @@ class Tables:
         Parameters
         ----------
         schema : mapping of str to pyarrow.DataType, optional
-            Types of keys whose values do not tell them, such as ``{"taken": pa.timestamp("ms")}``.
+            Types of keys that the values do not show, such as ``{"taken": pa.timestamp("ms")}``.
 
         Returns
         -------
@@ -249,7 +249,7 @@ class Tables:
             ==========  ======  =======================================================================================
             column      type    meaning
             ==========  ======  =======================================================================================
-            labeler_a   string  the one whose name comes first
+            labeler_a   string  the first of both by name
             labeler_b   string  the other
             job         string  name of the job
             mlTask      string  its task
@@ -317,7 +317,7 @@ class Tables:
         against: str | None = None,
         iou_threshold: float = 0.5,
     ) -> KiliFrame:
-        """Return the assets whose labelers disagree, those that disagree most first.
+        """Return the assets on which labelers disagree, the largest disagreement first.
 
         Parameters
         ----------
@@ -355,12 +355,12 @@ class Tables:
         )
 
     def label_errors(self, *, model: str, job: str, label_types: Collection[str] | None = SUBMITTED) -> KiliFrame:
-        """Return the assets whose label is likely wrong, by what a model says of them, the likeliest first.
+        """Return the assets with a label that a model finds likely wrong, the likeliest first.
 
         Parameters
         ----------
         model : str
-            Name of the model (``labels.modelName``) whose predictions are used. Predictions of a class with its
+            Name of the model (``labels.modelName``). Its predictions are used: of a class with its
             confidence, or of several classes each with its own, on assets that the model was not trained on: those of
             cross-validation, or of a model trained on other data.
         job : str

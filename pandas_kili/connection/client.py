@@ -119,7 +119,7 @@ class Client(FileTransfers):
         self._transport = Transport(self._api_key, self.api_endpoint, self._verify, clock)
 
     def _counted_by(self, limit_of: Callable[[Budget], Limit]) -> Client:
-        """Return a client on the same connections, whose calls another limit lets pass."""
+        """Return a client on the same connections, with another limit of calls."""
         other = copy.copy(self)
         other._limit = limit_of(budget_of(self.api_endpoint, self._api_key))  # noqa: SLF001 - one of its own kind
         return other

@@ -172,7 +172,7 @@ _LIMITS: dict[Budget, RateLimit] = {}
 
 
 def budget_of(api_endpoint: str, api_key: str) -> Budget:
-    """Say whose calls are counted together."""
+    """Return which calls are counted together: those of one key on one host."""
     # By a digest, so that no list of keys stays in memory.
     return api_endpoint, hashlib.sha256(api_key.encode()).digest()
 

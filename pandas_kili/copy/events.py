@@ -90,7 +90,7 @@ def read_events(
     event : str, optional
         The one subject to read, such as ``"asset.created"``.
     user_id : str, optional
-        The one user whose deeds are read.
+        Only the events of this user.
     fields : iterable of str
         The columns, in this order.
     chunksize : int, optional

@@ -84,7 +84,7 @@ def sync(
     project_id : str
         Identifier of the project.
     copy : str or path
-        Where the copy is to be: a folder, or the address of one in an object store (``"s3://bucket/copies/digits"``).
+        Where the copy goes: a folder, or the address of one in an object store (``"s3://bucket/copies/digits"``).
         pandas, Polars, DuckDB and Spark read the table.
     fields : iterable of str, or mapping of str to pyarrow.DataType
         What to copy, as for `read_kili`.
@@ -122,7 +122,7 @@ def sync(
     Events may show up to five minutes late; one that shows later is found by ``verify=True`` only. Where the log does
     not tell what changed (a bulk action, other steps, a log that begins after the last sync, a server without one),
     the call makes the light look: all ids with ``updatedAt``, status, marks, and the ids and versions of labels. The
-    light look cannot see a label whose answer was edited in place with as many annotations as before and the same
+    light look cannot see a label that was edited in place, with as many annotations as before and the same
     version.
 
     Examples

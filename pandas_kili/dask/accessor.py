@@ -183,7 +183,7 @@ class DaskKiliAccessor:
         by: frozenset[str] | set[str] = frozenset(),
         prepare: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
     ) -> dd.DataFrame:
-        """Say what is to be done to each partition, once what can be known without its rows is checked."""
+        """Check what needs no rows, and return the lazy reports of all partitions."""
         asset_query(project_id, {})
         meta = self._frame._meta  # noqa: SLF001 - as above
         if by and not by & set(meta.columns):

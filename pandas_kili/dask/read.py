@@ -31,7 +31,7 @@ def read_kili(
     client: Client | None = None,
     **filters: Unpack[AssetFilters],
 ) -> dd.DataFrame:
-    """Read the assets of a project into a dask frame, whose partitions any number of machines read.
+    """Read the assets of a project into a dask frame; any number of machines read its partitions.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def read_kili(
     out, and none is added.
 
     With dask's own schedulers the processes of ``scheduler="processes"`` know nothing of each other's calls: use
-    threads, the default, or a `distributed` cluster, whose scheduler needs this package too.
+    threads, the default, or a `distributed` cluster; its scheduler needs this package too.
 
     ``len(ddf[["id"]])`` asks for ids only, where ``len(ddf)`` reads all columns.
 

@@ -248,7 +248,7 @@ class KiliPlot:
         Parameters
         ----------
         job : str, optional
-            The job whose categories are counted; by default all of them.
+            Count only the categories of this job; by default those of all jobs.
         ax : matplotlib.axes.Axes, optional
             Where to draw; by default new axes.
         label_types : collection of str or None
@@ -307,7 +307,7 @@ class KiliPlot:
         Parameters
         ----------
         labeler_a, labeler_b : str
-            E-mail addresses (ids if addresses were not read), or names of models, whose `label_types` must be given.
+            E-mail addresses (ids if addresses were not read), or names of models; for these, give `label_types`.
             The latest label of each counts for an asset.
         job : str, optional
             The job that is compared; needed where several of them choose classes.

@@ -37,7 +37,7 @@ def marked_text(text: str, starts: Mapping[str, int], rows: Iterable[Row], palet
 
 
 def unmarked(text: str, starts: Mapping[str, int], rows: Iterable[Row]) -> list[Row]:
-    """Return the rows whose spans are not within the text that is shown."""
+    """Return the rows with spans outside the text that is shown."""
     spans = [(row, _span(text, starts, row)) for row in rows if row["beginOffset"] is not None]
     return [row for row, span in spans if span is None or span.begin >= _LONGEST]
 

@@ -168,7 +168,7 @@ def _annotations(samples: Samples, codes: list[str]) -> dict[int, dict[str, Any]
 
 
 def _upright(samples: Samples) -> npt.NDArray[np.bool_]:
-    """Return which objects are rectangles whose corners are those of their boxes."""
+    """Return which objects are rectangles with the corners of their boxes."""
     ends, vertices = samples.rings.ring_ends, samples.rings.vertex_ends
     counts = np.diff(ends, prepend=0)
     last = np.concatenate([[0], vertices])

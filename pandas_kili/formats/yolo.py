@@ -43,7 +43,7 @@ def to_yolo(
         A new folder. It gets ``images`` and ``labels``, with a folder per split in each, and ``data.yaml``; for
         ``"classify"``, a folder per split and class.
     task : {"detect", "segment", "classify"}
-        Boxes around objects; their outlines; or the class of each picture, whose `media` must be copied or linked.
+        Boxes around objects; their outlines; or the class of each picture; this needs ``media="copy"`` or ``"link"``.
     **options
         See `ExportOptions`.
 
@@ -165,7 +165,7 @@ def read_yolo(folder: str | os.PathLike[str], *, job: str | None = None, jobs: J
     -------
     pandas.DataFrame
         A row per picture: ``externalId``, ``content`` (the path of the picture), ``resolution.width``,
-        ``resolution.height``, ``split`` and ``jsonResponse``. Without pictures, a row per text file, whose content is
+        ``resolution.height``, ``split`` and ``jsonResponse``. Without pictures, a row per text file; its content is
         the name of the picture. Lines of five numbers are boxes (a sixth one is their confidence), longer ones
         polygons.
 

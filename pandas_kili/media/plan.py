@@ -65,7 +65,7 @@ def plan_media(
     json_contents : sequence
         Per row the frames of a video, as URLs or local files; or rich text, as a value or as JSON text; or a URL.
     metadata : sequence
-        Per row the metadata, as a mapping or as JSON text, whose ``processingParameters`` decide how a video is
+        Per row the metadata, as a mapping or as JSON text; its ``processingParameters`` decide how a video is
         imported; of other assets it is not looked at.
     generation : {"current", "legacy"}
         Of the API.

@@ -98,7 +98,7 @@ class Read:
         return finish(frame)
 
     def frames(self, rows: int, finish: Finish) -> Iterator[pd.DataFrame]:
-        """Yield frames of so many rows, whose indexes go on from one another."""
+        """Yield frames of so many rows; each index goes on from the one before."""
         start = 0
         with contextlib.closing(self.tables()) as tables:
             for table in _rechunk(tables, rows, self.schema):

@@ -87,7 +87,7 @@ class Looks:
     given : Given
         The rows that were given.
     found : Consistency
-        Where the looks count what they come across.
+        The counters of the looks.
     start : int
         Rows left out at the beginning of the list.
     longest : int
@@ -128,7 +128,7 @@ class Looks:
             yield from self.at(instants[middle:])
 
     def through(self, stretch: Stretch = WHOLE) -> Generator[pa.Table]:
-        """Yield what is new in a stretch whose order is not trusted, until nothing of it can be hidden."""
+        """Yield what is new in a stretch without a trusted order, until nothing of it can be hidden."""
         counted, seen = -1, set[str]()
         for _ in range(_MOST_LOOKS):
             look = _Pass(self._start if stretch.since is None else 0, self._longest)

@@ -118,7 +118,7 @@ def read_kili(  # noqa: PLR0913 - what a reader of assets is asked for
     KiliValidationError
         Where the data does not fit the schema.
     KiliDownloadError
-        Where a label's answer lies behind a URL and could not be fetched, or a medium that is to be downloaded.
+        Where a label's answer lies behind a URL and could not be fetched, or a medium could not be downloaded.
     KiliAuthenticationError, KiliConnectionError, KiliGraphQLError
         Where the server cannot be asked.
 

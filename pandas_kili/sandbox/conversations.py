@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CONVERSATION_TYPES", "annotations_of"]
 
-#: Input types whose labels have an empty `jsonResponse` and hold the answer in `annotations`.
+#: Input types with labels that have an empty `jsonResponse` and hold the answer in `annotations`.
 CONVERSATION_TYPES = frozenset({"LLM_INSTR_FOLLOWING", "LLM_STATIC"})
 
 Path = tuple[tuple[str, str], ...]

@@ -44,7 +44,7 @@ class Verb:
     subject
         The event of one asset.
     bulk
-        The name of the bulk action, whose event names no assets.
+        The name of the bulk action; its event names no assets.
     payload
         What the events say beside the assets.
     """

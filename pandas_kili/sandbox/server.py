@@ -50,7 +50,7 @@ class RequestLog:
         self._lock = threading.Lock()
 
     def add(self, request: Request, size: int) -> None:
-        """Remember `request`, whose body has `size` bytes, and forget the oldest ones beyond the limits."""
+        """Remember `request`, of `size` bytes, and forget the oldest ones beyond the limits."""
         with self._lock:
             self._entries.append((request, size))
             self._bytes += size

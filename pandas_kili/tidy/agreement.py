@@ -165,7 +165,7 @@ def disagreements(
     against: str | None = None,
     iou_threshold: float = 0.5,
 ) -> pd.DataFrame:
-    """Return the assets whose labelers disagree, those that disagree most first.
+    """Return the assets on which labelers disagree, the largest disagreement first.
 
     The parameters and columns are those of ``df.kili.disagreements()``.
 
@@ -292,14 +292,14 @@ def _with_one(labels: pd.DataFrame, label_types: Collection[str] | None, against
     if against not in set(names):
         near = nearest(str(against), names.dropna().unique())
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise KiliValidationError(f"against= names a labeler or a model; nobody here is {against!r}.{hint}")
+        raise KiliValidationError(f"against= names a labeler or a model; there is no {against!r} here.{hint}")
     is_model = labels["labelType"].isin(list(MODEL_TYPES)).to_numpy(bool, na_value=False)
     wanted = labels.index.isin(of_types(labels, label_types).index) & ~(is_model & (names != against).to_numpy())
     return labels[wanted | (names == against).to_numpy()]
 
 
 def _pairs(labels: pd.DataFrame, against: str | None) -> pd.DataFrame:
-    """Return all pairs of labels of one asset, the labeler first whose name comes first."""
+    """Return all pairs of labels of one asset, the labelers of each in the order of their names."""
     own = pd.DataFrame({"asset": labels["asset"], "label": labels.index, "labeler": labels["labeler"]})
     if "period" in labels:
         own["period"] = labels["period"]

@@ -23,7 +23,7 @@ from pandas_kili.tidy.answers.schema import ANNOTATION_SCHEMA
 from pandas_kili.tidy.jobs import Job, jobs_of
 from pandas_kili.tidy.labels import LabelRows, asset_column, holds_assets, identities, label_rows, lacking, to_frame
 from pandas_kili.tidy.people import author_names, latest_of_each, of_types
-from pandas_kili.tidy.wide import whose, wide_columns
+from pandas_kili.tidy.wide import identifying, wide_columns
 
 _ANSWER = "jsonResponse"
 _LABEL_COLUMNS = {
@@ -121,7 +121,7 @@ def annotations_table(
             jobs = {name: each for name, each in jobs.items() if name in ({job} if isinstance(job, str) else set(job))}
         count = len(labels.parents)
         found = wide_columns(columns, label_of.tolist(), count, jobs)
-        identity = whose(_identity(frame, labels, np.arange(count), labels.parents))
+        identity = identifying(_identity(frame, labels, np.arange(count), labels.parents))
         return to_frame({**identity, **found}, frame, labels.parents)
     parents = pc.take(labels.parents, pa.array(label_of))
     columns.update(_identity(frame, labels, label_of, parents))

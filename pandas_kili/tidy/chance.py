@@ -62,7 +62,7 @@ def fleiss_kappa(units: Codes, classes: Codes) -> float | None:
     """
     counts = _counts(units, classes)
     sizes = counts.sum(axis=1)
-    if not len(sizes) or sizes[0] < 2 or np.any(sizes != sizes[0]):  # noqa: PLR2004 - one labeler agrees with nobody
+    if not len(sizes) or sizes[0] < 2 or np.any(sizes != sizes[0]):  # noqa: PLR2004 - agreement takes two
         return None
     size = int(sizes[0])
     observed = float((((counts**2).sum(axis=1) - size) / (size * (size - 1))).mean())

@@ -23,7 +23,7 @@ _LEAST_CLASSES = 2
 def label_errors(
     frame: pd.DataFrame, *, model: str, job: str, label_types: Collection[str] | None = SUBMITTED
 ) -> pd.DataFrame:
-    """Return the assets whose label is likely wrong, the likeliest first.
+    """Return the assets with a label that is likely wrong, the likeliest first.
 
     The parameters and columns are those of ``df.kili.label_errors()``.
 

@@ -77,7 +77,7 @@ def labels_table(frame: pd.DataFrame, fields: Iterable[str] | None = None) -> pd
 
 
 def identities(frame: pd.DataFrame) -> dict[str, str]:
-    """Return which columns of a frame say whose labels these are, by the names that tidy tables give them."""
+    """Return which columns of a frame name the asset and the author of a label, by the names that tidy tables have."""
     source = "id" if holds_assets(frame) else "assetId"
     return {name: column for name, column in {"assetId": source, "externalId": "externalId"}.items() if column in frame}
 
@@ -88,7 +88,7 @@ def asset_column(frame: pd.DataFrame, name: str, parents: pa.Array) -> pa.Array:
 
 
 def to_frame(table: Mapping[str, pa.Array], frame: pd.DataFrame, parents: pa.Array) -> pd.DataFrame:
-    """Turn columns into a frame whose index repeats that of the assets."""
+    """Turn columns into a frame; its index repeats that of the assets."""
     tidy: pd.DataFrame = pa.table(dict(table)).to_pandas(types_mapper=pd.ArrowDtype)
     tidy.index = frame.index.take(parents.to_numpy(zero_copy_only=False))
     tidy.attrs = dict(frame.attrs)

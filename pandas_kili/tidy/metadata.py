@@ -30,7 +30,7 @@ def metadata_table(frame: pd.DataFrame, schema: Mapping[str, pa.DataType] | None
         Assets, with a column ``jsonMetadata`` of JSON text, as `read_kili` gives it, or of dicts. Null and empty text
         are metadata without keys.
     schema : mapping of str to pyarrow.DataType, optional
-        Types of keys whose values do not tell them, such as ``{"taken": pa.timestamp("ms"), "zip": pa.string()}``.
+        Types of keys that the values do not show, such as ``{"taken": pa.timestamp("ms"), "zip": pa.string()}``.
         These columns come first and are there in any case; other keys follow.
 
     Returns

@@ -69,7 +69,7 @@ def author_names(fields: Mapping[str, pa.Array]) -> pa.Array | None:
 
 
 def labeler_names(labels: pd.DataFrame) -> pa.Array:
-    """Return who made each label: a model by its name, a person by the address or id; null where nobody is known.
+    """Return who made each label: a model by its name, a person by the address or id; null where no author is known.
 
     Parameters
     ----------

@@ -57,6 +57,6 @@ def wide_columns(
     }
 
 
-def whose(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
-    """Return the columns that say whose labels these are."""
+def identifying(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+    """Return the columns that tell the labels apart: of which asset, by whom."""
     return {name: columns[name] for name in _WHOSE if name in columns}

@@ -1,4 +1,4 @@
-"""A plan brought to the server: in an order that never collides, and only where nobody else was faster."""
+"""A plan brought to the server: in an order that never collides, and only where no other writer was faster."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Step:
 class Application:
     """The steps of a plan, in an order that never collides.
 
-    Names that others need, of assets that are to be deleted or stand in a ring, are freed by temporary names; then
+    Names that others need, of assets that will be deleted or stand in a ring, are freed by temporary names; then
     come renames that wait for each other, the other updates, new assets and what is set of those, and deletions last.
     """
 
@@ -151,7 +151,7 @@ class Application:
         _note(step, report)
 
     def _take_names(self) -> bool:
-        """Give temporary names to assets whose name others need, where these still are what the plan saw.
+        """Give temporary names to assets with a name that others need, where these still are what the plan saw.
 
         Returns whether there is a way on.
         """
@@ -171,7 +171,7 @@ class Application:
             self._rename(left)
 
     def _rename_left(self, step: Step) -> None:
-        """Name assets that are to be appended again, but were not deleted: they may have a temporary name still."""
+        """Name assets that the plan appends again, but that were not deleted: they may still have a temporary name."""
         client = self.work.client
         ids = [asset_id for asset_id, (edit,) in step.edits.items() if edit.is_back]
         parts = in_order(
@@ -189,7 +189,7 @@ class Application:
             self._rename(left)
 
     def _rename(self, names: Sequence[tuple[str, str, str]]) -> Step:
-        """Rename assets: ids, and names from and to; what became of them is nobody's result."""
+        """Rename assets: ids, and names from and to; what became of them is no row's result."""
         edits = {
             asset_id: [Edit("rename", asset_id, before, "externalId", before, after)]
             for asset_id, before, after in names
@@ -218,7 +218,7 @@ def _freed_first(
 ) -> tuple[list[str], dict[str, str]]:
     """Return the renames that wait for each other, in an order that frees names first; and assets that block others.
 
-    Those that block are one asset of each ring of names, and assets that are to be deleted and whose name is taken;
+    Those that block are one asset of each ring of names, and assets to delete with a name that another takes;
     with their names.
     """
     renames = {edit.asset_id: edit for of in changed.values() for edit in of if edit.operation == "rename"}

@@ -131,7 +131,7 @@ class Columns:
             raise validation_error(_headline(cases), cases)
 
     def _read_keys(self, labels: Sequence[Hashable]) -> list[str | None]:
-        """Read columns as the keys of metadata: a row whose cells are all null has none."""
+        """Read columns as the keys of metadata: a row of null cells has none."""
         keys = {key: self.read("metadataKey", key) for key in metadata_keys(self.frame, labels)}
         rows: list[str | None] = []
         for cells in zip(*keys.values(), strict=True):

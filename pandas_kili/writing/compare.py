@@ -163,7 +163,7 @@ class Comparison:
         return {row: found[row] for row in sorted(found)}
 
     def _refuse_twins(self, found: Mapping[int, int]) -> None:
-        """Note rows whose asset another row means by its id."""
+        """Note rows that mean, by name, an asset that another row means by its id."""
         first: dict[int, int] = {}
         for row, place in sorted(found.items()):
             if first.setdefault(place, row) != row:
@@ -289,7 +289,7 @@ class Comparison:
             self.columns.problem([row], name, [cell], f"project {self.project_id!r} has no such asset{more}")
 
     def _refuse_foreign(self, rows: Sequence[int]) -> None:
-        """Note rows whose asset is one of another project."""
+        """Note rows that mean an asset of another project."""
         named = [row for row in rows if self.identity.ids[row] is not None]
         there = existing(self.client, None, [str(self.identity.ids[row]) for row in named])
         foreign = [row for row in named if self.identity.ids[row] in there]

@@ -72,7 +72,7 @@ class Change(Protocol):
         """Send one batch, and yield what the server says of each target, as soon as it is known.
 
         What is raised must hold for all targets that nothing was said of: that they were not sent, or, as a
-        `KiliConnectionError` whose `outcome_unknown` is set, that they may have been.
+        `KiliConnectionError` with `outcome_unknown` set, that they may have been.
         """
 
     def look(self, targets: Sequence[Target]) -> Mapping[Target, Result]:

@@ -30,7 +30,7 @@ class Edit:
     ----------
     operation : {"append", "update", "rename", "delete"}
     asset_id : str
-        Also of an asset that is to be appended: its id is made when the change is planned.
+        Also of an asset to append: its id is made when the change is planned.
     external_id : str or None
         As it is before the change.
     property : str or None

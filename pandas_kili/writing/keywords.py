@@ -127,7 +127,7 @@ _REPLACED = {
     "external_ids": _BY_NAME,
     "asset_external_ids": _BY_NAME,
     "asset_external_id_array": _BY_NAME,
-    "author_id_array": "labels are of the user whose key is used",
+    "author_id_array": "labels are of the user of the API key",
     "from_csv": "read the file with pd.read_csv first",
     "csv_separator": "read the file with pd.read_csv first",
     "wait_until_availability": "the call always waits until the assets are there",

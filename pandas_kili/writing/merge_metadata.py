@@ -26,7 +26,7 @@ from pandas_kili.writing.work import Effect, Options, Work
 def merge_metadata(frame: pd.DataFrame, labels: Sequence[Hashable], options: Options) -> KiliFrame:
     """Set the keys that columns are named after, in the metadata that each asset has now."""
     if not labels:
-        raise KiliValidationError("Name at least one column whose cells go into the metadata, such as 'site'.")
+        raise KiliValidationError("Name at least one column to write into the metadata, such as 'site'.")
     keys = metadata_keys(frame, labels)
     with Work(frame, options, "merge_metadata") as work:
         if not len(frame):
@@ -49,7 +49,7 @@ class Merge(Update):
         self.merged: list[str | None] = [None] * rows  # what was written last, by row
 
     def check(self, targets: Sequence[Target], columns: Columns) -> None:
-        """Refuse assets whose metadata no key can be put into, before anything is sent; weigh the others."""
+        """Refuse assets with metadata that no key can be put into, before anything is sent; weigh the others."""
         parts = chunked(targets, BATCH_SIZE)
         for part, stored in in_order(self._stored, parts, workers=self.client.max_workers):
             for target in part:
@@ -79,7 +79,7 @@ class Merge(Update):
             yield {batch[one]: result for one, result in results.items()}
 
     def look(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
-        """Return the assets whose keys have the values asked for."""
+        """Return the assets that have the values asked for."""
         stored = self._stored(targets)
         return {
             target: APPLIED

@@ -77,7 +77,7 @@ class Plan:
         self._frame, self._rows, self._skipped, self._identity = frame, dict(rows or {}), list(skipped), identity
 
     def _own_frame(self) -> tuple[pd.DataFrame, dict[str, int], Identity]:
-        """Return a row per asset, for a plan whose frame is not at hand."""
+        """Return a row per asset, for a plan without its frame."""
         names = {edit.asset_id: edit.external_id for edit in self._edits}
         identity = Identity(list(names), list(names.values()))
         columns = {"id": identity.ids, "externalId": identity.external_ids}
@@ -364,7 +364,7 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
 
 
 def _with_client(options: Options, client: Client | None) -> Options:
-    """Return options whose client is that of the plan, unless another is given."""
+    """Return options with the client of the plan, unless another is given."""
     return Options(options.project_id, options.client or client, options.disable_tqdm, options.dry_run, options.errors)
 
 

@@ -57,7 +57,7 @@ class Revision(Update):
                 yield sent
 
     def look(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
-        """Return the assets whose properties have their new values."""
+        """Return the assets that have the new values."""
         assets = self._assets(targets)
         return {
             target: APPLIED
@@ -86,7 +86,7 @@ class Revision(Update):
             ]
 
     def _prepared(self, target: Target, asset: Mapping[str, Any] | None) -> Result | None:
-        """Load a target with what is to be sent; return the result where that is nothing."""
+        """Load a target with what to send; return the result where that is nothing."""
         if asset is None:
             return _GONE
         edits = self._open(target, asset)
@@ -115,7 +115,7 @@ class Revision(Update):
         return told
 
     def _collisions(self, going: Sequence[Target]) -> dict[Target, Result]:
-        """Return the targets whose new external id another asset keeps."""
+        """Return the targets with a new external id that another asset keeps."""
         wanted = {target.payload["externalId"]: target for target in going if "externalId" in target.payload}
         if not wanted:
             return {}

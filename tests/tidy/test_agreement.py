@@ -216,7 +216,7 @@ class TestAgainstAModel:
         assert agreement(self.frame(), against="bob")["labeler_a"].tolist() == ["ada"]
 
     def test_who_is_not_there_is_named_with_the_nearest(self):
-        with pytest.raises(KiliValidationError, match=r"nobody here is 'yolov5'\. Did you mean 'yolo'"):
+        with pytest.raises(KiliValidationError, match=r"there is no 'yolov5' here\. Did you mean 'yolo'"):
             agreement(self.frame(), against="yolov5")
 
 

@@ -20,7 +20,7 @@ FRAME = pd.DataFrame({"id": ["a"], "content": ["x"]})
         ("update_properties_in_assets", "asset_ids", "the column 'id' says"),
         ("update_properties_in_assets", "external_ids", "the column 'externalId' says"),
         ("update_properties_in_assets", "prioritty", "did you mean priority="),
-        ("append_labels", "author_id_array", "the user whose key is used"),
+        ("append_labels", "author_id_array", "the user of the API key"),
         ("delete_many_from_dataset", "asset_ids", "the column 'id' says"),
         ("add_to_review", "dryrun", "did you mean dry_run="),
         ("send_back_to_queue", "nonsense", "unexpected keyword argument 'nonsense'"),
