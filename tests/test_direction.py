@@ -38,7 +38,7 @@ HOUSE = {
     "display": (
         "escaping palette patience known_classes choice decoder thumbnails decoding media maps overlay spans summary"
         " cards style gallery"
-        " axes plot"
+        " axes matrices plot"
     ),
     "writing": (
         "account interruption cells delivery recent identity mutations work keywords update rename move"

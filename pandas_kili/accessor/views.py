@@ -80,8 +80,8 @@ class Views:
         Returns
         -------
         KiliPlot
-            With ``progress()``, ``labels_over_time()``, ``time_to_label()``, ``marks()``, ``class_balance(job)`` and
-            ``confusion(labeler_a, labeler_b, job)``.
+            With ``progress()``, ``labels_over_time()``, ``time_to_label()``, ``marks()``, ``class_balance(job)``,
+            ``agreement(job)`` and ``confusion(labeler_a, labeler_b, job)``.
 
         Examples
         --------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from inspect import signature
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 NONE = "(none)"
 _FEWEST_DATES = 4
+_CELL = 0.36  # inches; three digits fit
+_CHARACTER = 0.075  # inches
+_HALF_LIGHT = 1.5  # of red, green and blue
+_FEW_NAMES = 12  # that stand below a table without lying upright
+Place = tuple[int, int]
 _LONGEST_NAME = 28  # characters in a legend; more would leave no room for the chart
 
 
@@ -47,9 +52,10 @@ def busiest(counts: pd.DataFrame) -> pd.DataFrame:
     return counts[shown].assign(**{f"{len(others)} others": counts[others].sum(axis=1)})
 
 
-def size_for(bars: int) -> tuple[float, float]:
-    """Return the size of a chart, in inches, that has room for the names of so many horizontal bars."""
-    return 6.4, max(2.4, 1.2 + 0.26 * bars)
+def size_for(names: Iterable[object]) -> tuple[float, float]:
+    """Return the size of a chart, in inches, that has room for horizontal bars with these names."""
+    lengths = [len(str(name)) for name in names]
+    return 6.4 + _CHARACTER * max(0, max(lengths, default=0) - _LONGEST_NAME), max(2.4, 1.2 + 0.26 * len(lengths))
 
 
 def write_days(axes: Axes, days: int) -> None:
@@ -92,7 +98,7 @@ def boxes(values: dict[str, np.ndarray], ax: Axes | None, options: dict[str, Any
     """Draw a horizontal box per name, the first name at the top."""
     _need_matplotlib()
     title, xlabel = options.pop("title"), options.pop("xlabel")
-    figsize = options.pop("figsize", size_for(len(values)))
+    figsize = options.pop("figsize", size_for(values))
     ax = _new_axes({"figsize": figsize}) if ax is None else ax
     # matplotlib 3.10 brought `orientation`; 3.13 takes `vert` away.
     lies = {"orientation": "horizontal"} if "orientation" in signature(ax.boxplot).parameters else {"vert": False}
@@ -137,20 +143,26 @@ def written_literally(axes: Axes, names: Iterable[str]) -> Axes:
     return axes
 
 
-def heat_map(
-    counts: pd.DataFrame, labelers: tuple[str, str], job: str, ax: Axes | None, options: dict[str, Any]
-) -> Axes:
-    """Draw a table of counts, darker where there are more."""
+def heat_map(values: pd.DataFrame, words: Mapping[Place, str], ax: Axes | None, options: dict[str, Any]) -> Axes:
+    """Draw a square table, darker where a value is greater, with words in its cells."""
     _need_matplotlib()
-    ax = _new_axes(options) if ax is None else ax
-    values = counts.to_numpy()
-    ax.imshow(values, **{"cmap": "Blues", "vmin": 0, **options})
-    dark = values.max(initial=0) / 2
-    for (row, column), count in np.ndenumerate(values):
-        if count:
-            color = "white" if count > dark else "black"
-            ax.text(column, row, f"{count:,}", ha="center", va="center", color=color)
-    ax.set_xticks(range(len(counts)), counts.columns, rotation=45, ha="right")
-    ax.set_yticks(range(len(counts)), counts.index)
-    ax.set(title=job, ylabel=labelers[0], xlabel=labelers[1])
-    return ax
+    names, shades = [str(name) for name in values.columns], values.to_numpy(np.float64)
+    side = _CELL * len(names) + _CHARACTER * max(map(len, names), default=0) + 0.6
+    axes = _new_axes({"figsize": (max(4.8, side), max(4.0, side)), **options}) if ax is None else ax
+    options = {name: value for name, value in options.items() if name != "figsize"}
+    image = axes.imshow(shades if names else np.full((1, 1), np.nan), **{"cmap": "Blues", "vmin": 0, **options})
+    points = 72 * min(axes.get_window_extent().size) / axes.figure.dpi / max(len(names), 1)
+    for (row, column), text in words.items():
+        shade = image.cmap(image.norm(shades[row, column]))[:3]
+        color = "gray" if np.isnan(shades[row, column]) else "white" if sum(shade) < _HALF_LIGHT else "black"
+        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=min(10.0, points / 3))
+    few = len(names) <= _FEW_NAMES
+    axes.set_xticks(range(len(names)), names, rotation=45 if few else 90, ha="right" if few else "center")
+    axes.set_yticks(range(len(names)), names)
+    return axes
+
+
+def said(axes: Axes, text: str) -> Axes:
+    """Write on axes why they are empty."""
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, alpha=0.6)
+    return axes

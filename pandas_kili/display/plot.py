@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Hashable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,18 +16,19 @@ from pandas_kili.display.axes import (
     drawn,
     filled,
     first_colors,
-    heat_map,
     legend_beside,
     nothing,
     plain,
+    said,
     size_for,
     write_days,
     written_literally,
 )
-from pandas_kili.display.choice import PER_ASSET, PER_LABELER, chosen_labels, labelers
+from pandas_kili.display.choice import PER_ASSET, chosen_labels, labelers
 from pandas_kili.display.known_classes import known_classes
+from pandas_kili.display.matrices import agreement_matrix, check_known, confusion_matrix, known_job, place_of_class
 from pandas_kili.display.palette import COLORS, Palette
-from pandas_kili.errors import KiliFieldError, KiliValidationError
+from pandas_kili.errors import KiliFieldError
 from pandas_kili.tidy import ANNOTATION, CATEGORY, CHOICE, SUBMITTED, annotations_table, labels_table, lacking, of_types
 
 if TYPE_CHECKING:
@@ -36,10 +36,8 @@ if TYPE_CHECKING:
 
 _MARKS = ("consensusMark", "honeypotMark")
 _CLASSES = (CATEGORY, CHOICE, ANNOTATION)
-_CHOSEN = (CATEGORY, CHOICE)
 _MOST_DAYS = pd.Timedelta(days=60)  # beyond, weeks are counted
 _STEPS = {"D": (1, "day"), "W": (7, "week")}
-_ONE_LINE = 50  # characters that stand side by side below a chart
 
 
 class KiliPlot:
@@ -106,9 +104,11 @@ class KiliPlot:
         values = self._column(by).astype(object).where(lambda column: column.notna(), NONE).astype(str)
         counts = pd.crosstab(values.array, statuses.array).reindex(columns=known, fill_value=0)
         counts.columns.name = "status"
-        counts = counts.loc[sorted(counts.index, key=_place_of_class, reverse=True), counts.any()]
+        counts = counts.loc[sorted(counts.index, key=place_of_class, reverse=True), counts.any()]
         options = {"kind": "barh", "stacked": True, "title": "Progress", "xlabel": "assets", "ylabel": str(by)}
-        options |= {"color": first_colors(counts.shape[1]), "figsize": size_for(len(counts))}
+        # A status keeps its color, whatever others there are.
+        colors = dict(zip(known, first_colors(len(known)), strict=True))
+        options |= {"color": [colors[str(name)] for name in counts], "figsize": size_for(counts.index)}
         axes = drawn(counts, ax, {**options, **kwargs})
         return written_literally(axes if ax is not None else legend_beside(axes), [*counts.index, str(by)])
 
@@ -232,7 +232,7 @@ class KiliPlot:
         options |= {"ylabel": "assets", "xlabel": "mark", "color": first_colors(len(known))}
         axes = drawn(marks, ax, {**options, **kwargs})
         if not marks.notna().any(axis=None):
-            axes.text(0.5, 0.5, "no marks yet", ha="center", va="center", transform=axes.transAxes, alpha=0.6)
+            said(axes, "no marks yet")
         return axes
 
     def class_balance(
@@ -276,7 +276,7 @@ class KiliPlot:
         rows = annotations_table(chosen_labels(self._frame, PER_ASSET, label_types))
         rows = rows[rows["kind"].isin(_CLASSES) & rows["category"].notna()]
         if job is not None:
-            rows = rows[rows["job"].isin([_known(job, rows["job"])])]
+            rows = rows[rows["job"].isin([known_job(job, rows["job"])])]
         classes = pd.Series(list(zip(rows["job"], rows["category"], strict=True)), dtype=object)
         counts = classes.value_counts().sort_values(kind="stable").astype("int64")
         several = len({each[0] for each in counts.index}) > 1
@@ -285,7 +285,7 @@ class KiliPlot:
         bars = pd.Series(counts.to_numpy(), names) if names else pd.Series([0], [NONE])
         options = {"kind": "barh", "title": "Classes", "xlabel": "times", "ylabel": job or "", "legend": False}
         options |= {"color": [COLORS[palette[each].color] for each in counts.index] or COLORS[0], "width": 0.8}
-        options |= {"figsize": size_for(len(bars)), **kwargs}
+        options |= {"figsize": size_for(bars.index), **kwargs}
         axes = drawn(bars, ax, dict(options))
         if options["kind"] == "barh":
             axes.bar_label(axes.containers[-1], fmt="{:,.0f}", padding=3)  # type: ignore[arg-type]
@@ -336,29 +336,54 @@ class KiliPlot:
         """
         known = labelers(self._labels("jsonResponse", label_types))
         for labeler in (labeler_a, labeler_b):
-            _check(labeler, known, "labeler")
-        job, classes = self._classes(job, label_types)
-        both = pd.DataFrame({"a": classes.get(labeler_a, {}), "b": classes.get(labeler_b, {})}, dtype=object).dropna()
-        both = both[(both != NONE).any(axis=1)]
-        counts = pd.crosstab(both["a"], both["b"])
-        names = sorted({*counts.index, *counts.columns}, key=_place_of_class)
-        counts = counts.reindex(index=names, columns=names, fill_value=0)
-        return written_literally(
-            heat_map(counts, (labeler_a, labeler_b), job, ax, kwargs), [*names, labeler_a, labeler_b, job]
-        )
+            check_known(labeler, known, "labeler")
+        return confusion_matrix(self._frame, (labeler_a, labeler_b), job, ax, label_types, kwargs)
 
-    def _classes(self, job: str | None, label_types: Collection[str] | None) -> tuple[str, dict[str, dict[int, str]]]:
-        """Return the job, and by labeler and asset the classes chosen for it."""
-        chosen = chosen_labels(self._frame, PER_LABELER, label_types)
-        rows = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0))
-        rows = rows[rows["kind"].isin(_CHOSEN) & rows["category"].notna() & rows["parentMid"].isna()]
-        job = _known(job, rows["job"]) if job is not None else _only(rows["job"])
-        rows = rows[rows["job"] == job]
-        said = rows["category"].astype(object).groupby(rows.index).agg(lambda names: " + ".join(sorted(set(names))))
-        found: dict[str, dict[int, str]] = {}
-        for number, (labeler, asset) in enumerate(zip(labelers(chosen), chosen.index, strict=True)):
-            found.setdefault(labeler, {})[asset] = said.get(number, NONE)
-        return job, found
+    def agreement(
+        self,
+        job: str | None = None,
+        ax: Axes | None = None,
+        *,
+        measure: Literal["percent", "kappa", "iou", "f1"] | None = None,
+        label_types: Collection[str] | None = SUBMITTED,
+        **kwargs: Any,
+    ) -> Axes:
+        """Draw how far each two labelers agree: a matrix, darker where they agree more.
+
+        Cells of up to eight labelers say in brackets how many assets (frames, pages) both labeled. Those who share none
+        have an empty cell.
+
+        Parameters
+        ----------
+        job : str, optional
+            The job that is compared; needed where labelers share several.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default new axes.
+        measure : {"percent", "kappa", "iou", "f1"}, optional
+            The column of ``df.kili.agreement()`` that is drawn; by default ``percent``, or ``f1`` for jobs of
+            boxes and spans.
+        label_types : collection of str or None
+            Labels of other types are left out; by default only what people submitted counts. None takes all labels;
+            those of models go under the name of the model.
+        **kwargs
+            For `matplotlib.axes.Axes.imshow`, such as ``cmap="viridis"``; and ``figsize``.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        KiliValidationError
+            If the job or the measure is not there, or if labelers share several jobs and none is named.
+
+        Examples
+        --------
+        >>> df = pd.read_kili(project_id, status_in=["LABELED"], first=10)
+        >>> KiliPlot(df).agreement().get_title()
+        'KIND: equal answers, percent'
+        """
+        return agreement_matrix(self._frame, job, measure, ax, label_types, kwargs)
 
     def _column(self, name: Hashable) -> pd.Series[Any]:
         if name not in self._frame:
@@ -374,35 +399,3 @@ class KiliPlot:
 
 def _unread(name: Hashable) -> KiliFieldError:
     return KiliFieldError(f"The frame has no column {name!r}: read it among the fields.", field=str(name))
-
-
-def _known(job: str, jobs: pd.Series[Any]) -> str:
-    _check(job, jobs.dropna().tolist(), "job")
-    return job
-
-
-def _check(name: str, known: list[Any], noun: str) -> None:
-    if name not in known:
-        raise KiliValidationError(f"No {noun} {name!r} in the labels; there are {_listed(known)}.")
-
-
-def _only(jobs: pd.Series[Any]) -> str:
-    known = jobs.dropna().unique().tolist()
-    if len(known) != 1:
-        raise KiliValidationError(f"Which job? Those that choose classes: {_listed(known)}.")
-    return str(known[0])
-
-
-def _listed(names: list[Any]) -> str:
-    return ", ".join(map(repr, sorted(set(names)))) or "none"
-
-
-def _place_of_class(name: str) -> tuple[bool, list[str | int]]:
-    """Return the sort key of a class: the tenth comes after the second, and "(none)" last."""
-    parts = re.split(r"(\d+)", name)
-    return name == NONE, [int(part) if number % 2 else part for number, part in enumerate(parts)]
-
-
-def _turn(names: Iterable[str]) -> int:
-    """Return by how many degrees names are turned so that they do not overlap."""
-    return 0 if sum(map(len, names)) <= _ONE_LINE else 90

@@ -255,6 +255,75 @@ def test_confusion_says_who_and_which_jobs_there_are():
     assert cells(KiliPlot(frame).confusion("ada", "bob", "COLOR")) == {("RED", "(none)"): 1}
 
 
+def matrix(axes):
+    rows, columns = ([tick.get_text() for tick in ticks] for ticks in (axes.get_yticklabels(), axes.get_xticklabels()))
+    places = {(int(text.get_position()[1]), int(text.get_position()[0])): text.get_text() for text in axes.texts}
+    return {(rows[row], columns[column]): text for (row, column), text in places.items()}
+
+
+def test_agreement_is_a_matrix_of_people_with_numbers():
+    guess = {**label("eve", "CAT", type_="PREDICTION"), "modelName": "cats-1"}
+    people = [[("ada", "CAT"), ("bob", "CAT")], [("ada", "CAT"), ("bob", "DOG")], [("bob", "DOG"), ("cid", "DOG")]]
+    frame = pd.DataFrame(
+        {"labels": [[*({**label(*pair), "modelName": None} for pair in pairs), guess] for pairs in people]}
+    )
+    axes = KiliPlot(frame).agreement()
+    assert axes.get_title() == "KIND: equal answers, percent"
+    pairs = {pair: text for pair, text in matrix(axes).items() if pair[0] < pair[1]}
+    assert pairs == {("ada", "bob"): "50\n(2)", ("bob", "cid"): "100\n(1)"}, "who share no asset have an empty cell"
+    assert matrix(axes)["bob", "ada"] == "50\n(2)"
+    shown = matrix(KiliPlot(frame).agreement(measure="kappa", label_types=None))
+    assert "cats-1" in {name for pair in shown for name in pair}
+    with pytest.raises(KiliValidationError, match="has no iou; it has 'kappa', 'percent'"):
+        KiliPlot(frame).agreement(measure="iou")
+    with pytest.raises(KiliValidationError, match="'iou'; got 'alpha'"):
+        KiliPlot(frame).agreement(measure="alpha")
+
+
+def test_agreement_of_boxes_is_the_share_that_both_found():
+    def boxes(author, xmin):
+        corners = [{"x": x, "y": y} for x, y in [(xmin, 0.1), (xmin, 0.5), (xmin + 0.3, 0.5), (xmin + 0.3, 0.1)]]
+        shape = {
+            "type": "rectangle",
+            "categories": [{"name": "CAR"}],
+            "boundingPoly": [{"normalizedVertices": corners}],
+        }
+        return {**label(author, "CAT"), "jsonResponse": json.dumps({"CARS": {"annotations": [shape]}})}
+
+    frame = pd.DataFrame({"labels": [[boxes("ada", 0.1), boxes("bob", 0.1)], [boxes("ada", 0.1), boxes("bob", 0.6)]]})
+    axes = KiliPlot(frame).agreement("CARS")
+    assert axes.get_title() == "CARS: found by both (F1)"
+    assert matrix(axes)["ada", "bob"] == "0.50\n(2)"
+
+
+def test_agreement_asks_which_job_and_says_where_there_is_nothing(frame):
+    two = assets([label("ada", "CAT", color="RED"), label("bob", "CAT", color="RED")])
+    with pytest.raises(KiliValidationError, match=r"Which job.* 'COLOR', 'KIND'"):
+        KiliPlot(two).agreement()
+    assert matrix(KiliPlot(two).agreement("COLOR"))["ada", "bob"] == "100\n(1)"
+    for alone in (frame.iloc[2:3], frame.iloc[3:]):
+        assert [text.get_text() for text in KiliPlot(alone).agreement().texts] == [
+            "no asset has answers of two labelers"
+        ]
+
+
+def test_a_matrix_of_many_people_has_room_for_names_and_numbers():
+    people = [f"somebody-with-a-long-name-{number:02}@example.com" for number in range(30)]
+    axes = KiliPlot(assets([label(name, "CAT") for name in people])).agreement()
+    axes.figure.canvas.draw()
+    cell = axes.transData.transform([(1, 0)])[0][0] - axes.transData.transform([(0, 0)])[0][0]
+    assert all(text.get_window_extent().width < cell for text in axes.texts)
+    names = [*axes.get_yticklabels(), *axes.get_xticklabels()]
+    assert all(min(name.get_window_extent().min) >= 0 for name in names), "no name is cut off"
+
+
+def test_a_status_keeps_its_color_whatever_others_there_are():
+    frame = pd.DataFrame({"status": ["TODO", "LABELED", "REVIEWED"], "site": "Lyon"})
+    charts = [KiliPlot(part).progress(by="site") for part in (frame, frame.iloc[1:])]
+    whole, part = ({bars.get_label(): bars[0].get_facecolor() for bars in axes.containers} for axes in charts)
+    assert part == {name: whole[name] for name in ("LABELED", "REVIEWED")}
+
+
 ALL = ["labels_over_time", "time_to_label", "class_balance"]
 
 
@@ -263,10 +332,10 @@ def test_a_project_without_labels_has_an_empty_chart(frame, name):
     assert getattr(KiliPlot(frame.iloc[3:]), name)() is not None
 
 
-@pytest.mark.parametrize("name", [*ALL, "progress"])
+@pytest.mark.parametrize("name", [*ALL, "progress", "marks", "agreement"])
 def test_charts_are_drawn_where_they_are_told_to_and_take_the_keywords_of_pandas(frame, name):
     _, axes = plt.subplots()
-    drawn = getattr(KiliPlot(frame.assign(status="TODO")), name)(ax=axes, title="Mine")
+    drawn = getattr(KiliPlot(frame.assign(status="TODO", consensusMark=0.5)), name)(ax=axes, title="Mine")
     assert drawn is axes
     assert axes.get_title() == "Mine"
     assert plt.get_fignums() == [axes.figure.number]
