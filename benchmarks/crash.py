@@ -2,7 +2,7 @@
 
     python -m benchmarks.crash                            # 20 kills, less than half a minute
     python -m benchmarks.crash --times 400 --rows 10000 --kinds append update   # the campaign
-    python -m benchmarks.crash --times 200 --rows 1000 --kinds plan             # the campaign of plans
+    python -m benchmarks.crash --times 200 --rows 480 --kinds plan              # the campaign of plans: 1,008 changes
 
 Each time, a process appends hosted rows, updates rows, appends local files, or applies a saved plan, and is killed
 (SIGKILL) at a random moment of its work: at one of its requests, mostly one that writes, before or after the server

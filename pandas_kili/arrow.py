@@ -119,8 +119,9 @@ def python_cells(series: pd.Series[Any]) -> list[Any]:
     A cell that Python cannot hold is `Unreadable`. Arrow's maps are dicts. Cells of object columns stay what they are,
     numpy's among them.
     """
-    nulls = _nulls(series)
-    cells = [None if null else cell for cell, null in zip(_cells(series), nulls, strict=True)]
+    nulls, cells = _nulls(series), list(_cells(series))
+    if any(nulls):
+        cells = [None if null else cell for cell, null in zip(cells, nulls, strict=True)]
     if series.dtype == object:
         return [python_value(cell) if isinstance(cell, pa.Scalar) else cell for cell in cells]
     if isinstance(series.dtype, pd.ArrowDtype) and _holds_map(series.dtype.pyarrow_dtype):

@@ -66,6 +66,7 @@ class Comparison:
         self.project_id = work.need_project_id("to say which project the rows describe")
         self.skipped: list[int] = []  # rows that the project does not have, and is not to have
         self.rows: dict[str, int] = {}  # of each asset that a row names
+        self.existing = 0  # of the rows, how many have an asset
         self.names = question.compared(work.columns)
         self.keys = metadata_keys(work.frame, question.metadata or ())
         self.entries: dict[str, list[Any]] = {}  # what the cells of each key say
@@ -108,7 +109,7 @@ class Comparison:
         matching = list(self.held.places) if self.question.missing == "delete" else []
         found = self._found(is_whole=is_whole)
         self.columns.check()
-        ids = self.held.columns["id"]
+        ids, self.existing = self.held.columns["id"], len(found)
         self.rows = {ids[place]: row for row, place in found.items()}
         fresh = [row for row in range(len(self.work.frame)) if row not in found]
         deletions = self._deletions([asset_id for asset_id in matching if asset_id not in self.rows])
@@ -140,24 +141,24 @@ class Comparison:
 
     def _found(self, *, is_whole: bool) -> dict[int, int]:
         """Return the place of the asset of each row that has one; those that are not held yet are looked up."""
-        held = self.held
-        pairs = enumerate(zip(self.identity.ids, self.identity.external_ids, strict=True))
+        held, ids = self.held, self.identity.ids
+        held.look_up("idIn", [one for one in ids if one is not None and one not in held.places])
+        found = {row: held.places[one] for row, one in enumerate(ids) if one in held.places}
+        pairs = enumerate(zip(ids, self.identity.external_ids, strict=True))
         names = {str(name): row for row, (asset_id, name) in pairs if asset_id is None}
-        ids = {asset_id: row for row, asset_id in enumerate(self.identity.ids) if asset_id is not None}
-        held.look_up("idIn", [one for one in ids if one not in held.places])
-        found = {row: held.places[one] for one, row in ids.items() if one in held.places}
         if not names:
             return found
         # Of one name there may be several assets, of which those that match filters are only some.
-        known = set(held.columns["externalId"]) if is_whole else set()
-        held.look_up("externalIdStrictlyIn", [name for name in names if name not in known])
-        by_name, shared = held.of_names(names)
-        found |= {names[name]: place for name, place in by_name.items()}
-        for name, places in shared.items():
-            told = ", ".join(held.columns["id"][place] for place in places[:3])
-            problem = f"{len(places)} assets have this external id: {told}; give the id"
+        by_name = held.by_name() if is_whole else {}
+        asked = [name for name in names if name not in by_name]
+        if asked:
+            held.look_up("externalIdStrictlyIn", asked)
+            by_name = held.by_name()
+        found |= {row: by_name[name] for name, row in names.items() if name in by_name}
+        for name, holders in (held.shared(names) if len(by_name) < len(held.places) else {}).items():
+            problem = f"{len(holders)} assets have this external id: {', '.join(holders[:3])}; give the id"
             self.columns.problem([names[name]], "externalId", [name], problem)
-        if not ids:
+        if len(names) == len(ids):
             return found
         self._refuse_twins(found)
         return {row: found[row] for row in sorted(found)}
@@ -176,13 +177,15 @@ class Comparison:
     def _suspects(self, found: Mapping[int, int], values: Mapping[str, Sequence[Any]]) -> list[int]:
         """Return the rows that may differ from their assets; all others need no look of their own."""
         rows, places = list(found), list(found.values())
-        there = {name: [cells[place] for place in places] for name, cells in self.held.columns.items()}
+        held = {name: self.held.columns[name] for name in [*self.names, *(["jsonMetadata"] if self.keys else [])]}
+        there = {name: [cells[place] for place in places] for name, cells in held.items()}
         if self.keys:
             metadata = [metadata_of(text) for text in there["jsonMetadata"]]
             there |= {KEY + key: [one.get(key) for one in metadata] for key in self.keys}
         suspects: set[int] = set()
         for name, cells in {**values, **self.entries}.items():
-            suspects.update(rows[place] for place in differing(name, [cells[row] for row in rows], there[name]))
+            wanted = cells if len(rows) == len(cells) else [cells[row] for row in rows]
+            suspects.update(rows[place] for place in differing(name, wanted, there[name]))
         return sorted(suspects)
 
     def _changed(self, row: int, asset: Mapping[str, Any], values: Mapping[str, Sequence[Any]]) -> Iterator[Edit]:

@@ -74,7 +74,7 @@ def value_of(asset: Mapping[str, Any], name: str) -> Any:
 def metadata_of(text: Any) -> dict[str, Any]:
     """Return the keys of metadata; those of metadata that is no object are none."""
     try:
-        value = stored(text) if isinstance(text, str) and text.strip() else text
+        value = stored(text) if isinstance(text, str) else text
     except (RecursionError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
@@ -82,10 +82,13 @@ def metadata_of(text: Any) -> dict[str, Any]:
 
 def differing(name: str, wanted: Sequence[Any], there: Sequence[Any]) -> list[int]:
     """Return the places at which two columns of a property may differ; at all others they are the same for certain."""
-    places = [place for place, (one, other) in enumerate(zip(wanted, there, strict=True)) if one != other]
-    if name.startswith(KEY):  # to Python, flags are numbers
-        kinds = zip(map(type, wanted), map(type, there), strict=True)
-        places += [place for place, (one, other) in enumerate(kinds) if one is not other or one in {dict, list}]
+    places = []
+    if wanted != there:
+        places = [place for place, (one, other) in enumerate(zip(wanted, there, strict=True)) if one != other]
+    kinds = list(map(type, wanted))
+    if name.startswith(KEY) and (kinds != list(map(type, there)) or not {dict, list}.isdisjoint(kinds)):
+        pairs = enumerate(zip(kinds, map(type, there), strict=True))  # to Python, flags are numbers
+        places += [place for place, (one, other) in pairs if one is not other or one in {dict, list}]
     places = [place for place in places if wanted[place] is not None]
     return [one for one in places if not _is_same_text(wanted[one], there[one])] if name == "jsonMetadata" else places
 

@@ -72,17 +72,18 @@ class Holdings:
             if not left:
                 return
 
-    def of_names(self, names: Collection[str]) -> tuple[dict[str, int], dict[str, list[int]]]:
-        """Return the place of an asset for each of these external ids that is held; and all places of those shared."""
-        held = self.columns["externalId"]
-        places = dict(zip(held, range(len(held)), strict=True))
-        found = {name: places[name] for name in names if name in places}
-        shared: dict[str, list[int]] = {}
-        if len(places) < len(held):
-            for place, name in enumerate(held):
-                if name in found:
-                    shared.setdefault(name, []).append(place)
-        return found, {name: of for name, of in shared.items() if len(of) > 1}
+    def by_name(self) -> dict[str, int]:
+        """Return the place of an asset of each external id, the last one where several share it."""
+        names = self.columns["externalId"]
+        return dict(zip(names, range(len(names)), strict=True))
+
+    def shared(self, names: Collection[str]) -> dict[str, list[str]]:
+        """Return the ids of the assets that share one of these external ids."""
+        found: dict[str, list[str]] = {}
+        for asset_id, name in zip(self.columns["id"], self.columns["externalId"], strict=True):
+            if name in names:
+                found.setdefault(name, []).append(asset_id)
+        return {name: ids for name, ids in found.items() if len(ids) > 1}
 
     def asset(self, place: int) -> dict[str, Any]:
         """Return one asset, as the server shows it."""

@@ -326,7 +326,7 @@ def make_plan(
             rows=comparison.rows,
             skipped=comparison.skipped,
             identity=comparison.identity,
-            remarks=question.remarks(frame, len(comparison.rows.keys() & comparison.held.places.keys())),
+            remarks=question.remarks(frame, comparison.existing),
         )
 
 
