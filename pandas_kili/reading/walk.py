@@ -38,6 +38,7 @@ from pandas_kili.reading.windows import OVERLAP, WHOLE, Listing, Page, Stretch, 
 _MOST_PATCHES = 2  # pages read to close a gap before the rest is planned anew
 _MOST_IDLE = 4  # plans without a new row, where the server counts more, before the walk gives up
 _MOST_AHEAD = 2**20  # windows in a plan
+_ROUND = 5  # servers that limit pages limit them to a multiple of this
 
 
 class _OutOfOrderError(Exception):
@@ -122,8 +123,10 @@ class ListWalk:
         for window in itertools.islice(windows(self._start, self._first if is_limited else None), 1, None):
             # One window goes beyond the last row if that ends a page: what follows is asked beside it, not after it.
             if window.skip + OVERLAP > self._start + rows:
-                return
+                break
             yield window
+        if not is_limited and 0 < rows < PAGE_SIZE and rows % _ROUND == 0:
+            yield Window(self._start + rows - OVERLAP)  # the server may have cut the only page there
 
     def _rest(self) -> Iterator[Window]:
         """Yield windows from the last row on, over as many rows as are still expected, and one page at least."""

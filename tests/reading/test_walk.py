@@ -111,6 +111,16 @@ def test_a_server_that_gives_fewer_rows_than_asked_for_hides_none(most, ties):
     assert project.calls < 10 * 1_000 / (most - 2)
 
 
+@pytest.mark.parametrize("most", [10, 25, 50, 95])
+@pytest.mark.parametrize("ties", [1, 100])
+def test_a_row_that_comes_between_the_count_and_the_only_page_is_not_cut_off(most, ties):
+    project = project_of(most + 1, most=most, ties=ties)
+    found = Consistency()
+    tables = ListWalk(project, lambda: most, found).tables()
+    assert [name for table in tables for name in table["id"].to_pylist()] == list(project.matching)
+    assert found.in_doubt == 0
+
+
 def test_rows_that_leave_between_the_choice_of_a_page_and_its_reading_end_no_read():
     for seed in range(60):
         chance = random.Random(seed)
