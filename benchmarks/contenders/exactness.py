@@ -1,4 +1,7 @@
-"""Projects read while others write to them, by each of our faces: what was read, and how many rows are in doubt."""
+"""Projects read while others write to them, by each of our faces: what was read, and how many rows are in doubt.
+
+A read that ends with an error gives its text instead.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,15 @@ def _dask(project: str, **given: Any) -> pd.Series:
     return dask.read_kili(project, rows_per_partition=_ROWS, **given)["externalId"].compute()
 
 
+def _emptied(project: str, *, client: pk.Client, **given: Any) -> pd.Series:
+    """Read in chunks, and delete the rows of each before the next one."""
+    names = []
+    for chunk in pk.read_kili(project, chunksize=_ROWS, client=client, **given | {"fields": ["id", "externalId"]}):
+        names.append(chunk["externalId"])
+        chunk.kili.delete_many_from_dataset(client=client, disable_tqdm=True)
+    return pd.concat(names)
+
+
 def _read(
     face: Callable[..., pd.Series], *, endpoint: str, key: str, projects: list[str], status: str
 ) -> dict[str, Any]:
@@ -43,8 +55,11 @@ def _read(
     for project in projects:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", pk.KiliConsistencyWarning)
-            names = face(project, fields=["externalId"], status_in=[status], client=client)
-        result[project] = names.tolist(), sum(_in_doubt(str(warning.message)) for warning in caught)
+            try:
+                names = face(project, fields=["externalId"], status_in=[status], client=client).tolist()
+            except pk.KiliError as error:
+                names = str(error)
+        result[project] = names, sum(_in_doubt(str(warning.message)) for warning in caught)
     return {"result": result}
 
 
@@ -54,5 +69,5 @@ def _in_doubt(message: str) -> int:
 
 
 if __name__ == "__main__":
-    faces = {"read_kili": _frame, "chunks": _chunks, "batches": _batches, "dask": _dask}
+    faces = {"read_kili": _frame, "chunks": _chunks, "batches": _batches, "dask": _dask, "emptied": _emptied}
     serve({name: functools.partial(_read, face) for name, face in faces.items()})

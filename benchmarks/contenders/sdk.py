@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from typing import Any
 
@@ -65,13 +66,31 @@ def append(endpoint: str, key: str, project: str, *, rows: int) -> dict[str, Any
     return cost | {"result": len(cost["result"]["asset_ids"])}
 
 
-def exactness(endpoint: str, key: str, projects: list[str], status: str, *, ids: bool) -> dict[str, Any]:
-    """Return of each project the external ids that were read, its own limit of calls lifted; it warns of nothing."""
+def exactness(
+    endpoint: str, key: str, projects: list[str], status: str, *, ids: bool, empty: int = 0
+) -> dict[str, Any]:
+    """Return of each project the external ids that were read, its own limit of calls lifted; it warns of nothing.
+
+    With `empty`, so many rows at a time are deleted before the next ones are read. A read that ends with an error gives
+    its text instead.
+    """
     graphql_client._limiter = _Unlimited()  # noqa: SLF001 - of the module, not to be had otherwise
     kili = _kili(endpoint, key)
     fields = ["externalId", "id"] if ids else ["externalId"]
-    read = {project: kili.assets(project, fields=fields, status_in=[status]) for project in projects}
-    return {"result": {project: ([row["externalId"] for row in rows], 0) for project, rows in read.items()}}
+
+    def read(project: str) -> list[str] | str:
+        try:
+            rows = kili.assets(project, fields=fields, status_in=[status], as_generator=True, disable_tqdm=True)
+            names: list[str] = []
+            while part := list(itertools.islice(rows, empty or None)):
+                names += [row["externalId"] for row in part]
+                if empty:
+                    kili.delete_many_from_dataset(asset_ids=[row["id"] for row in part])
+        except Exception as error:  # noqa: BLE001 - whatever it raises is what its user gets
+            return str(error)
+        return names
+
+    return {"result": {project: (read(project), 0) for project in projects}}
 
 
 class _Unlimited:

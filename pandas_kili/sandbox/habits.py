@@ -29,6 +29,9 @@ class Habits:
         The limit of ``skip="clamped"``.
     created_at_filters : bool
         Whether `createdAtGte` and `createdAtLte` are looked at. If not, they are ignored.
+    by_creation : bool
+        Whether lists are in the order of `createdAt`. If not, they are in that of insertion, which is another where a
+        clock was put back.
     """
 
     longest_page: int = 100
@@ -37,12 +40,20 @@ class Habits:
     skip: SkipHabit = "honored"
     longest_skip: int = 10_000
     created_at_filters: bool = True
+    by_creation: bool = True
 
     def __post_init__(self) -> None:
         if self.skip not in get_args(SkipHabit):
             raise ValueError(f"Unknown habit {self.skip!r}: one of {', '.join(get_args(SkipHabit))}")
         if self.longest_page < 1:
             raise ValueError("A page holds one row at least")
+
+    @property
+    def order(self) -> str:
+        """The order of lists, in SQL."""
+        if not self.by_creation:
+            return "rank"
+        return "createdAt, rank" if self.stable_ties else "createdAt, random()"
 
     def skipped(self, skip: int) -> int:
         """Return how many rows are skipped where a request says `skip`."""

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["LONGEST_PAGE", "query_resolvers"]
 
 LONGEST_PAGE = 100
-_IN_ORDER = "createdAt, rank"
 
 Arguments = dict[str, Any]
 
@@ -73,20 +72,19 @@ class _Queries:
     def page(self, table: str, condition: Condition, arguments: Arguments) -> list[Row]:
         first, skip = _bounds(arguments)
         habits = self._workspace.habits
-        order = _IN_ORDER if habits.stable_ties else "createdAt, random()"
         limits = (min(first, habits.longest_page), habits.skipped(skip))
-        found = f"SELECT rank FROM {table} WHERE {condition.sql} ORDER BY {order} LIMIT ? OFFSET ?"
+        found = f"SELECT rank FROM {table} WHERE {condition.sql} ORDER BY {habits.order} LIMIT ? OFFSET ?"
         if habits.ids_first:
             ranks = one_of(row["rank"] for row in self._store.rows(found, (*condition.parameters, *limits)))
             for hook in self._workspace.between_looks:
                 hook()
             sql = (
-                f"SELECT {table}.* FROM json_each(?) AS seen JOIN {table} ON {table}.rank = seen.value"
-                f" WHERE {condition.sql} ORDER BY seen.key"
+                f"SELECT {table}.* FROM (SELECT key AS place, value FROM json_each(?)) AS seen"
+                f" JOIN {table} ON {table}.rank = seen.value WHERE {condition.sql} ORDER BY seen.place"
             )
             return self._store.rows(sql, (ranks, *condition.parameters))
         # The inner query skips within the index; only the rows of the page are read.
-        sql = f"SELECT * FROM {table} WHERE rank IN ({found}) ORDER BY {order}"
+        sql = f"SELECT * FROM {table} WHERE rank IN ({found}) ORDER BY {habits.order}"
         return self._store.rows(sql, (*condition.parameters, *limits))
 
     def asset_condition(self, where: Mapping[str, Any]) -> Condition:

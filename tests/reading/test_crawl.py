@@ -279,13 +279,16 @@ def test_who_works_on_each_chunk_and_moves_it_out_of_the_filter_misses_no_row(bo
         {"created_at_filters": False},
         {"skip": "clamped", "longest_skip": 200},
         {"skip": "ignored"},
+        {"by_creation": False},
     ],
     ids=str,
 )
 def test_servers_of_other_habits_are_read_whole(habits):
     with Sandbox(max_calls_per_minute=None, habits=Habits(**habits)) as box:
         project = box.create_project("a project", "TEXT")
-        box.add_assets(project, in_ties(600, 40))
+        rows = in_ties(600, 40)
+        rows.loc[350:, "createdAt"] -= pd.Timedelta(5, "s")  # the clock was put back
+        box.add_assets(project, rows)
         frame = pk.read_kili(project, fields=["externalId"], client=box.client)
     assert sorted(frame["externalId"]) == sorted(f"e{row}" for row in range(600))
 

@@ -62,10 +62,25 @@ def test_what_changes_between_the_two_looks_makes_a_page_shorter():
         assert len(names(sandbox, project, first=10, statusIn=["TODO"])) == 10
 
 
+def test_projects_are_found_in_two_looks_as_well():
+    sandbox, project = filled(ids_first=True)
+    with sandbox:
+        query = "query($id: ID!) { data: projects(where: {id: $id}, first: 1, skip: 0) { id } }"
+        assert sandbox.client.execute(query, {"id": project}) == {"data": [{"id": project}]}
+
+
 def test_filters_by_creation_can_be_ignored():
     sandbox, project = filled(created_at_filters=False)
     with sandbox:
         assert len(names(sandbox, project, createdAtGte="2030-01-01")) == 30
+
+
+def test_lists_can_be_in_the_order_of_insertion():
+    with Sandbox(habits=Habits(by_creation=False)) as sandbox:
+        project = sandbox.create_project("P", "TEXT")
+        sandbox.add_assets(project, [{"externalId": f"{row}", "createdAt": f"202{9 - row}-01-01"} for row in range(4)])
+        assert names(sandbox, project, first=3) == ["0", "1", "2"]
+        assert names(sandbox, project, skip=2) == ["2", "3"]
 
 
 def test_unknown_habits_are_refused():
