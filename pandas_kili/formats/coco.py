@@ -152,13 +152,14 @@ def _annotations(samples: Samples, codes: list[str]) -> dict[int, dict[str, Any]
         own = parts.get(position, (position,)) if parts else (position,)
         if not own:
             continue
+        annotation = {"id": len(found) + 1, "image_id": image, "category_id": category, "iscrowd": 0, "tool": tool}
         if is_upright:
-            shape: dict[str, Any] = {"bbox": bbox, "segmentation": [outlines[position]], "area": bbox[2] * bbox[3]}
+            annotation["bbox"] = bbox
+            annotation["segmentation"] = [outlines[position]]
+            annotation["area"] = bbox[2] * bbox[3]
         else:
-            around = bbox if len(own) == 1 else _around([boxes[each] for each in own])
-            shape = {"bbox": around, **_shape(samples, own, sizes[position], around)}
-        number = len(found) + 1
-        annotation = {"id": number, "image_id": image, "category_id": category, **shape, "iscrowd": 0, "tool": tool}
+            annotation["bbox"] = bbox if len(own) == 1 else _around([boxes[each] for each in own])
+            annotation |= _shape(samples, own, sizes[position], annotation["bbox"])
         if position in samples.points:
             annotation |= _keypoints(samples.points[position], codes, sizes[position])
         if confidences[position] == confidences[position]:  # not NaN

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pandas_kili.arrow import arrow_array, plain_cells
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.formats.pictures import Pictures, asset_names, find_pictures
-from pandas_kili.formats.shapes import Floats, Rings, Whole, numbers_of, read_shapes
+from pandas_kili.formats.shapes import SHAPE_COLUMNS, Floats, Rings, Whole, numbers_of, read_shapes
 from pandas_kili.messages import listed, nearest, warn
 from pandas_kili.tidy import (
     ANNOTATION,
@@ -159,7 +159,7 @@ def collect(
     shown = np.unique(np.concatenate([codes[~has_parts | ~np.isnan(number)], _others(chosen, asset[has_parts])]))
     wanted = _wanted(rows, job_of, job, tools, report, asset)
     place = np.searchsorted(shown, codes[wanted])
-    shapes = read_shapes(rows.iloc[wanted])
+    shapes = read_shapes(rows[list(SHAPE_COLUMNS)].iloc[wanted])
     lost = {
         **shapes.problems,
         "what lies beyond the edge of the picture": shapes.cut,
@@ -173,12 +173,11 @@ def collect(
         report.add(asset[wanted[which]], reason, job_of.take(pa.array(wanted[which])).to_pylist())
     kept = np.flatnonzero(shapes.fits)
     position = wanted[kept]
-    pairs = pd.DataFrame(
-        {name: arrow_array(rows[name]).take(pa.array(position)).to_pylist() for name in ("job", "category")},
-        dtype=object,
-    )
-    categories = _categories(pairs, jobs, job)
+    category_of, found = _pairs(job_of.take(pa.array(position)), arrow_array(rows["category"]).take(pa.array(position)))
+    categories = _categories(found, jobs, job)
     order = np.argsort(place[kept], kind="stable")
+    new_of = np.zeros(len(wanted), np.int64)
+    new_of[kept[order]] = np.arange(len(kept))
     pictures = find_pictures(
         frame,
         shown // _MULTIPLE,
@@ -188,19 +187,19 @@ def collect(
         needs_sizes=needs_sizes,
         needs_files=media != "none",
     )
-    codes_of = categories.set_index(["job", "category"]).index.get_indexer(pd.MultiIndex.from_frame(pairs))
+    numbers = {pair: number for number, pair in enumerate(zip(categories["job"], categories["category"], strict=True))}
     samples = Samples(
         pictures=pictures,
         categories=categories,
         picture=place[kept][order],
-        category=codes_of[order].astype(np.int64),
+        category=np.array([numbers[pair] for pair in found], np.int64)[category_of[order]],
         tool=_objects(rows, "tool")[position][order],
         confidence=numbers_of(rows, "confidence")[position][order],
         mid=_objects(rows, "mid")[position][order],
         box=shapes.box[kept][order],
         rings=shapes.rings(kept[order]),
-        parts={new: shapes.parts[kept[old]] for new, old in enumerate(order) if kept[old] in shapes.parts},
-        points={new: shapes.points[kept[old]] for new, old in enumerate(order) if kept[old] in shapes.points},
+        parts={int(new_of[old]): sizes for old, sizes in shapes.parts.items() if shapes.fits[old]},
+        points={int(new_of[old]): points for old, points in shapes.points.items() if shapes.fits[old]},
         left_out=report.table(frame),
     )
     report.warn()
@@ -307,11 +306,11 @@ def _wanted(
 
 def _further_areas(rows: pd.DataFrame, wanted: Whole) -> npt.NDArray[np.bool_]:
     """Return which rows have areas on pages besides the first: these stand in ``extra`` alone."""
-    extra = arrow_array(rows["extra"]).take(pa.array(wanted)).to_pylist()
+    extra = arrow_array(rows["extra"])
     on_page = ~np.isnan(numbers_of(rows, "page")[wanted])
     found = np.zeros(len(wanted), bool)
     for at in np.flatnonzero(on_page).tolist():
-        whole = json.loads(extra[at] or "{}")
+        whole = json.loads(extra[int(wanted[at])].as_py() or "{}")
         areas = whole.get("annotations") if isinstance(whole, dict) else None
         found[at] = isinstance(areas, list) and (
             len(areas) > 1 or any(len(area.get("pageNumberArray") or ()) > 1 for area in areas)
@@ -330,12 +329,22 @@ def _of_jobs(jobs: pa.Array, wanted: list[str]) -> npt.NDArray[np.bool_]:
     return own
 
 
-def _categories(pairs: pd.DataFrame, jobs: pd.DataFrame | None, job: str | Sequence[str] | None) -> pd.DataFrame:
+def _pairs(jobs: pa.Array, categories: pa.Array) -> tuple[Whole, list[tuple[str, str]]]:
+    """Return the pairs of job and category that occur, and for each object the position of its pair."""
+    first, second = jobs.dictionary_encode(), categories.dictionary_encode()
+    codes = np.stack([each.indices.to_numpy(zero_copy_only=False) for each in (first, second)], axis=1)
+    found, position = np.unique(codes, axis=0, return_inverse=True)
+    names = first.dictionary.to_pylist(), second.dictionary.to_pylist()
+    return position.reshape(-1), [(names[0][one], names[1][two]) for one, two in found.tolist()]
+
+
+def _categories(
+    found: Sequence[tuple[str, str]], jobs: pd.DataFrame | None, job: str | Sequence[str] | None
+) -> pd.DataFrame:
     """Return the categories in the order of the project, then others in the order of their names."""
     wanted = None if job is None else {job} if isinstance(job, str) else set(job)
     known = [pair for pair in categories_of(jobs, "OBJECT_DETECTION") if wanted is None or pair[0] in wanted]
-    found = set(zip(pairs["job"], pairs["category"], strict=True))
-    table = pd.DataFrame([*known, *sorted(found.difference(known))], columns=["job", "category"], dtype=object)
+    table = pd.DataFrame([*known, *sorted(set(found).difference(known))], columns=["job", "category"], dtype=object)
     shared = table["category"].duplicated(keep=False)
     table["name"] = table["category"].where(~shared, table["job"] + "/" + table["category"])
     return table

@@ -17,6 +17,7 @@ from pandas_kili.arrow import arrow_array
 Floats = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
 
+SHAPE_COLUMNS = ("rings", "points", "assetRotation", "extra")
 _FARTHEST = 1.0  # share of a side; what lies farther beyond the picture is longitude and latitude
 
 
@@ -93,7 +94,7 @@ def _ranges(starts: Whole, counts: Whole) -> Whole:
 
 
 def read_shapes(rows: pd.DataFrame) -> Shapes:
-    """Return shapes on the picture as it is stored, cut at its edges."""
+    """Return shapes on the picture as it is stored, cut at its edges; of rows with `SHAPE_COLUMNS`."""
     lists = arrow_array(rows["rings"])
     ring_counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     lines = pc.list_flatten(lists)
