@@ -211,7 +211,15 @@ def test_every_public_function_says_what_it_takes_gives_and_raises_with_an_examp
         assert all(issubclass(getattr(errors, error), errors.KiliError) for error in ours)
 
 
-HEAVY = {"asset_schema", "preview", "to_coco", "to_hf", "to_voc", "to_yolo"}  # their types are imported when used
+HEAVY = {
+    "asset_schema",
+    "preview",
+    "to_coco",
+    "to_geojson",
+    "to_hf",
+    "to_voc",
+    "to_yolo",
+}  # their types are imported when used
 
 
 @pytest.mark.parametrize("name", [name for name in [*FUNCTIONS, *METHODS] if name.split(".")[-1] not in HEAVY])

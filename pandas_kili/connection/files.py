@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from http import HTTPStatus
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TypeVar
 
 import requests
 import urllib3
@@ -34,9 +35,6 @@ from pandas_kili.connection.transport import (
 )
 from pandas_kili.connection.verdict import REFUSAL_STATUSES
 from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
 __all__ = ["FileTransfers", "seconds_to_send"]
 

@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-from official_sdk import GENERATION, newest
+from official_sdk import GENERATION, VERSION, newest
 
 import pandas_kili as pk
 from pandas_kili.sandbox import Sandbox
@@ -107,6 +107,7 @@ def test_asynchronous_imports_are_waited_for(run, sandbox):
     assert run(script, project=project) == [{"externalId": "a", "content": "https://example.com/a.mp4"}]
 
 
+@pytest.mark.skipif(VERSION.startswith("2."), reason="the SDK reads no answers of LLM_STATIC before 25.2")
 def test_answers_of_conversations_are_put_together_from_annotations(run, sandbox):
     interface = {"jobs": {"TOPIC": {"mlTask": "CLASSIFICATION"}, "NOTE": {"mlTask": "TRANSCRIPTION"}}}
     project = sandbox.create_project("Chats", "LLM_STATIC", interface)
