@@ -16,7 +16,7 @@ from pandas_kili.copy import SyncReport, read_copy, read_events, sync
 from pandas_kili.errors import *  # noqa: F403 - the tree of errors is public as a whole
 from pandas_kili.frames import KiliFrame
 from pandas_kili.query import AssetFilters
-from pandas_kili.reading import asset_schema, count_assets, read_kili, scan_batches
+from pandas_kili.reading import asset_schema, count_assets, read_kili, read_members, scan_batches
 from pandas_kili.tidy import ANNOTATION_SCHEMA, read_jobs, to_code_points, to_json_response, to_utf16_units
 from pandas_kili.writing import (
     REMOVE,
@@ -60,6 +60,7 @@ __all__ = [
     "read_copy",
     "read_events",
     "read_kili",
+    "read_members",
     "read_plan",
     "read_voc",
     "read_yolo",

@@ -34,7 +34,7 @@ HOUSE = {
         " answer_checks write_answers metadata assignment overlap chance comparison agreement label_errors"
     ),
     "media": "kinds inspection medium texts plan upload imports names ledger fetch download",
-    "reading": "wire frame validation windows accounts looks walk long_answers crawl faces read parts",
+    "reading": "wire frame members validation windows accounts looks walk long_answers crawl faces read parts",
     "display": (
         "escaping palette patience known_classes choice decoder thumbnails decoding media maps overlay spans summary"
         " cards style gallery"

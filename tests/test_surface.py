@@ -58,6 +58,7 @@ NAMES = {
     "kili",
     "read_jobs",
     "read_kili",
+    "read_members",
     "scan_batches",
     "to_code_points",
     "read_copy",

@@ -32,6 +32,7 @@ from pandas_kili.catalog.labels import ANNOTATION_VALUE, APPEND_LABELS, LABEL_TY
 from pandas_kili.catalog.projects import CREATE_PROJECT, DELETE_PROJECT, INPUT_TYPES, LIST_PROJECTS
 from pandas_kili.catalog.reference import fields, filters
 from pandas_kili.catalog.terms import Entity, Field, Filter, Mutation
+from pandas_kili.catalog.users import LIST_MEMBERS, MEMBER_PAGE_SIZE
 
 __all__ = [
     "ANNOTATION_VALUE",
@@ -57,7 +58,9 @@ __all__ = [
     "LABEL_TYPES",
     "LIST_ASSETS",
     "LIST_EVENTS",
+    "LIST_MEMBERS",
     "LIST_PROJECTS",
+    "MEMBER_PAGE_SIZE",
     "PAGE_SIZE",
     "PROJECT_WORKFLOW",
     "PROPERTIES",

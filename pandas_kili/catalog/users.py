@@ -2,6 +2,11 @@
 
 from pandas_kili.catalog.terms import DATE, FLAG, REAL, TEXT, WHOLE, Entity, Field
 
+LIST_MEMBERS = """query projectUsers($where: ProjectUserWhere!, $first: PageSize!, $skip: Int!) {
+  data: projectUsers(where: $where, first: $first, skip: $skip) { role status user { id email firstname lastname } }
+}"""
+MEMBER_PAGE_SIZE = 100  # as the official SDK asks for
+
 PROJECT_ROLES = ("ADMIN", "TEAM_MANAGER", "REVIEWER", "LABELER")
 
 USER = Entity(
