@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pandas_kili.arrow import python_cells, python_value
+from pandas_kili.messages import kind_of
 from pandas_kili.scalars import is_whole_decimal
 
 _EXACT = 2**53  # beyond, a double does not hold every whole number
@@ -111,7 +112,12 @@ def as_written(texts: Sequence[str | None], *, from_structs: bool) -> list[str |
     found: dict[_Path, _Numbers] = {}
     for value in values:
         _survey(value, (), found)
-    whole = {path for path, numbers in found.items() if numbers.is_whole and (from_structs or not path)}
+    nulls = {path for path, numbers in found.items() if numbers.has_null}
+    whole = {
+        path
+        for path, numbers in found.items()
+        if numbers.is_float and (from_structs or not path) and not nulls.isdisjoint(_holders(path))
+    }
     return [
         text if text is None or not (from_structs or whole) else json_text(_restored(value, (), whole, from_structs))
         for text, value in zip(texts, values, strict=True)
@@ -138,12 +144,21 @@ class _Numbers(NamedTuple):
     """What the rows of a column say of one key."""
 
     has_null: bool = False
-    has_float: bool = False
+    has_float: bool = False  # one that stands for a whole number
     has_other: bool = False  # a fraction, text, ...
 
     @property
-    def is_whole(self) -> bool:
-        return self.has_null and self.has_float and not self.has_other
+    def is_float(self) -> bool:
+        return self.has_float and not self.has_other
+
+
+def _holders(path: _Path) -> Iterator[_Path]:
+    """Yield a path and the structs around it, up to the items of a list: where one is null, so are its values."""
+    while True:
+        yield path
+        if not path or path[-1] == "":
+            return
+        path = path[:-1]
 
 
 def _survey(value: Any, path: _Path, found: dict[_Path, _Numbers]) -> None:
@@ -177,11 +192,11 @@ def _plain(value: Any) -> Any:
     for types, convert in _FORMS:
         if isinstance(value, types):
             return convert(value)
-    raise TypeError(f"it holds a {type(value).__name__}")
+    raise TypeError(f"it holds {kind_of(value)}")
 
 
 def _no_form(value: Any) -> NoReturn:
-    raise TypeError(f"it holds a {type(value).__name__}")
+    raise TypeError(f"it holds {kind_of(value)}")
 
 
 def _items(array: np.ndarray) -> Any:
@@ -237,7 +252,7 @@ def _faults(value: Any, key: str) -> Iterator[str]:
     if isinstance(plain, Mapping):
         for name, item in plain.items():
             if not isinstance(name, (str, int, float)) and name is not None:
-                yield f"a key is a {type(name).__name__}"
+                yield f"a key is {kind_of(name)}"
             yield from _faults(item, f"{key}.{name}" if key else str(name))
     elif isinstance(plain, (list, tuple)):
         for item in plain:
@@ -251,7 +266,7 @@ def _described(value: Any) -> str:
         return "NaN" if value != value else "infinity"  # noqa: PLR0124 - NaN is what differs from itself
     if isinstance(value, str):
         return "half a surrogate pair, which is no Unicode text"
-    return f"a {type(value).__name__}"
+    return kind_of(value)
 
 
 class _ConstantError(ValueError):

@@ -79,14 +79,25 @@ def nearest(name: str, known: Iterable[str], *, most: int = 3, cutoff: float = 0
     return [folded[near] for near in difflib.get_close_matches(name.lower(), folded, n=most, cutoff=cutoff)]
 
 
+def plural(count: int, one: str, many: str) -> str:
+    """Return a count with the words that go with it: ``1 value does not fit``, ``2 values do not fit``."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def kind_of(value: Any) -> str:
+    """Return the name of a value's type with its article: ``an int``, ``a bytes``."""
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"
+
+
 def shown(value: Any) -> str:
     """Write a value for a message, cut short where it is long; a frame or an array by its shape."""
     if isinstance(value, (pd.DataFrame, pd.Series, pd.Index, np.ndarray)) and value.ndim:
-        return f"a {type(value).__name__} of shape {value.shape}"
+        return f"{kind_of(value)} of shape {value.shape}"
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - a refused value may be of any class, with any `__repr__`
-        return f"a {type(value).__name__}"
+        return kind_of(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 

@@ -100,6 +100,23 @@ def test_dicts_that_went_through_parquet_are_as_they_were(backend):
         assert ".0" not in "".join(values)
 
 
+@pytest.mark.parametrize("backend", [{}, {"dtype_backend": "pyarrow"}])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"n": 1}, None, {"n": 2}],
+        [{"deep": {"n": 1}}, {"deep": None}],
+        [{"deep": {"n": 1, "l": [1]}}, None, {"deep": {"n": 2, "l": []}}],
+        [{"l": [{"n": 1}, None]}, {"l": [{"n": 2}]}],
+    ],
+)
+def test_whole_numbers_stay_whole_where_what_holds_them_is_null_elsewhere(backend, rows):
+    file = io.BytesIO()
+    pd.DataFrame({"meta": rows}).to_parquet(file)
+    values = Columns(pd.read_parquet(io.BytesIO(file.getvalue()), **backend)).read("jsonMetadata", "meta")
+    assert ".0" not in "".join(filter(None, values))
+
+
 def test_nulls_that_a_user_wrote_stay():
     assert read([{"a": None}, {"b": 1.0}, {}]) == [{"a": None}, {"b": 1.0}, {}]
     assert read(['{"a": null}', '{"a": 1.0}']) == [{"a": None}, {"a": 1.0}]

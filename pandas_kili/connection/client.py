@@ -41,6 +41,7 @@ from pandas_kili.connection.transport import (
 )
 from pandas_kili.connection.verdict import judge_response, refuses_compression
 from pandas_kili.errors import KiliValidationError
+from pandas_kili.messages import kind_of
 
 __all__ = ["Client", "client_or_default"]
 
@@ -314,7 +315,7 @@ def client_or_default(client: Client | None) -> Client:
         return client
     if client is not None:
         # Its value is not shown: it may be a key.
-        raise KiliValidationError(f"client must be a pandas_kili.Client; got a {type(client).__name__}.")
+        raise KiliValidationError(f"client must be a pandas_kili.Client; got {kind_of(client)}.")
     variables = tuple(Secret(value) if value else None for value in environment().values())
     with _DEFAULT_LOCK:
         if variables not in _DEFAULT:

@@ -77,11 +77,14 @@ def encoded(document: str, variables: Mapping[str, Any] | None = None) -> bytes:
     Raises
     ------
     KiliValidationError
-        Where the variables hold what JSON cannot express, such as NaN.
+        Where the variables hold what JSON cannot express, such as NaN, or half a surrogate pair, which servers replace.
     """
     # Without variables the key is left out, as in the official SDK's requests.
     content = {"query": document, "variables": dict(variables)} if variables else {"query": document}
     try:
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+        return json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise KiliValidationError(f"The variables hold {half!r}, half a surrogate pair: no Unicode text.") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise KiliValidationError(f"The variables cannot be written as JSON: {error}.") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pandas_kili.catalog import BATCH_SIZE, COUNT_ASSETS, LIST_ASSETS, LIST_PROJECTS
@@ -28,15 +28,22 @@ def current_user(client: Client, field: str) -> str:
 
 def count_matching(client: Client, project_id: str, where: Where, *, stop: threading.Event | None = None) -> int:
     """Count the assets that match; raise where the project does not exist."""
-    try:
+    with known_project(client, project_id):
         count = counted(client, where, stop=stop)
+    if not count:
+        find_project(client, project_id, "id")
+    return count
+
+
+@contextlib.contextmanager
+def known_project(client: Client, project_id: str) -> Iterator[None]:
+    """Raise `KiliNotFoundError` where the server refuses a question because there is no such project."""
+    try:
+        yield
     except KiliGraphQLError as error:
         with contextlib.suppress(KiliGraphQLError):
             find_project(client, project_id, "id")
         raise error from None
-    if not count:
-        find_project(client, project_id, "id")
-    return count
 
 
 def counted(client: Client, where: Where, *, stop: threading.Event | None = None) -> int:

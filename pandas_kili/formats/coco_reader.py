@@ -17,7 +17,7 @@ import pandas as pd
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.coco import EXTRA, FILE, SMALLEST_RING
 from pandas_kili.formats.incoming import OBJECTS, Incoming, Jobs
-from pandas_kili.messages import listed
+from pandas_kili.messages import listed, plural
 
 Floats = npt.NDArray[np.float64]
 
@@ -129,7 +129,9 @@ def _add_objects(
         except (KeyError, TypeError, ValueError, IndexError) as error:
             problems.append(f"{where}: {type(error).__name__} {error}")
     if problems:
-        raise KiliValidationError(f"{len(problems)} annotations do not fit: {listed(problems)}.")
+        raise KiliValidationError(
+            f"{plural(len(problems), 'annotation does', 'annotations do')} not fit: {listed(problems)}."
+        )
 
 
 def _parts(source: Any) -> list[_Part]:

@@ -16,7 +16,7 @@ from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.folder import new_folder, put_media
 from pandas_kili.formats.incoming import OBJECTS, Incoming, Jobs
 from pandas_kili.formats.samples import AREAS, ExportOptions, Samples, collect
-from pandas_kili.messages import listed
+from pandas_kili.messages import listed, plural
 
 _ANNOTATIONS, _IMAGES, _SETS = "Annotations", "JPEGImages", "ImageSets/Main"
 _WHOLE = {"all", "trainval"}  # lists of what other lists hold
@@ -153,7 +153,7 @@ def read_voc(folder: str | os.PathLike[str], *, job: str | None = None, jobs: Jo
         except (ET.ParseError, ValueError, OSError) as error:
             problems.append(f"{path.name}: {error}")
     if problems:
-        raise KiliValidationError(f"{len(problems)} files do not fit: {listed(problems)}.")
+        raise KiliValidationError(f"{plural(len(problems), 'file does', 'files do')} not fit: {listed(problems)}.")
     incoming.jobs = sorted(found) or [job or OBJECTS]
     return incoming.frame(jobs)
 

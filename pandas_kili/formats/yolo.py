@@ -18,7 +18,7 @@ from pandas_kili.formats.incoming import OBJECTS, Incoming, Jobs
 from pandas_kili.formats.pictures import Pictures
 from pandas_kili.formats.samples import AREAS, ExportOptions, Samples, collect
 from pandas_kili.media import EXTENSIONS, safe_stem
-from pandas_kili.messages import listed, warn
+from pandas_kili.messages import listed, plural, warn
 
 Task = Literal["detect", "segment", "classify"]
 
@@ -221,7 +221,7 @@ def read_yolo(folder: str | os.PathLike[str], *, job: str | None = None, jobs: J
                 except (KeyError, ValueError) as error:
                     problems.append(f"{where}: {type(error).__name__} {error}")
     if problems:
-        raise KiliValidationError(f"{len(problems)} lines do not fit: {listed(problems)}.")
+        raise KiliValidationError(f"{plural(len(problems), 'line does', 'lines do')} not fit: {listed(problems)}.")
     return incoming.frame(jobs)
 
 

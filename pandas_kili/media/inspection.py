@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from pandas_kili.media.kinds import EXTENSIONS, JSON, LARGE_IMAGE_BYTES, LARGE_IMAGE_SIDE, UNMISTAKABLE, Kind
+from pandas_kili.messages import shown
 
 _HEAD = 8192
 _PIECE = 2**20
@@ -40,6 +41,8 @@ def local_path(value: str | os.PathLike[str]) -> Path:
         text = url2pathname(parts.path)
     elif isinstance(value, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
         raise UnfitError("is neither an http(s) URL nor a local path")
+    if text != text.strip() and not Path(text).exists():
+        raise UnfitError(f"no such file: {shown(text)} begins or ends with white space")
     path = Path(text)
     with contextlib.suppress(RuntimeError):  # "~draft.txt" is a name, not the home of a user
         path = path.expanduser()

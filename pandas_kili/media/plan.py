@@ -30,6 +30,7 @@ from pandas_kili.media.kinds import (
 )
 from pandas_kili.media.medium import File, Layer, Medium
 from pandas_kili.media.texts import ContentIs, content_of_text
+from pandas_kili.messages import kind_of
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ class _Planner:
         if found == "path":
             return Medium(files=(replace(self._file("content", cells.content, "content"), content_type=TEXT),))
         if not isinstance(cells.content, str):
-            raise _CellError("content", f"is a {type(cells.content).__name__}, not text")
+            raise _CellError("content", f"is {kind_of(cells.content)}, not text")
         raw = cells.content.encode()
         return Medium(files=(File("content", raw, TEXT, len(raw)),))
 
@@ -294,7 +295,7 @@ def _local_file(column: str, source: Any, slot: str, takes: tuple[str, Kind], wh
     input_type, kind = takes
     try:
         if not isinstance(source, (str, os.PathLike)):
-            raise UnfitError(f"is a {type(source).__name__}, neither a URL nor a path")
+            raise UnfitError(f"is {kind_of(source)}, neither a URL nor a path")
         path = local_path(source)
         size = checked_size(path)
         return File(slot, path, checked_type(path, kind, input_type), size)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pandas_kili.catalog import ANNOTATION_VALUE, ENTITIES, Entity, Field
 from pandas_kili.errors import KiliFieldError
-from pandas_kili.messages import nearest, shown
+from pandas_kili.messages import kind_of, nearest, shown
 
 Fields: TypeAlias = Iterable[str] | Mapping[str, pa.DataType]
 
@@ -139,7 +139,7 @@ def _paths(fields: Any) -> list[str]:
 
 def _check_path(path: Any) -> None:
     if not isinstance(path, str):
-        raise KiliFieldError(f"a field is a string such as 'externalId'; got a {type(path).__name__}.")
+        raise KiliFieldError(f"a field is a string such as 'externalId'; got {kind_of(path)}.")
     if not _PATH.fullmatch(path):
         raise KiliFieldError(f"{path!r} is no path: write names with dots between, 'labels.author.email'.", field=path)
 

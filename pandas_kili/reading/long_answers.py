@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pandas_kili.catalog import LIST_ASSETS, PAGE_SIZE
 from pandas_kili.connection import Client, where_ids
 from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliDownloadError, KiliError
-from pandas_kili.messages import listed
+from pandas_kili.messages import listed, plural
 from pandas_kili.parallel import chunked
 from pandas_kili.query import Selection
 from pandas_kili.reading.wire import read_pages
@@ -187,7 +187,9 @@ def _failed(failed: Sequence[tuple[_Wanted, Exception]]) -> KiliDownloadError:
         for each, error in failed
     ]
     shown = [f"label {each['label_id']!r} of asset {each['asset_id']!r}: {each['reason']}" for each in failures]
-    return KiliDownloadError(f"{len(failed)} answers could not be fetched: {listed(shown)}.", failures=failures)
+    return KiliDownloadError(
+        f"{plural(len(failed), 'answer', 'answers')} could not be fetched: {listed(shown)}.", failures=failures
+    )
 
 
 def _with_children(array: pa.StructArray, children: dict[str, pa.Array]) -> pa.StructArray:

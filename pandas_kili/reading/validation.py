@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from pandas_kili.catalog import DEFAULT_FIELDS
-from pandas_kili.messages import FailureCase, listed, validation_error, warn
+from pandas_kili.messages import FailureCase, listed, plural, validation_error, warn
 from pandas_kili.query import Column, Fields, known_fields, select
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ def _summary(cases: list[FailureCase], total: int) -> str:
         + f": {case.failure_case!r} fails {case.check}"
         for case in cases[:5]
     ]
+    count = plural(total, "value does not fit", "values do not fit")
     return (
-        f"{total} values do not fit the schema: {listed(items, total=total, where=' in .failure_cases')}."
+        f"{count} the schema: {listed(items, total=total, where=' in .failure_cases')}."
         " validate='warn' gives the frame all the same."
     )

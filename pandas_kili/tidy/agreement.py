@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pandas_kili.arrow import plain_frame
 from pandas_kili.errors import KiliFieldError, KiliValidationError
-from pandas_kili.messages import nearest, shown, warn
+from pandas_kili.messages import nearest, plural, shown, warn
 from pandas_kili.tidy.annotations import annotations_table
 from pandas_kili.tidy.answers.schema import UNREADABLE
 from pandas_kili.tidy.chance import cohen_kappa, fleiss_kappa, krippendorff_alpha
@@ -233,7 +233,7 @@ def _compared(
     label_of = annotations.index.to_numpy(np.int64)
     unreadable = np.unique(label_of[(annotations["kind"] == UNREADABLE).to_numpy(bool, na_value=False)])
     if len(unreadable):
-        warn(f"{len(unreadable)} labels are left out, as their answers cannot be read.")
+        warn(f"{plural(len(unreadable), 'label is', 'labels are')} left out, as the answer cannot be read.")
     questions = questions_of(annotations, label_of)
     pairs = _pairs(labels[~labels.index.isin(unreadable)], against)
     table = comparisons_of(questions, pairs, iou_threshold)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pandas_kili.arrow import python_cells
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.json_text import json_text
-from pandas_kili.messages import FailureCase, label_at, listed, shown, validation_error, warn
+from pandas_kili.messages import FailureCase, kind_of, label_at, listed, shown, validation_error, warn
 
 _COLUMN = "jsonMetadata"
 _EXACT = 2**53  # beyond, a double does not hold every whole number
@@ -68,7 +68,7 @@ def metadata_table(frame: pd.DataFrame, schema: Mapping[str, pa.DataType] | None
     schema = {} if schema is None else schema
     if not isinstance(schema, Mapping):
         raise KiliValidationError(
-            f"schema gives keys their types, as {{'floor': pa.int64()}} does; got a {type(schema).__name__}."
+            f"schema gives keys their types, as {{'floor': pa.int64()}} does; got {kind_of(schema)}."
         )
     objects, position_of = _objects(frame)
     values = _by_key(objects, schema)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from pandas_kili import scalars
 from pandas_kili.catalog import APPEND_LABELS, BATCH_SIZE, LABEL_TYPES
 from pandas_kili.connection import Client, current_user, find_project, promised, read_back
 from pandas_kili.errors import KiliValidationError
@@ -39,8 +40,11 @@ class LabelKind:
     def __post_init__(self) -> None:
         if not isinstance(self.label_type, str) or self.label_type not in LABEL_TYPES:
             raise KiliValidationError(f"label_type is one of {', '.join(LABEL_TYPES)}; got {shown(self.label_type)}.")
-        if self.model_name is not None and not isinstance(self.model_name, str):
-            raise KiliValidationError(f"model_name is text; got a {type(self.model_name).__name__}.")
+        if self.model_name is not None:
+            try:
+                scalars.text(self.model_name)
+            except (TypeError, ValueError) as error:
+                raise KiliValidationError(f"model_name: {error}.") from None
         if self.label_type in {"PREDICTION", "INFERENCE"} and not self.model_name:
             raise KiliValidationError(f"A {self.label_type} needs model_name=, the model that made it.")
 

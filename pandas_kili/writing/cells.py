@@ -14,11 +14,11 @@ import pyarrow as pa
 from pandas.api.types import is_hashable
 
 from pandas_kili import scalars
-from pandas_kili.arrow import python_cells
+from pandas_kili.arrow import Unreadable, python_cells
 from pandas_kili.catalog import STATUSES
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.json_text import NotJsonError, are_structs, as_written, json_text, json_texts, parsed
-from pandas_kili.messages import FailureCase, label_at, shown, validation_error
+from pandas_kili.messages import FailureCase, kind_of, label_at, plural, shown, validation_error
 
 _SHOWN = 3  # reasons, and rows of each, in a message
 _INT32 = 2**31  # the range of GraphQL's Int
@@ -127,7 +127,10 @@ class Columns:
             ``failure_case``.
         """
         if self._problems:
-            cases = sorted(self._problems, key=lambda case: case.row or 0)
+            told = {
+                (case.row, repr(case.column), case.check): case for case in self._problems
+            }  # a column may be read twice
+            cases = sorted(told.values(), key=lambda case: case.row or 0)
             raise validation_error(_headline(cases), cases)
 
     def _read_keys(self, labels: Sequence[Hashable]) -> list[str | None]:
@@ -171,9 +174,9 @@ def _restored(values: list[Any], cells: Sequence[Any], *, from_structs: bool) ->
 
 
 def _hint(name: str, cell: Any) -> str:
-    if isinstance(cell, (str, Mapping)):
+    if isinstance(cell, (str, Mapping, Unreadable)):
         return ""
-    what = f"; it is a {type(cell).__name__}"
+    what = f"; it is {kind_of(cell)}"
     if name in {"id", "externalId", "newExternalId"} and not isinstance(cell, (bytes, list)):
         return f"{what}: .astype('string') makes the column text"
     return what
@@ -190,7 +193,8 @@ def _headline(cases: Sequence[FailureCase]) -> str:
         more = f" and {len(group) - _SHOWN:,} more" if len(group) > _SHOWN else ""
         told.append(f"column {column}: {check}; row {rows}{more}")
     rest = f"; and {len(reasons) - _SHOWN} more reasons" if len(reasons) > _SHOWN else ""
-    return f"Nothing was sent, {len(cases):,} values do not fit. {'. '.join(told)}{rest}. All are in .failure_cases."
+    count = plural(len(cases), "value does not fit", "values do not fit")
+    return f"Nothing was sent, {count}. {'. '.join(told)}{rest}. All are in .failure_cases."
 
 
 def require_property(frame: pd.DataFrame, name: str, label: Any) -> None:
@@ -219,7 +223,7 @@ def require_column(frame: pd.DataFrame, label: Hashable) -> None:
 def _count(frame: pd.DataFrame, label: Hashable) -> int:
     """Count the columns of a label."""
     if not is_hashable(label):
-        raise KiliValidationError(f"A column is named by its label; got a {type(label).__name__}.")
+        raise KiliValidationError(f"A column is named by its label; got {kind_of(label)}.")
     try:
         return int(label in frame.columns) if isinstance(label, tuple) else int((frame.columns == label).sum())
     except (TypeError, ValueError, ArithmeticError, NotImplementedError):  # it cannot be compared, so it is none
@@ -285,9 +289,11 @@ def _json(value: Any) -> str:
             raise TypeError
         return scalars.text(value)
     text = json_text(value)
-    is_object = text[0] == "{" and (not isinstance(value, Mapping) or all(isinstance(key, str) for key in value))
-    if not (is_object or text[0] == "["):
+    if text[0] not in "{[":
         raise TypeError
+    for key in value if isinstance(value, Mapping) else ():
+        if not isinstance(key, str):
+            raise NotJsonError(f"the key {shown(key)} is {kind_of(key)}, and keys are text")
     return text
 
 

@@ -7,11 +7,11 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pandas_kili.arrow import python_cells
-from pandas_kili.catalog import BATCH_SIZE, IN_LIMIT
-from pandas_kili.connection import Client, counted, find_project, read_back, where_ids
+from pandas_kili.catalog import BATCH_SIZE, IN_LIMIT, LIST_ASSETS
+from pandas_kili.connection import Client, counted, find_project, known_project, promised, read_back, where_ids
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.parallel import chunked, in_order
-from pandas_kili.reading import read_kili
+from pandas_kili.query import Where
 from pandas_kili.writing.cells import Columns
 from pandas_kili.writing.delivery import Target
 from pandas_kili.writing.recent import looks_for
@@ -208,36 +208,70 @@ def _find_named(
 
 
 def find_external_ids(client: Client, project_id: str, external_ids: Iterable[str]) -> dict[str, list[str]]:
-    """Return the ids of the assets that have exactly these external ids."""
-    unique = _present_parts(client, project_id, list(dict.fromkeys(external_ids)))
-    if not unique:
-        return {}
-    frame = read_kili(
-        project_id,
-        fields=("id", "externalId"),
-        external_id_strictly_in=unique,
-        validate=False,
-        client=client,
-        disable_tqdm=True,
-    )
+    """Return the ids of the assets that have exactly these external ids.
+
+    Raises
+    ------
+    KiliNotFoundError
+        Where there is no such project.
+    """
+    names = list(dict.fromkeys(external_ids))
     found: dict[str, list[str]] = defaultdict(list)
-    for asset_id, external_id in zip(frame["id"].tolist(), frame["externalId"].tolist(), strict=True):
-        found[external_id].append(asset_id)
+    with known_project(client, project_id):
+        # One less than a page, so that a page which is not full has shown all.
+        parts = chunked(_present_parts(client, project_id, names), BATCH_SIZE - 1)
+        for _, shown in in_order(lambda part: _names_of(client, project_id, part), parts, workers=client.max_workers):
+            for asset_id, name in shown.items():
+                found[name].append(asset_id)
+    if names and not found:  # an unknown project must not look like an empty one
+        find_project(client, project_id, "id")
     return found  # keyed exactly: a server that ignores case gives more, under other keys
 
 
+def _names_of(client: Client, project_id: str, external_ids: Sequence[str]) -> dict[str, str]:
+    """Return the external ids of the assets that have one of these, by asset id.
+
+    One page shows them as they are at one moment, whatever others write. More pages are read only where the server
+    counts more assets: several share a name, or the server gives fewer than a full page.
+    """
+
+    def page(wanted: Sequence[str], skip: int) -> dict[str, str]:
+        variables = {"where": _where_names(project_id, wanted), "first": BATCH_SIZE, "skip": skip}
+        data = client.execute(LIST_ASSETS % "id externalId", variables)
+        with promised("assets"):
+            return {asset["id"]: asset["externalId"] for asset in data["data"]}
+
+    def missing() -> list[str]:
+        return sorted({*external_ids}.difference(names.values()))
+
+    names = page(external_ids, 0)
+    if not names or (len(names) < BATCH_SIZE and not missing()):
+        return names
+    if counted(client, _where_names(project_id, external_ids)) <= len(names):
+        return names
+    while (more := page(external_ids, len(names))).keys() - names.keys():
+        names |= more
+    while (left := missing()) and (
+        more := page(left, 0)
+    ).keys() - names.keys():  # others moved assets, or skip is ignored
+        names |= more
+    return names
+
+
 def _present_parts(client: Client, project_id: str, external_ids: list[str]) -> list[str]:
-    """Return what a read has to look for: long lists are read part by part, and counted side by side before."""
+    """Return what has to be looked for: of long lists, the parts that the server counts assets of."""
     if len(external_ids) <= IN_LIMIT:
         return external_ids
-
-    def count(part: Sequence[str]) -> int:
-        if not part:  # an unknown project must not look like an empty one
-            return len(find_project(client, project_id, "id"))
-        return counted(client, {"project": {"id": project_id}, "externalIdStrictlyIn": list(part)})
-
-    counts = in_order(count, [[], *chunked(external_ids, IN_LIMIT)], workers=client.max_workers)
+    counts = in_order(
+        lambda part: counted(client, _where_names(project_id, part)),
+        chunked(external_ids, IN_LIMIT),
+        workers=client.max_workers,
+    )
     return [external_id for part, found in counts if found for external_id in part]
+
+
+def _where_names(project_id: str, external_ids: Sequence[str]) -> Where:
+    return {"project": {"id": project_id}, "externalIdStrictlyIn": list(external_ids)}
 
 
 def existing(client: Client, project_id: str | None, ids: Sequence[str]) -> set[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from pandas_kili.catalog import BATCH_SIZE, FILTER_EXISTING, IN_LIMIT
 from pandas_kili.connection import Client, counted, promised, read_back
 from pandas_kili.errors import KiliConsistencyWarning
-from pandas_kili.messages import listed, warn
+from pandas_kili.messages import listed, plural, warn
 from pandas_kili.parallel import chunked, in_order
 from pandas_kili.writing.account import Result
 from pandas_kili.writing.identity import Identity, existing, find_external_ids, repeated_values
@@ -82,8 +82,8 @@ def tell_of_twins(work: Work, project_id: str) -> None:
             twins += [name for name in part if len(found.get(name, ())) > 1]
     if twins:
         warn(
-            f"{work.name}: {len(twins):,} external ids belong to several assets now, as another process appended them"
-            f" at the same time: {listed([repr(name) for name in twins])}.",
+            f"{work.name}: {plural(len(twins), 'external id belongs', 'external ids belong')} to several assets now, as"
+            f" another process appended them at the same time: {listed([repr(name) for name in twins])}.",
             KiliConsistencyWarning,
         )
 

@@ -16,7 +16,7 @@ from pandas_kili.arrow import plain_cells
 from pandas_kili.connection import Client, client_or_default
 from pandas_kili.errors import KiliDeclinedWarning, KiliError, KiliMutationError, KiliValidationError
 from pandas_kili.frames import KiliFrame, typed
-from pandas_kili.messages import label_at, listed, shown, warn
+from pandas_kili.messages import kind_of, label_at, listed, shown, warn
 from pandas_kili.progress import progress_bar
 from pandas_kili.writing.account import Account, Result
 from pandas_kili.writing.cells import Columns
@@ -45,7 +45,7 @@ class Options:
             raise KiliValidationError(f"errors is 'raise' or 'report'; got {shown(self.errors)}.")
         if self.project_id is not None and not isinstance(self.project_id, str):
             is_short = pd.api.types.is_scalar(self.project_id)
-            told = shown(self.project_id) if is_short else f"a {type(self.project_id).__name__}"
+            told = shown(self.project_id) if is_short else kind_of(self.project_id)
             raise KiliValidationError(f"project_id is the identifier of a project, a string; got {told}.")
 
 

@@ -69,8 +69,10 @@ def test_variables_are_absent_where_there_are_none():
     assert json.loads(encoded("{ a }", {"b": None})) == {"query": "{ a }", "variables": {"b": None}}
 
 
-def test_lone_surrogates_are_carried():
-    assert json.loads(encoded("{ a }", {"b": "\ud800"}))["variables"] == {"b": "\ud800"}
+def test_text_of_any_language_is_carried_and_half_a_surrogate_pair_refused():
+    assert json.loads(encoded("{ a }", {"b": "é 漢 \U0001f600"}))["variables"] == {"b": "é 漢 \U0001f600"}
+    with pytest.raises(KiliValidationError, match=r"'\\ud800', half a surrogate pair"):
+        encoded("{ a }", {"b": "x\ud800"})
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, object(), {1, 2}, {(1,): 2}])

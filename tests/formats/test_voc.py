@@ -72,5 +72,5 @@ def test_files_that_do_not_fit_are_named(tmp_path, text):
     with pytest.raises(KiliValidationError, match="no XML files"):
         pk.read_voc(tmp_path)
     (tmp_path / "a.xml").write_text(text)
-    with pytest.raises(KiliValidationError, match=r"1 files do not fit: a\.xml"):
+    with pytest.raises(KiliValidationError, match=r"1 file does not fit: a\.xml"):
         pk.read_voc(tmp_path)

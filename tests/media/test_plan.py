@@ -137,6 +137,7 @@ def test_what_has_no_extension_is_known_by_its_bytes(folder):
     ("input_type", "name", "data", "message"),
     [
         ("IMAGE", "missing.png", None, "no such file"),
+        ("IMAGE", " missing.png", None, "' missing.png' begins or ends with white space"),
         ("IMAGE", "empty.png", b"", "empty"),
         ("IMAGE", "page.png", b"<!DOCTYPE html><html><body>Log in</body></html>", "holds text/html"),
         ("IMAGE", "paper.jpg", PDF, "holds application/pdf"),
@@ -171,7 +172,7 @@ def test_a_file_that_does_not_fit_is_a_problem(folder, input_type, name, data, m
         ("s3://bucket/a.png", "neither an http(s) URL nor a local path"),
         ("file://server/share/a.png", "another machine"),
         ("\0.png", "cannot be read"),
-        (7, "is a int"),
+        (7, "is an int"),
         (b"bytes", "is a bytes"),
         (3.5, "is a float"),
         ("https://example.com/paper.pdf?x=1", "not .pdf"),
@@ -320,7 +321,7 @@ def test_frames_come_from_files_and_urls(folder):
     ("content", "frames", "column", "message"),
     [
         (None, ["none.png"], "jsonContent", "frame 0 no such file"),
-        (None, [URL, 7], "jsonContent", "frame 1 is a int"),
+        (None, [URL, 7], "jsonContent", "frame 1 is an int"),
         (None, "1.png", "jsonContent", "list of frames"),
         (None, "7", "jsonContent", "list of frames"),
         (None, {"a": URL}, "jsonContent", "no number"),

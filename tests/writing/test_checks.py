@@ -391,10 +391,11 @@ def test_a_wrong_key_is_told_before_anything_is_sent(sandbox):
 @pytest.mark.parametrize(
     ("name", "cell", "said"),
     [
-        ("id", 1001, r"it is a int: \.astype\('string'\) makes the column text"),
+        ("id", 1001, r"it is an int: \.astype\('string'\) makes the column text"),
         ("priority", b"1", "it is a bytes"),
         ("jsonMetadata", {"seen": {"at": pd.Timedelta(1)}}, r"key 'seen\.at' holds a Timedelta"),
         ("jsonMetadata", '{"a": NaN}', "key 'a' holds NaN"),
+        ("jsonMetadata", {1: 2}, "the key 1 is an int, and keys are text"),
     ],
 )
 def test_a_cell_that_does_not_fit_is_named_by_key_and_type(refuses, name, cell, said):
@@ -402,3 +403,45 @@ def test_a_cell_that_does_not_fit_is_named_by_key_and_type(refuses, name, cell, 
     error = refuses(frame, "update_properties_in_assets", "priority" if name == "id" else name)
     assert re.search(said, str(error))
     assert re.search(said, error.failure_cases["check"][0])
+
+
+@pytest.mark.parametrize(
+    ("columns", "said", "count"),
+    [
+        ({"externalId": [1, 2]}, "2 values do not fit", 2),
+        ({"id": ["x", "x"], "externalId": ["a", "a"]}, "1 value does not fit", 1),
+        ({"externalId": ["a", "a"]}, "1 value does not fit", 1),
+        (
+            {"id": ["unknown", None], "externalId": ["a", "b"], "priority": 1},
+            "no such asset, and the row has no content",
+            2,
+        ),
+    ],
+)
+def test_a_plan_counts_each_failure_once_and_names_what_is_wrong(sandbox, columns, said, count):
+    project, _ = filled(sandbox, 0)
+    with pytest.raises(pk.KiliValidationError, match=said) as caught:
+        pd.DataFrame(columns).kili.plan(project, client=client_of(sandbox))
+    assert len(caught.value.failure_cases) == count
+
+
+def test_a_name_given_to_two_assets_is_refused_once(sandbox):
+    project, ids = filled(sandbox, 1)
+    frame = pd.DataFrame({"id": [*ids, None], "externalId": ["new", "new"], "content": "https://x.org/1.png"})
+    with pytest.raises(pk.KiliValidationError, match=r"1 value does not fit.*stands twice"):
+        frame.kili.plan(project, client=client_of(sandbox))
+
+
+def test_half_a_surrogate_pair_is_refused_wherever_text_is_sent(sandbox):
+    _, ids = filled(sandbox, 1)
+    half, client = "x\ud800", client_of(sandbox)
+    answers = pd.DataFrame({"id": ids, "jsonResponse": "{}"})
+    for send in (
+        lambda: answers.kili.append_labels("jsonResponse", label_type="PREDICTION", model_name=half, client=client),
+        lambda: pk.create_project(half, "TEXT", client=client),
+        lambda: pk.read_kili(half, client=client),
+        lambda: answers.kili.update_properties_in_assets(content="jsonResponse", project_id=half, client=client),
+    ):
+        with pytest.raises(ValueError, match="Unicode"):
+            send()
+    assert sent(sandbox) == []

@@ -5,7 +5,8 @@ import pytest
 from writing import MUTATIONS, client_of, filled, hurry, outcomes, sent, stored
 
 import pandas_kili as pk
-from pandas_kili.sandbox import Sandbox
+from pandas_kili.sandbox import Habits, Sandbox
+from pandas_kili.writing.identity import find_external_ids
 
 VERBS = {
     "update": lambda frame, **options: frame.assign(wanted=1).kili.update_properties_in_assets(
@@ -141,3 +142,35 @@ def test_a_job_that_finds_nothing_to_do_is_silent_and_sends_nothing(sandbox):
     assert outcomes(empty.kili.update_properties_in_assets("priority", client=client)) == ["unchanged"] * 2
     assert sent(sandbox) == []
     assert set(MUTATIONS["current"].values()).isdisjoint(each.operation for each in sandbox.requests)
+
+
+@pytest.mark.parametrize("habits", [{}, {"longest_page": 7}, {"longest_page": 7, "skip": "ignored"}])
+@pytest.mark.parametrize("rows", [1, 5, 150])
+def test_all_holders_of_external_ids_are_found_whatever_the_server_gives_of_a_page(habits, rows):
+    with Sandbox(max_calls_per_minute=None, unique_external_ids=False, habits=Habits(**habits)) as sandbox:
+        project, _ = filled(sandbox, rows)
+        twins = range(0 if "skip" in habits else min(rows, 3))  # what hides behind an ignored skip cannot be seen
+        sandbox.add_assets(project, [{"externalId": f"n{i}", "content": "https://x.org/1.png"} for i in twins])
+        names = [f"n{i}" for i in range(rows)] + ["absent"]
+        found = find_external_ids(client_of(sandbox), project, names)
+        wanted = {}
+        for asset_id, name in stored(sandbox, project, "externalId").items():
+            wanted.setdefault(name, set()).add(asset_id)
+        assert {name: set(ids) for name, ids in found.items()} == wanted
+
+
+def test_names_are_looked_up_in_silence_and_in_few_calls_although_others_write(recwarn):
+    with Sandbox(max_calls_per_minute=None) as sandbox:
+        project, ids = filled(sandbox, 150)
+
+        def interfere(request):
+            if request.operation == "assets":
+                name = str(len(sandbox.requests))
+                sandbox.add_assets(project, [{"externalId": name, "content": "https://x.org/1.png"}])
+
+        sandbox.before_request(interfere)
+        sandbox.clear_requests()
+        found = find_external_ids(client_of(sandbox), project, [f"n{i}" for i in range(150)])
+        assert found == {f"n{i}": [asset_id] for i, asset_id in enumerate(ids)}
+        assert len(sandbox.requests) == 2
+    assert not recwarn.list

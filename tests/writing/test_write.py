@@ -872,7 +872,7 @@ def test_of_two_writers_on_a_server_that_takes_names_twice_it_is_told(monkeypatc
                 sandbox.add_assets(project, [{"externalId": "a1", "content": "https://x.org/1.png"}])
 
         sandbox.before_request(interfere)
-        with pytest.warns(pk.KiliConsistencyWarning, match="1 external ids belong to several assets now.*'a1'") as told:
+        with pytest.warns(pk.KiliConsistencyWarning, match="1 external id belongs to several assets now.*'a1'") as told:
             out = frame.kili.append_many_to_dataset(project, if_exists="skip", client=client_of(sandbox))
         assert [one.filename for one in told] == [__file__]
         assert outcomes(out) == ["applied"] * 3
