@@ -35,6 +35,7 @@ _beside("moving")
 _beside("shifting")
 _beside("copying")
 _beside("fuzzing")
+_beside("object_store")
 official_sdk = _beside("official_sdk")
 sdk, home, run = official_sdk.sdk, official_sdk.home, official_sdk.run
 

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -27,6 +28,7 @@ GONE = "_gone"
 """The column of rows to merge that tells those to delete."""
 
 _FORMAT = 1
+_LONGEST_ERROR = 500
 _KEY = "pandas_kili"  # of the state among the metadata of a commit, and of the writer among its transactions
 _UNTOUCHED = "What the copy held before is untouched. If it cannot be read any more, delete it and sync again."
 _CLEANED = "A clean-up of the table may have removed what an earlier version was made of; later ones can be read."
@@ -167,10 +169,21 @@ class CopyTable:
         except errors.CommitFailedError as error:
             raise KiliCopyError(f"{_AGAIN} ({error})", copy=self.where) from error
         except (errors.DeltaError, pa.ArrowException, OSError) as error:
-            said = str(error).splitlines()[0] if str(error) else type(error).__name__
+            if "://" in self.where and isinstance(error, OSError):
+                advice = "Check the address, storage_options and the network. What the copy held before is untouched."
+            said = self._said(error)
             raise KiliCopyError(
                 f"The copy at {self.where} cannot be used: {said}. {advice}", copy=self.where
             ) from error
+
+    def _said(self, error: Exception) -> str:
+        """Return the text of an error in one line, without colors and secrets."""
+        lines = (re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" ↳") for line in str(error).splitlines())
+        said = ": ".join(filter(None, lines)) or type(error).__name__
+        for name, value in self._options.items():
+            if value and re.search("key|secret|token|password|sas|credential", name, re.IGNORECASE):
+                said = said.replace(value, "…")
+        return said if len(said) <= _LONGEST_ERROR else said[:_LONGEST_ERROR] + "…"
 
     def _read_state(self) -> CopyState:
         # Others may commit too, such as a compaction, so that the state is not always that of the last commit.
