@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import sys
 import warnings
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Generator, Hashable, Iterable, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ import pandas as pd
 from pandas_kili.errors import KiliValidationError
 
 _PACKAGE = str(Path(__file__).parent)
+_held: ContextVar[list[tuple[str | Warning, type[Warning]]] | None] = ContextVar("held", default=None)
 _LONGEST_VALUE = 200  # characters of a value in a message
 
 
@@ -106,7 +109,22 @@ def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:
 
     A `message` that is a warning itself has a category of its own.
     """
+    held = _held.get()
+    if held is not None:
+        held.append((message, category))
+        return
     frame, level = sys._getframe(1), 2  # noqa: SLF001 - as pandas does; `inspect.stack` reads source files
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+@contextlib.contextmanager
+def held_warnings() -> Generator[list[tuple[str | Warning, type[Warning]]]]:
+    """Collect what this thread would warn of: no line of the user called it, so the thread that waits for it warns."""
+    held: list[tuple[str | Warning, type[Warning]]] = []
+    token = _held.set(held)
+    try:
+        yield held
+    finally:
+        _held.reset(token)

@@ -8,10 +8,13 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
+
+from pandas_kili.messages import held_warnings, warn
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+_Done: TypeAlias = tuple[Result, list[tuple[str | Warning, type[Warning]]]]  # with what was to be warned of
 
 
 class Workers(ThreadPoolExecutor):
@@ -63,14 +66,14 @@ def in_order(
 
     Tasks are drawn lazily and at most two rounds of workers ahead of what was handed over; fewer where results are so
     heavy, as `weigh` finds them, that more would exceed the `budget`. Closing the iterator cancels what has not begun;
-    it does not wait for what has.
+    it does not wait for what has. What a task warns of is warned of when its result is handed over.
     """
     executor = Workers(workers)
-    pending: deque[tuple[Task, Future[Result]]] = deque()
+    pending: deque[tuple[Task, Future[_Done[Result]]]] = deque()
     ahead = 2 * workers
     try:
         for task in tasks:
-            pending.append((task, executor.submit(work, task)))
+            pending.append((task, executor.submit(_done, work, task)))
             while len(pending) >= ahead:
                 done, result = _take(pending)
                 if weigh is not None:
@@ -88,27 +91,39 @@ def as_done(work: Callable[[Task], Result], tasks: Iterable[Task], *, workers: i
     Tasks are drawn lazily and at most four rounds of workers ahead. Closing the iterator is as for `in_order`.
     """
     executor = Workers(workers)
-    done: SimpleQueue[tuple[Task, Future[Result]]] = SimpleQueue()
+    done: SimpleQueue[tuple[Task, Future[_Done[Result]]]] = SimpleQueue()
     under_way = 0
 
-    def hand_over(task: Task, future: Future[Result]) -> None:
+    def hand_over(task: Task, future: Future[_Done[Result]]) -> None:
         done.put((task, future))
 
     try:
         for task in tasks:
-            executor.submit(work, task).add_done_callback(functools.partial(hand_over, task))
+            executor.submit(_done, work, task).add_done_callback(functools.partial(hand_over, task))
             under_way += 1
             while under_way >= 4 * workers or not done.empty():
                 under_way -= 1
                 finished, future = done.get()
-                yield finished, future.result()
+                yield finished, _result(future)
         for _ in range(under_way):
             finished, future = done.get()
-            yield finished, future.result()
+            yield finished, _result(future)
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _take(pending: deque[tuple[Task, Future[Result]]]) -> tuple[Task, Result]:
+def _take(pending: deque[tuple[Task, Future[_Done[Result]]]]) -> tuple[Task, Result]:
     task, future = pending.popleft()
-    return task, future.result()
+    return task, _result(future)
+
+
+def _done(work: Callable[[Task], Result], task: Task) -> _Done[Result]:
+    with held_warnings() as held:
+        return work(task), held
+
+
+def _result(future: Future[_Done[Result]]) -> Result:
+    result, held = future.result()
+    for message, category in held:
+        warn(message, category)
+    return result

@@ -3,9 +3,11 @@
 import subprocess
 import sys
 import threading
+import warnings
 
 import pytest
 
+from pandas_kili.messages import warn
 from pandas_kili.parallel import Workers, as_done, in_order
 
 
@@ -53,3 +55,18 @@ def test_a_closed_pool_takes_no_work():
     workers.shutdown()
     with pytest.raises(RuntimeError):
         workers.submit(str)
+
+
+@pytest.mark.parametrize("side_by_side", [in_order, as_done])
+def test_what_threads_warn_of_points_at_the_line_that_takes_the_results(side_by_side):
+    with pytest.warns(UserWarning, match="odd") as caught:
+        results = list(side_by_side(warn, ["odd", "odd too"], workers=2))
+    assert [result for _, result in results] == [None, None]
+    assert {warning.filename for warning in caught} == {__file__}
+
+
+def test_a_warning_that_is_an_error_is_raised_where_the_results_are_taken():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match="odd"):
+            list(in_order(warn, ["odd"], workers=2))

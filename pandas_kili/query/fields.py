@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -88,7 +89,6 @@ def select(fields: Fields, *, also: Iterable[str] = (), root: Entity | None = No
     KiliFieldError
         For a path that leads nowhere, with the nearest known ones.
     """
-    root = root or ENTITIES["Asset"]
     if isinstance(fields, str):
         raise KiliFieldError(
             f"fields is a list of paths, such as [{fields!r}]; got the string {fields!r}.", field=fields
@@ -96,14 +96,24 @@ def select(fields: Fields, *, also: Iterable[str] = (), root: Entity | None = No
     types = fields if isinstance(fields, Mapping) else dict.fromkeys(_paths(fields))
     if not types:
         raise KiliFieldError("fields is empty; name at least one, such as ['id'].")
-    wanted, asked = Branch(), Branch()
     for path, given in types.items():
+        if not (given is None or isinstance(given, pa.DataType)):
+            raise KiliFieldError(
+                f"the type of {path!r} must be a pyarrow type such as pa.string(); got {shown(given)}.", field=path
+            )
+    return _selected(tuple(types.items()), tuple(also), root or ENTITIES["Asset"])
+
+
+@functools.lru_cache(maxsize=32)  # a read asks for the same several times, a partition of a cluster once more
+def _selected(types: tuple[tuple[str, pa.DataType | None], ...], also: tuple[str, ...], root: Entity) -> Selection:
+    wanted, asked = Branch(), Branch()
+    for path, given in types:
         _grow(wanted, root, path, given)
         _grow(asked, root, path, given)
     for path in also:
         _grow(asked, root, path, None)
         _keep_type(asked, root, path)
-    return Selection(asked.text(), asked.arrow(), tuple(_columns(wanted, types)))
+    return Selection(asked.text(), asked.arrow(), tuple(_columns(wanted, [path for path, _ in types])))
 
 
 def leaf_paths(root: Entity, *, depth: int = 3) -> Iterable[str]:
@@ -187,10 +197,6 @@ def _leaf_type(path: str, known: list[Field], given: pa.DataType | None, root: E
 
 def _readable(path: str, given: pa.DataType) -> pa.DataType:
     """Check that a type given by the user is one that JSON pages can be read into."""
-    if not isinstance(given, pa.DataType):
-        raise KiliFieldError(
-            f"the type of {path!r} must be a pyarrow type such as pa.string(); got {shown(given)}.", field=path
-        )
     if pa.types.is_list(given):
         _readable(path, given.value_type)
     elif pa.types.is_struct(given):
