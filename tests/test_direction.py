@@ -37,7 +37,7 @@ HOUSE = {
     "reading": "wire frame members validation windows accounts looks walk long_answers crawl faces read parts",
     "display": (
         "escaping palette patience known_classes choice decoder thumbnails decoding media maps overlay spans summary"
-        " cards style gallery"
+        " cards style overview gallery"
         " axes matrices plot"
     ),
     "writing": (

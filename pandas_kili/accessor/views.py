@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from pandas_kili.connection import Client
+from pandas_kili.writing import report_of
 
 if TYPE_CHECKING:
     from pandas_kili.display import KiliPlot, LabelChoice, Preview
@@ -17,6 +18,22 @@ class Views:
     """Methods that show the frame: galleries and charts."""
 
     _frame: pd.DataFrame
+
+    def __repr__(self) -> str:
+        from pandas_kili.display import as_text, overview  # noqa: PLC0415 - with all of media/, a tenth of the import
+
+        return as_text(overview(self._frame, self._last_report()))
+
+    def _repr_html_(self) -> str:
+        from pandas_kili.display import as_html, overview  # noqa: PLC0415 - with all of media/, a tenth of the import
+
+        return as_html(overview(self._frame, self._last_report()))
+
+    def _last_report(self) -> pd.DataFrame | None:
+        try:
+            return report_of(self._frame)
+        except AttributeError:  # no mutation returned this frame
+            return None
 
     def preview(
         self,

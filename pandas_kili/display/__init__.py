@@ -3,6 +3,7 @@
 from pandas_kili.display.choice import LabelChoice
 from pandas_kili.display.decoding import Still, drawn
 from pandas_kili.display.gallery import Preview, preview_frame
+from pandas_kili.display.overview import as_html, as_text, overview
 from pandas_kili.display.plot import KiliPlot
 from pandas_kili.display.thumbnails import NotShownError
 
@@ -12,6 +13,9 @@ __all__ = [
     "NotShownError",
     "Preview",
     "Still",
+    "as_html",
+    "as_text",
     "drawn",
+    "overview",
     "preview_frame",
 ]

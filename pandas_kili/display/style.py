@@ -110,6 +110,15 @@ _PAGE = """
 @media (max-height: 600px) { :where(body) > & .kp-legend { position: static; } }
 @media print { :where(body) > & .kp-legend { position: static; } .kp-card { break-inside: avoid; } }
 """
+_CARD = """
+& { display: inline-block; max-width: 100%; padding: 9px 14px 11px; border: 1px solid var(--line); border-radius: 10px;
+  background: var(--card); color: var(--ink); font: 13px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+& h2 { margin: 0 0 4px; color: var(--ink); font-size: 14px; font-weight: 600; }
+& dl { display: grid; grid-template-columns: max-content 1fr; gap: 1px 14px; margin: 0; }
+& dt { color: var(--soft); font-weight: 400; }
+& dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+& dd.bad { color: var(--bad); }
+"""
 _STEPS = 4
 
 
@@ -118,15 +127,23 @@ def fragment_style() -> str:
     tones = "".join(f".kp-c{number}{{--tone:{color};--halo:{outline(color)}}}\n" for number, color in enumerate(COLORS))
     dashes = "".join(f".kp-d{number}{{--dash:{dash or 'none'}}}\n" for number, dash in enumerate(DASHES))
     steps = "".join(f'[data-step="{step}"]{{--done:{step / _STEPS:.0%}}}\n' for step in range(_STEPS + 1))
+    return _themes("kili-preview") + tones + dashes + steps + _within(_RULES)
+
+
+def card_style() -> str:
+    """Return the style sheet of the card that stands for ``df.kili``."""
+    return _themes("kili-card") + f".kili-card.kili-card.kili-card {{{_CARD}}}\n"
+
+
+def _themes(place: str) -> str:
+    """Return the colors of a class: notebooks have their own themes, which go before those of the system."""
     light, dark = _variables(_LIGHT), _variables(_DARK)
-    # Notebooks have their own themes, which go before those of the system.
-    themes = (
-        f".kili-preview{{color-scheme:light;{light}}}\n"
-        f"@media (prefers-color-scheme: dark){{.kili-preview{{color-scheme:dark;{dark}}}}}\n"
-        f'[data-jp-theme-light="true"] .kili-preview,.vscode-light .kili-preview{{color-scheme:light;{light}}}\n'
-        f'[data-jp-theme-light="false"] .kili-preview,.vscode-dark .kili-preview{{color-scheme:dark;{dark}}}\n'
+    return (
+        f".{place}{{color-scheme:light;{light}}}\n"
+        f"@media (prefers-color-scheme: dark){{.{place}{{color-scheme:dark;{dark}}}}}\n"
+        f'[data-jp-theme-light="true"] .{place},.vscode-light .{place}{{color-scheme:light;{light}}}\n'
+        f'[data-jp-theme-light="false"] .{place},.vscode-dark .{place}{{color-scheme:dark;{dark}}}\n'
     )
-    return themes + tones + dashes + steps + _within(_RULES)
 
 
 def page_style() -> str:
