@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pandas_kili.messages import nearest
+from pandas_kili.tidy.answers.geometry import is_number
+from pandas_kili.tidy.answers.json_values import parse
 from pandas_kili.tidy.answers.schema import (
     ANNOTATION,
     ANNOTATION_SCHEMA,
@@ -157,6 +159,8 @@ def shape_misfits(columns: Columns, length: int, coordinates: Coordinates = "sha
             yield from _outside(rows, column, least - _BEYOND, most + _BEYOND, name)
         for column in ("rings", "polyline", "points"):
             yield from _vertices_outside(rows, column, side, least - _BEYOND, most + _BEYOND, name)
+        yield from _areas_outside(rows, side, least - _BEYOND, most + _BEYOND, name)
+    yield from _corners(rows)
 
 
 def _outside(rows: _Rows, name: str, least: float, most: float, expected: str) -> Iterator[Misfit]:
@@ -191,6 +195,57 @@ def _vertices_outside(
     for row, number in zip(firsts.tolist(), numbers[wrong[at]].tolist(), strict=True):
         if column != "rings" or rows.at(f"{side}min", row) is None:  # else the box around them has said it
             yield Misfit(row, column, f"expected {expected}, as {side} of each vertex", number)
+
+
+def _corners(rows: _Rows) -> Iterator[Misfit]:
+    """Yield outlines of rectangles that have not four corners, and of polygons that have fewer than three."""
+    if "rings" not in rows or "tool" not in rows:
+        return
+    lists = rows["rings"]
+    parents = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)
+    counts = pc.list_value_length(pc.list_flatten(lists)).to_numpy(zero_copy_only=False)
+    tools = pc.utf8_lower(rows["tool"])
+    for tool, wrong, expected in (
+        ("rectangle", counts != 4, "four corners"),  # noqa: PLR2004 - as said beside it
+        ("polygon", counts < 3, "at least three corners"),  # noqa: PLR2004 - as said beside it
+    ):
+        is_tool = pc.fill_null(pc.equal(tools, tool), fill_value=False).to_numpy(zero_copy_only=False)
+        found = np.flatnonzero(wrong & is_tool[parents])
+        firsts, at = np.unique(parents[found], return_index=True)
+        for row, count in zip(firsts.tolist(), counts[found[at]].tolist(), strict=True):
+            yield Misfit(row, "rings", f"expected {expected}, as a {tool} has", count)
+
+
+def _areas_outside(rows: _Rows, side: str, least: float, most: float, expected: str) -> Iterator[Misfit]:
+    """Yield vertices of the areas of documents that no column holds."""
+    if "extra" not in rows:
+        return
+    holds = pc.fill_null(pc.match_substring(rows["extra"], '"normalizedVertices"'), fill_value=False)
+    for row in np.flatnonzero(holds.to_numpy(zero_copy_only=False)).tolist():
+        numbers = [value for key, value in _leaves(_areas(rows.at("extra", row))) if key == side and is_number(value)]
+        wrong = [number for number in numbers if not least <= number <= most]
+        if wrong:
+            yield Misfit(row, "extra", f"expected {expected}, as {side} of each vertex of its areas", wrong[0])
+
+
+def _areas(extra: str) -> Any:
+    try:
+        found = parse(extra)
+    except (ValueError, RecursionError):  # said elsewhere
+        return None
+    return found.get("annotations") if type(found) is dict else None
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values within a JSON value, each with the key that it stands under."""
+    if type(value) is dict:
+        for name, held in value.items():
+            yield from _leaves(held, name)
+    elif type(value) is list:
+        for held in value:
+            yield from _leaves(held, key)
+    else:
+        yield key, value
 
 
 def interface_misfits(columns: Columns, length: int, jobs: Mapping[str, Job], labels: pa.Array) -> Iterator[Misfit]:
@@ -304,22 +359,25 @@ _FEW = 5
 
 
 def _too_many(rows: _Rows, jobs: Mapping[str, Job], labels: pa.Array) -> Iterator[Misfit]:
-    """Yield classes beyond the first, of jobs that take one."""
-    single = [name for name, job in jobs.items() if job.categories and not job.multiple and job.input]
-    is_class = pc.and_(pc.equal(rows["kind"], CATEGORY), pc.is_in(rows["job"], pa.array(single, pa.string())))
+    """Yield classes beyond the first, of jobs that take one, and those said twice, of jobs that take several."""
+    closed = [name for name, job in jobs.items() if job.categories and job.input]
+    is_class = pc.and_(pc.equal(rows["kind"], CATEGORY), pc.is_in(rows["job"], pa.array(closed, pa.string())))
     at = np.flatnonzero(pc.fill_null(is_class, fill_value=False).to_numpy(zero_copy_only=False))
     if not len(at):
         return
     chosen = pa.array(at)
-    keys = [
-        labels.take(chosen),
-        *(rows[name].take(chosen) for name in ("job", "parentRow", "parentPoint", "frame", "level")),
-    ]
+    places = [rows[name].take(chosen).to_pylist() for name in ("parentRow", "parentPoint", "frame", "level")]
+    names, classes = (rows[name].take(chosen).to_pylist() for name in ("job", "category"))
     seen: set[tuple[Any, ...]] = set()
-    for row, *key in zip(at.tolist(), *(column.to_pylist() for column in keys), strict=True):
-        if tuple(key) in seen:
-            yield Misfit(row, "category", f"expected one class for job {key[1]!r}", rows.at("category", row))
-        seen.add(tuple(key))
+    for row, label, name, category, *place in zip(
+        at.tolist(), labels.take(chosen).to_pylist(), names, classes, *places, strict=True
+    ):
+        several = jobs[name].multiple
+        key = (label, name, category if several else None, *place)
+        if key in seen:
+            expected = "each class once" if several else "one class"
+            yield Misfit(row, "category", f"expected {expected} for job {name!r}", category)
+        seen.add(key)
 
 
 def _relation_misfits(rows: _Rows, jobs: Mapping[str, Job], labels: pa.Array) -> Iterator[Misfit]:
@@ -420,10 +478,11 @@ def _missing_below(
         for label, parent, job, kind in zip(of_label, parents, job_of, kinds, strict=True)
         if parent is not None and kind != JOB
     }
+    rests = {(label, number) for label, number, kind in zip(of_label, numbers, kinds, strict=True) if kind == JOB}
     beside = {  # children that hang on the job, beside its categories
         (label, job, tuple(path or ())[-1:])
-        for label, job, path, kind in zip(of_label, job_of, above, kinds, strict=True)
-        if kind != JOB
+        for label, job, parent, path, kind in zip(of_label, job_of, parents, above, kinds, strict=True)
+        if kind != JOB and (label, parent) in rests
     }
     for label, job, category, number, kind in zip(of_label, job_of, classes, numbers, kinds, strict=True):
         for child in below.get((job, category), ()) if kind in {ANNOTATION, CATEGORY} else ():

@@ -4,21 +4,14 @@ import copy
 import json
 
 import pytest
-from hypothesis import given
+from answering import answer_to, changes, faults_of_each, interface_of, job
+from answering import faults as faults_of
+from fuzzing import EFFORT
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pandas_kili.tidy.answer_checks import answer_misfits
 from pandas_kili.tidy.jobs import jobs_of
-
-
-def job(task, *, categories=None, required=0, tools=None, field="radio"):
-    content = {"input": field}
-    if categories is not None:
-        content["categories"] = {
-            name: {"name": name.title(), "children": children} for name, children in categories.items()
-        }
-    return {"mlTask": task, "required": required, "content": content, **({"tools": tools} if tools else {})}
-
 
 INTERFACE = {
     "jobs": {
@@ -64,8 +57,7 @@ GOOD = {
 
 
 def faults(answer, jobs=JOBS, **options):
-    text = answer if isinstance(answer, str) else json.dumps(answer)
-    return [(fault.path, fault.check) for fault in answer_misfits([text], jobs, **options)]
+    return faults_of(answer, jobs, **options)
 
 
 def changed(path, value):
@@ -184,97 +176,40 @@ def test_equal_answers_are_each_named():
 
 # --- any interface, any answer that it allows ---
 
-NAMES = st.text("ABCDE_", min_size=1, max_size=6)
-TASKS = st.sampled_from(["CLASSIFICATION", "OBJECT_DETECTION", "TRANSCRIPTION", "NAMED_ENTITIES_RECOGNITION"])
-SHARES = st.floats(0, 1, allow_subnormal=False)
 
-
-@st.composite
-def interfaces(draw):
-    """Jobs, of which some hang on a category of an earlier one."""
-    jobs, parents = {}, []
-    for name in draw(st.lists(NAMES, min_size=1, max_size=4, unique=True)):
-        task = draw(TASKS)
-        categories = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True)) if task != "TRANSCRIPTION" else None
-        jobs[name] = job(
-            task,
-            categories={category: [] for category in categories or ()} if categories else None,
-            required=draw(st.integers(0, 1)),
-            tools=["rectangle"] if task == "OBJECT_DETECTION" else None,
-            field=draw(st.sampled_from(["radio", "checkbox"])) if categories else "textField",
-        )
-        if parents and draw(st.booleans()):
-            parent, category = draw(st.sampled_from(parents))
-            jobs[parent]["content"]["categories"][category]["children"].append(name)
-        parents += [(name, category) for category in categories or ()]
-    return {"jobs": jobs}
-
-
-@st.composite
-def answers(draw, interface):
-    """An answer that an interface allows."""
-    jobs = interface["jobs"]
-    below = {
-        child
-        for each in jobs.values()
-        for category in each["content"].get("categories", {}).values()
-        for child in category["children"]
-    }
-
-    def children_of(name, category):
-        names = jobs[name]["content"]["categories"][category]["children"]
-        return {child: body for child in names if (body := answer_to(child)) is not None}
-
-    def answer_to(name):
-        each = jobs[name]
-        if not each["required"] and draw(st.booleans()):
-            return None
-        if each["mlTask"] == "TRANSCRIPTION":
-            return {"text": draw(st.text(st.characters(codec="utf-8"), max_size=4))}
-        most = 2 if each["mlTask"] != "CLASSIFICATION" or each["content"]["input"] == "checkbox" else 1
-        chosen = draw(
-            st.lists(st.sampled_from([*each["content"]["categories"]]), min_size=1, max_size=most, unique=True)
-        )
-        if each["mlTask"] == "CLASSIFICATION":
-            return {"categories": [{"name": one, "children": children_of(name, one)} for one in chosen]}
-        items = [{"categories": [{"name": one}], "children": children_of(name, one)} for one in chosen]
-        for item in items:
-            if each["mlTask"] == "OBJECT_DETECTION":
-                (left, right), (top, bottom) = sorted(draw(st.tuples(SHARES, SHARES))), sorted([draw(SHARES), 1.0])
-                corners = [(left, bottom), (left, top), (right, top), (right, bottom)]
-                item["boundingPoly"] = [{"normalizedVertices": [{"x": x, "y": y} for x, y in corners]}]
-                item["type"] = "rectangle"
-            else:
-                begin = draw(st.integers(0, 9))
-                item |= {"beginOffset": begin, "endOffset": begin + draw(st.integers(0, 9)), "content": "x"}
-        return {"annotations": items}
-
-    return {name: body for name in jobs if name not in below and (body := answer_to(name)) is not None}
-
-
-def places(value, path=()):
-    """Yield all places of an answer."""
-    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
-        yield (*path, key)
-        yield from places(value[key], (*path, key))
-
-
-@given(st.data())
-def test_any_answer_passes_its_interface_and_a_wrong_letter_does_not(data):
-    interface = data.draw(interfaces())
-    answer = data.draw(answers(interface))
+@pytest.mark.fuzz
+@settings(max_examples=40 * EFFORT)
+@given(st.randoms(use_true_random=False))
+def test_any_answer_passes_its_interface_and_no_single_change_to_it_does(rng):
+    interface = interface_of(rng)
+    answer = answer_to(interface, rng)
     jobs = jobs_of(interface)
     assert faults(answer, jobs) == []
-    names = [path for path in places(answer) if path[-1] == "name"]
-    tops = [(name,) for name in answer]
-    if not tops:
-        return
-    path = data.draw(st.sampled_from([*names, *tops]))
-    holder = answer
-    for key in path[:-1]:
-        holder = holder[key]
-    if path[-1] == "name":
-        holder["name"] += "x"
-    else:
-        holder[path[-1] + "x"] = holder.pop(path[-1])
-    assert faults(answer, jobs) != []
+    changed = list(changes(interface, answer))
+    answers = [each for *_, each in changed]
+    found, found_of_model = (faults_of_each(answers, jobs, is_whole=is_whole) for is_whole in (True, False))
+    for (what, job_name, _), places, places_of_model in zip(changed, found, found_of_model, strict=True):
+        assert any(job_name in path for path, _ in places), (what, job_name, places)
+        assert what == "missing required job" or places_of_model
+
+
+def test_a_required_child_is_missing_below_each_annotation_that_lacks_it():
+    """Seen once: a child of another annotation stood for it."""
+    plate = {**INTERFACE["jobs"]["PLATE"], "required": 1}
+    jobs = jobs_of({"jobs": {**INTERFACE["jobs"], "PLATE": plate}})
+    answer = {**GOOD, "BOX": {"annotations": [box(children={"PLATE": {"text": "AB-1"}}), box()]}}
+    assert [path for path, _ in faults(answer, jobs)] == ["BOX.CAR.PLATE"]
+
+
+def test_vertices_of_every_area_of_a_document_are_held_to_the_page():
+    """Only the first area has columns; the others are kept as JSON."""
+    ring = [{"normalizedVertices": box()["boundingPoly"][0]["normalizedVertices"]}]
+    outside = [{"normalizedVertices": [{"x": 0.1, "y": 1.2}, *ring[0]["normalizedVertices"]]}]
+    good = {"boundingPoly": ring, "polys": ring, "pageNumberArray": [1]}
+    bad = {"boundingPoly": outside, "polys": outside, "pageNumberArray": [2]}
+    item = {"categories": [{"name": "ORG"}], "content": "Kili", "mid": "e"}
+    assert faults({"NER": {"annotations": [{**item, "annotations": [good, good]}]}}, is_whole=False) == []
+    found = faults({"NER": {"annotations": [{**item, "annotations": [good, bad]}]}}, is_whole=False)
+    assert found == [
+        ("NER.annotations[0]", "expected a share of the picture, from 0 to 1, as y of each vertex of its areas")
+    ]

@@ -68,6 +68,8 @@ class TestRefused:
             ({"job": "J", "tool": "polygon", "category": "A", "rings": [[{"x": 0.1, "y": 1.5}]]}, "rings"),
             ({"job": "J", "tool": "polygon", "category": "A", "rings": [[{"x": 0.1, "y": np.nan}]]}, "rings"),
             ({"job": "J", "tool": "polygon", "category": "A"}, "rings"),
+            ({"job": "J", "tool": "polygon", "category": "A", "rings": [SQUARE[0][:2]]}, "rings"),
+            ({"job": "J", "tool": "rectangle", "category": "A", "rings": SQUARE}, "rings"),
             ({"job": "J", "tool": "marker", "category": "A", "x": 0.1}, "y"),
             ({"job": "J", "tool": "marker", "category": "A"}, "x"),
             ({"job": "J", "tool": "marker", "category": "A", "x": 350.0, "y": 0.1}, "x"),
@@ -145,11 +147,12 @@ class TestTaken:
             "job": "J",
             "tool": "polygon",
             "category": "A",
-            "rings": [[{"x": 4.4, "y": 52.2}, {"x": 4.5, "y": 52.3}]],
+            "rings": [[{"x": 4.4, "y": 52.2}, {"x": 4.5, "y": 52.3}, {"x": 4.5, "y": 52.2}]],
         }
         assert cases(row) == [(0, "rings"), (0, "rings")]
         assert "52.2" in to_json_response(frame(row), coordinates="degrees")["e"]
-        assert cases({**row, "rings": [[{"x": 4.4, "y": 99.0}]]}, coordinates="degrees") == [(0, "rings")]
+        far = [[{"x": 4.4, "y": 99.0}] * 3]
+        assert cases({**row, "rings": far}, coordinates="degrees") == [(0, "rings")]
 
     @pytest.mark.parametrize(
         "whole", [pd.Series([1.0]), pd.Series(["1"], dtype="string").astype("Int64"), pd.Series([np.int8(1)])]
