@@ -24,28 +24,36 @@ def ask(terms: Terms) -> list[Line]:
             into=lambda: run("ours", "upload", server.given | {"rows": count}),
             bare_into=lambda: run("plain", "store", {"url": server.url, "count": count, "workers": _AT_A_TIME}),
         )
-        sdk = run("sdk", "download", few.given, terms.sdk)["wall"] * count / part
+        sdk_out = run("sdk", "download", few.given, terms.sdk)["wall"] * count / part
+        sdk_into = run("sdk", "upload", few.given | {"rows": part}, terms.sdk)["wall"] * count / part
     what = f"{count:,} files of 50 kB at {1000 * _LATENCY:.0f} ms"
     return [
-        Line(
-            "16",
-            f"{what}, downloaded: how much faster",
-            found["out"].text("wall", "s"),
-            f"SDK: {sdk:.1f} s (measured at {part})",
-            sdk / found["out"].median("wall"),
-            at_least=10,
-        ),
-        _against("downloaded", what, found["out"], found["bare_out"]),
-        _against("uploaded", what, found["into"], found["bare_into"]),
+        _faster(f"{what}, downloaded", found["out"], sdk_out, part),
+        _against(f"{what}, downloaded", found["out"], found["bare_out"]),
+        _faster(f"{what}, appended", found["into"], sdk_into, part),
+        _against(f"{what}, appended", found["into"], found["bare_into"]),
     ]
 
 
-def _against(done: str, what: str, ours: Runs, bare: Runs) -> Line:
+def _faster(what: str, ours: Runs, sdk: float, part: int) -> Line:
+    """Compare the first time, over connections that are to be made."""
     return Line(
         "16",
-        f"{what}, {done}",
-        ours.text("wall", "s"),
-        f"bare `urllib3`, {_AT_A_TIME} at a time: {bare.text('wall', 's')}",
+        f"{what}: how much faster",
+        ours.text("first", "s"),
+        f"SDK: {sdk:.1f} s (measured at {part})",
+        sdk / ours.median("first"),
+        at_least=10,
+    )
+
+
+def _against(what: str, ours: Runs, bare: Runs) -> Line:
+    """Compare the second time, as the other has its connections open too."""
+    return Line(
+        "16",
+        f"{what}, connections open",
+        f"{ours.text('wall', 's')}; CPU {ours.text('cpu', 's')}",
+        f"bare `urllib3`, {_AT_A_TIME} at a time: {bare.text('wall', 's')}; CPU {bare.text('cpu', 's')}",
         ours.median("wall") / bare.median("wall"),
         at_most=1.3,
     )

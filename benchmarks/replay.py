@@ -154,12 +154,15 @@ _SAID: dict[str, Make] = {
     "createUploadBucketSignedUrls(": lambda answers, variables, __: {
         "urls": [f"{answers.assets.url}/store/{path}?signed=1&id={path}" for path in next(iter(variables.values()))]
     },
+    "countOrganizations(": lambda *_: {"data": 1},
+    "organizations(": lambda *_: {"data": [{"license": {"uploadLocalData": True}}]},
     "countAssets(": lambda answers, _, where: {"data": answers.count(where)},
     "apiKeys(": lambda *_: {"data": [{"expiryDate": "2099-01-01T00:00:00.000Z"}]},
     "projects(": lambda *_: {"data": [_PROJECT]},
     "filterExistingAssets(": lambda *_: {"external_ids": []},
     "updatePropertiesInAssets(": lambda _, variables, __: {"data": variables["whereArray"]},
     "addAssetsToReview(": lambda _, __, where: {"data": _outcome(where["idIn"])},
+    "appendManyAssetsAsynchronously(": lambda *_: {"data": {"id": "notification"}},
     "appendManyAssets(": lambda _, variables, __: {"data": [{"id": one} for one in variables["data"]["idArray"]]},
 }
 
@@ -217,7 +220,7 @@ class _Connection(asyncio.Protocol):
 async def _serve(kind: Kind, count: int, *, compressed: bool) -> None:
     loop = asyncio.get_running_loop()
     answers = _Answers(Assets(kind, count), compressed=compressed)
-    server = await loop.create_server(lambda: _Connection(answers), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: _Connection(answers), "127.0.0.1", 0, backlog=1024)
     answers.assets.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     print(answers.assets.url, flush=True)
     await loop.run_in_executor(None, sys.stdin.read)  # until whoever started it closes the line

@@ -16,7 +16,6 @@ from benchmarks.canned import asset_id
 from benchmarks.contenders import sizes
 from benchmarks.meter import measured, measured_twice, resident, serve
 from pandas_kili.connection.rate_limit import Clock
-from pandas_kili.media import plan_media, store_media
 from pandas_kili.parallel import in_order
 from pandas_kili.query.fields import select
 from pandas_kili.reading.crawl import Crawl, _blocks
@@ -89,35 +88,34 @@ def answers(endpoint: str, key: str, project: str, *, rows: int, batches: bool =
 
 
 def download(endpoint: str, key: str, project: str) -> dict[str, Any]:
-    """Fetch the media of all assets into a folder."""
+    """Fetch the media of all assets into a folder, and once more into another, over connections that are open."""
     client = pk.Client(key, endpoint)
     pk.read_kili(project, fields=["id", "externalId", "content"], client=client, first=1)
     client.names("Project")
 
-    def work(folder: str) -> int:
-        frame = pk.read_kili(
-            project,
-            fields=["id", "externalId", "content"],
-            download_media=True,
-            local_media_dir=folder,
-            client=client,
-            disable_tqdm=True,
-        )
-        return sum(Path(path).stat().st_size == sizes.PICTURE for path in frame["content"])
+    def work() -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            frame = pk.read_kili(
+                project,
+                fields=["id", "externalId", "content"],
+                download_media=True,
+                local_media_dir=folder,
+                client=client,
+                disable_tqdm=True,
+            )
+            return sum(Path(path).stat().st_size == sizes.PICTURE for path in frame["content"])
 
-    with tempfile.TemporaryDirectory() as folder:
-        return measured(lambda: work(folder))
+    return measured_twice(work)
 
 
 def upload(endpoint: str, key: str, project: str, *, rows: int) -> dict[str, Any]:
-    """Store files from a folder, as an append does before it registers them."""
+    """Append pictures from a folder, and once more over connections that are open."""
     client = pk.Client(key, endpoint, max_calls_per_minute=UNLIMITED)
     client.names("Mutation")
     with tempfile.TemporaryDirectory() as folder:
-        paths, none = sizes.pictures(folder, rows), [None] * rows
-        media, _ = plan_media("IMAGE", paths, none, none)
-        ids = [asset_id(row) for row in range(rows)]
-        cost = measured(lambda: store_media(client, project, ids, [media[row] for row in range(rows)]))
+        names = [f"picture-{row}" for row in range(rows)]
+        frame = pd.DataFrame({"content": sizes.pictures(folder, rows), "externalId": names})
+        cost = measured_twice(lambda: _append(frame, project, client))
         return cost | {"result": len(cost["result"])}
 
 

@@ -36,6 +36,17 @@ def download(endpoint: str, key: str, project: str) -> dict[str, Any]:
         return cost | {"result": len(cost["result"])}
 
 
+def upload(endpoint: str, key: str, project: str, *, rows: int) -> dict[str, Any]:
+    """Append pictures from a folder, and do not wait until the server has looked at them."""
+    kili = _kili(endpoint, key)
+    kili.assets(project, first=1)
+    with tempfile.TemporaryDirectory() as folder:
+        paths, names = sizes.pictures(folder, rows), [f"picture-{row}" for row in range(rows)]
+        given = {"content_array": paths, "external_id_array": names, "wait_until_availability": False}
+        cost = measured(lambda: kili.append_many_to_dataset(project, **given))
+        return cost | {"result": len(cost["result"]["asset_ids"])}
+
+
 def mutate(endpoint: str, key: str, project: str, *, verb: str, rows: int) -> dict[str, Any]:
     """Change assets, given their ids; the project is not asked for then."""
     del project
@@ -99,4 +110,13 @@ class _Unlimited:
 
 
 if __name__ == "__main__":
-    serve({"read": read, "download": download, "mutate": mutate, "append": append, "exactness": exactness})
+    serve(
+        {
+            "read": read,
+            "download": download,
+            "upload": upload,
+            "mutate": mutate,
+            "append": append,
+            "exactness": exactness,
+        }
+    )

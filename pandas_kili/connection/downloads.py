@@ -112,7 +112,7 @@ class Pace:
     def _count(self, size: int) -> None:
         self._mean_size += (size - self._mean_size) / _FIRST
         self._done += 1
-        self._full += self._total + 1 >= self.limit
+        self._full += 4 * (self._total + 1) >= 3 * self.limit  # some are on their way from one file to the next
         if self._done >= self.limit:
             if 2 * self._full >= self._done:  # else there was less to fetch than allowed
                 self._grow(self._done / max(self._now() - self._start, 1e-9))
