@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,10 +90,12 @@ def read_coco(
             raise KiliValidationError("these are results: give the data set with their images as data_set=….")
         parts = _parts(data_set)
     incoming, sizes = Incoming(), {}
+    for part in parts:
+        _check(part.value)
+    names = Counter(_external_id(image) for part in parts for image in part.value["images"])
     categories: dict[Any, dict[str, Any]] = {}
     annotations: list[Any] = []
     for part in parts:
-        _check(part.value)
         categories |= {each["id"]: each for each in part.value["categories"]}
         annotations += part.value.get("annotations") or []
         root = Path(images).expanduser() if images is not None else part.folder
@@ -100,7 +103,9 @@ def read_coco(
             name = str(image["file_name"])
             file = root / name if root else Path(name)
             content = file if file.is_file() else str(image.get("coco_url") or name)
-            size = incoming.add_picture(image["id"], _external_id(image), content, _size(image), part.split)
+            external_id = _external_id(image)
+            external_id = external_id if names[external_id] == 1 else name  # equal names in several folders
+            size = incoming.add_picture(image["id"], external_id, content, _size(image), part.split)
             sizes[image["id"]] = size
     _add_objects(incoming, annotations if results is None else results, sizes, categories, job)
     return incoming.frame(jobs)

@@ -20,6 +20,7 @@ Floats = npt.NDArray[np.float64]
 Jobs = str | Mapping[str, Any] | pd.DataFrame
 
 OBJECTS = "OBJECTS"  # the job of objects that name none
+_WHOLE = 100  # percent
 _OUTSIDE = 1e-6  # share of a side; what lies farther beyond the edge was cut, not rounded
 
 
@@ -67,6 +68,8 @@ class Incoming:
         confidence: float | None = None,
     ) -> None:
         """Add an object of a picture; coordinates are shares of it, and `where` is its place in the source."""
+        if confidence is not None and not 0 <= confidence <= _WHOLE:
+            raise ValueError(f"a score of {confidence / _WHOLE:g}, which is not from 0 to 1")
         found: dict[str, Any] = {"key": key, "job": job, "category": category, "tool": tool, "confidence": confidence}
         if rings is not None:
             xy = np.concatenate(rings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
@@ -207,8 +207,8 @@ def read_yolo(folder: str | os.PathLike[str], *, job: str | None = None, jobs: J
     names_of = {Path(file_name).stem: (file_name, name) for file_name, name in external_ids(path.parent).items()}
     incoming.jobs = sorted({of_job for of_job, _ in pairs.values()})
     for split, place in places:
-        for picture, text in _files(_found(root, place)):
-            key = (split, text.stem)
+        for picture, text in _files(_found((root, path.parent), place)):
+            key = (split, picture or text)
             file_name, external_id = names_of.get(text.stem, (f"{text.stem}.jpg", None))
             content = picture or file_name
             incoming.add_picture(key, external_id or Path(content).name, content, split=split)
@@ -238,25 +238,28 @@ def _places_of(described: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     return [(splits[0] if len(splits) == 1 else None, place) for place, splits in found.items()]
 
 
-def _found(root: Path, place: str) -> Path:
-    """Return a folder that ``data.yaml`` names; Roboflow writes paths that start one folder too high."""
-    inside = root / place.removeprefix("../")
-    return inside if inside.is_dir() else root / place
+def _found(roots: Sequence[Path], place: str) -> Path:
+    """Return a folder that ``data.yaml`` names: ``path`` may be of another machine, and Roboflow begins too high."""
+    known = [root / each for root in roots for each in (place.removeprefix("../"), place)]
+    return next((folder for folder in known if folder.is_dir() or _labels_of(folder).is_dir()), known[-1])
+
+
+def _labels_of(images: Path) -> Path:
+    """Return the place of labels beside one of images, as Ultralytics finds it."""
+    parts = list(images.parts)
+    where = max((number for number, part in enumerate(parts) if part == "images"), default=None)
+    return images if where is None else Path(*parts[:where], "labels", *parts[where + 1 :])
 
 
 def _files(images: Path) -> Iterator[tuple[Path | None, Path]]:
-    """Yield pictures with their text files; without pictures, the text files alone."""
-    parts = list(images.parts)
-    where = max((number for number, part in enumerate(parts) if part == "images"), default=None)
-    labels = images if where is None else Path(*parts[:where], "labels", *parts[where + 1 :])
-    if not images.is_dir() and not labels.is_dir():
-        warn(f"Not read: {images}, which {_FILE} names, is no folder.")
-        return
-    listing = sorted(images.iterdir()) if images.is_dir() else []
-    pictures = {path.stem: path for path in listing if path.suffix.lower() in _PICTURES}
-    texts = {path.stem: path for path in sorted(labels.glob("*.txt"))} if labels.is_dir() else {}
-    for stem in sorted({*pictures, *texts}):
-        yield pictures.get(stem), texts.get(stem, labels / f"{stem}.txt")
+    """Yield pictures with their text files, and text files without pictures, in the order of their names."""
+    pictures = [path for path in images.rglob("*") if path.suffix.lower() in _PICTURES]
+    texts = [_labels_of(picture).with_suffix(".txt") for picture in pictures]
+    alone = set(_labels_of(images).rglob("*.txt")).difference(texts)
+    if not pictures and not alone:
+        warn(f"Not read: {images}, which {_FILE} names, holds neither pictures nor labels.")
+    found = [*zip(pictures, texts, strict=True), *((None, text) for text in alone)]
+    yield from sorted(found, key=lambda pair: (pair[1], str(pair[0])))
 
 
 def _object(values: list[str], pairs: Mapping[int, tuple[str, str]]) -> dict[str, Any]:

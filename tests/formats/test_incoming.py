@@ -168,6 +168,7 @@ def test_pictures_of_coco_that_are_hosted_keep_their_address():
     [
         "train: ../train/images\nval: ../valid/images\nnames: [CAT]\n",
         "path: .\ntrain: [train/images]\nval: valid/images\nnames: {0: CAT}\n",
+        "path: /of/another/machine\ntrain: train\nval: valid\nnames: [CAT]\n",
     ],
 )
 def test_yolo_folders_of_others_are_found(tmp_path, described):
@@ -183,6 +184,19 @@ def test_yolo_folders_of_others_are_found(tmp_path, described):
     (tmp_path / "set/data.yaml").write_text(described + "test: nowhere/images\n")
     with pytest.warns(UserWarning, match="nowhere"):
         assert len(pk.read_yolo(tmp_path / "set")) == 2
+
+
+def test_pictures_of_equal_names_in_several_folders_keep_their_folder():
+    images = [{"id": name, "file_name": name, "width": 10, "height": 10} for name in ("x/a.jpg", "y/a.jpg", "y/b.jpg")]
+    found = pk.read_coco({"images": images, "categories": [], "annotations": []})
+    assert found["externalId"].tolist() == ["x/a.jpg", "y/a.jpg", "b.jpg"]
+
+
+def test_scores_that_are_none_are_named():
+    data_set = assets({"a": objects()}).kili.to_coco(json_interface=INTERFACE)
+    results = [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "score": score} for score in (0.5, 95, -1)]
+    with pytest.raises(KiliValidationError, match=r"2 annotations do not fit.*annotation 1: .* a score of 95"):
+        pk.read_coco(results, data_set=data_set)
 
 
 def test_lists_of_classes_are_no_splits_of_voc(tmp_path):
