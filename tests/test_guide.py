@@ -137,6 +137,16 @@ def test_the_readme_is_read_to_its_end(readme):
     assert len(readme.splitlines()) <= 180
 
 
+def test_the_recipes_are_nine_jobs_of_less_than_ten_lines_each(readme):
+    text = (ROOT / "examples" / "guide" / "recipes.md").read_text(encoding="utf-8")
+    jobs = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    lines = {job.partition("\n")[0]: re.findall(r"```py(?:thon)?\n(.*?)```", job, re.DOTALL) for job in jobs}
+    assert len(lines) == 9
+    for job, blocks in lines.items():
+        assert 1 <= len([line for block in blocks for line in block.splitlines() if line]) < 10, job
+    assert "(examples/guide/recipes.md)" in readme
+
+
 def test_the_tests_and_benchmarks_that_contributing_names_exist():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     tests = {f"tests/{name}" for name in re.findall(r"`((?:\w+/)?test_\w+\.py)\b", text)}
