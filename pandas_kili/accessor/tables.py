@@ -81,8 +81,7 @@ class Tables:
             ``job``, ``tool`` and ``category`` as Arrow dictionaries: smaller, and grouped faster.
         wide : bool
             Instead, one row per label and one column per job: the text, the class, or the list of classes of jobs that
-            take several or are drawn. ``pd.get_dummies(wide["KIND"])`` makes a column per class of it, and
-            ``wide["KINDS"].explode()`` a row per class.
+            take several or are drawn. The examples show how to make a column per class of it.
 
         Returns
         -------
@@ -171,6 +170,20 @@ class Tables:
         >>> df = pd.read_kili(project_id, status_in=["LABELED"], first=2)
         >>> df.kili.annotations()[["job", "category"]].drop_duplicates().shape[1]
         2
+
+        A column per class (one-hot). Labels of one asset share its index, so the rows are numbered first:
+
+        >>> import json
+        >>> cat, dog = {"name": "CAT"}, {"name": "DOG"}
+        >>> answers = [{"KIND": {"categories": classes}} for classes in ([cat, dog], [cat])]
+        >>> labels = pd.DataFrame({"externalId": "a", "author.email": ["ada", "bob"]}, index=[7, 7])
+        >>> labels["jsonResponse"] = list(map(json.dumps, answers))
+        >>> wide = labels.kili.annotations(wide=True).reset_index(drop=True)
+        >>> classes = pd.get_dummies(wide["KIND"].explode()).groupby(level=0).max()
+        >>> wide[["externalId", "author"]].join(classes).values.tolist()
+        [['a', 'ada', True, True], ['a', 'bob', True, False]]
+
+        Of a job that takes one class, ``pd.get_dummies(wide["KIND"])`` is enough.
         """
         return typed(
             annotations_table(
