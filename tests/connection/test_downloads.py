@@ -113,16 +113,23 @@ def test_all_clients_of_a_process_share_one_bound(bucket, monkeypatch):
     assert 1 <= bucket.most <= 5
 
 
-def test_a_bucket_that_is_asked_for_too_much_gives_everything_in_the_end(client, bucket, shared):
+def test_a_bucket_that_refuses_every_third_above_fifty_gives_everything_in_the_end(client, bucket, shared):
     class Busy(Bucket):
+        refused = 0
+
         def reply(self, asked, number):
-            return Reply(status=503) if number > 20 and number % 3 == 0 else super().reply(asked, number)
+            if number > 50 and number % 3 == 0:
+                self.refused += 1
+                return Reply(status=503)
+            return super().reply(asked, number)
 
     bucket.__class__ = Busy
-    shared[0].limit = 64
-    found = dict(client.get_all(bucket.urls(600)))
-    assert found == {number: f"/{number}".encode() for number in range(600)}
-    assert shared[0].limit < 64
+    bucket.delay = 0.1  # so that all that may be under way is
+    shared[0].limit = 256
+    found = dict(client.get_all(bucket.urls(1000)))
+    assert found == {number: f"/{number}".encode() for number in range(1000)}
+    assert bucket.refused
+    assert shared[0].limit < 256
 
 
 @pytest.mark.parametrize("reply", [Reply(status=500), Reply(how="reset"), Reply(how="cut"), Reply(status=429)])
@@ -207,20 +214,22 @@ def script(bucket, body):
     return f"import pandas_kili as pk\nclient = pk.Client({KEY!r}, {bucket.endpoint!r})\n{body}"
 
 
-def test_a_process_with_few_descriptors_reads_all(bucket):
+@pytest.mark.parametrize("descriptors", [64, 256])
+def test_a_process_with_few_descriptors_reads_all(bucket, descriptors):
     body = f"""
 import resource
-resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+resource.setrlimit(resource.RLIMIT_NOFILE, ({descriptors}, {descriptors}))
 print(len({{key for key, data in client.get_all((n, {bucket.origin!r} + f"/{{n}}") for n in range(500)) if data}}))
 """
     done = subprocess.run(
         [sys.executable, "-c", script(bucket, body)], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "500"
-    assert bucket.most <= 16
+    assert bucket.most <= descriptors // 4
 
 
 def test_an_interrupt_ends_the_process_with_files_under_way(bucket):
+    """No response comes within a minute, and the process ends long before."""
     bucket.delay = 60
     body = f"list(client.get_all((n, {bucket.origin!r} + f'/{{n}}') for n in range(500)))"
     process = subprocess.Popen([sys.executable, "-c", script(bucket, body)], stderr=subprocess.DEVNULL)
