@@ -4,10 +4,10 @@
     python -m benchmarks.soak --seconds 180 --threads 4 --faults 0.1
 
 All threads share a client and a project, in which each has rows of its own and keeps a model of them. It appends
-(hosted rows and files), updates, renames, deletes, counts and reads, and gives again what a report does not call
-applied, as users are told to. Each read is compared with the model: nothing lost, nothing twice, nothing old. In the
-end the faults stop, and what the server holds is compared with all models; threads, sockets and memory with those of
-the start. The exit status is 1 where anything differs. The server is a sandbox in a process of its own.
+(hosted rows and files), updates, renames, deletes, counts and reads, also labels with answers behind URLs, and gives
+again what a report does not call applied, as users are told to. Each read is compared with the model: nothing lost,
+nothing twice, nothing old. In the end the faults stop, and what the server holds is compared with all models; threads,
+sockets and memory with those of the start. The exit status is 1 where anything differs. The server is a sandbox in a process of its own.
 """
 
 from __future__ import annotations
@@ -65,11 +65,16 @@ _FAULTS = (
 _KINDS = 14  # of faults that one request may meet
 _SERVER = """
 import json, sys
+import pandas as pd
 from pandas_kili.sandbox import Fault, Sandbox
 given = json.loads(sys.argv[1])
-with Sandbox(max_calls_per_minute=None, seed=given["seed"]) as sandbox:
-    project = sandbox.create_project("Soak", "TEXT")
-    print(json.dumps([sandbox.api_endpoint, sandbox.api_key, project]), flush=True)
+with Sandbox(max_calls_per_minute=None, seed=given["seed"], json_response_urls=True) as sandbox:
+    project, labeled = sandbox.create_project("Soak", "TEXT"), sandbox.create_project("Answers", "TEXT")
+    names = [str(number) for number in range(given["answers"])]
+    sandbox.add_assets(labeled, [{"externalId": name, "content": "x"} for name in names])
+    answers = [json.dumps({"JOB": {"text": name}}) for name in names]
+    sandbox.add_labels(pd.DataFrame({"externalId": names, "jsonResponse": answers}), project_id=labeled)
+    print(json.dumps([sandbox.api_endpoint, sandbox.api_key, project, labeled]), flush=True)
     for line in sys.stdin:
         if line == "fail\\n":
             sandbox.inject(*(Fault(times=None, **fault) for fault in given["faults"]))
@@ -78,6 +83,7 @@ with Sandbox(max_calls_per_minute=None, seed=given["seed"]) as sandbox:
             print(len(sandbox.requests), flush=True)
 """
 _MOST_ROWS = 600  # of one thread; then it deletes
+_ANSWERS = 150  # of labels, each behind a URL of its own
 _MOST_REPEATS = 20  # of a write whose rows are not all applied
 _FIELDS = ("id", "externalId", "priority", "jsonMetadata", "content")
 _LEAST_GROWTH = 48 * 2**20  # bytes of memory that allocators keep for later
@@ -90,9 +96,10 @@ class Server:
 
     def __init__(self, rate: float, seed: int) -> None:
         faults = [{**fault, "probability": rate / _KINDS} for fault in _FAULTS]
-        command = [sys.executable, "-c", _SERVER, json.dumps({"faults": faults, "seed": seed})]
+        given = {"faults": faults, "seed": seed, "answers": _ANSWERS}
+        command = [sys.executable, "-c", _SERVER, json.dumps(given)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.endpoint, self.key, self.project = json.loads(self._out())
+        self.endpoint, self.key, self.project, self.labeled = json.loads(self._out())
 
     def _out(self) -> str:
         return str(self._process.stdout.readline()) if self._process.stdout else ""
@@ -130,7 +137,7 @@ class Worker:
     def step(self) -> None:
         """Do one thing, as the chance has it."""
         verbs = [self.append, self.append, self.append_files, self.update, self.update, self.rename]
-        verbs += [self.delete, self.read, self.read, self.read_all, self.count]
+        verbs += [self.delete, self.read, self.read, self.read_all, self.read_answers, self.count]
         verb = self.delete if len(self.model) > _MOST_ROWS else self.chance.choice(verbs)
         try:
             verb()
@@ -222,6 +229,20 @@ class Worker:
         if not frame["id"].is_unique:
             raise WrongError("an asset was read twice")
         self.compare(frame[frame["jsonMetadata"].str.contains(f'"{self.name}"')])
+
+    def read_answers(self) -> None:
+        """Read labels with answers behind URLs: each has its own, and none is missing."""
+        frame = pk.read_kili(
+            self.server.labeled,
+            fields=["externalId", "labels.jsonResponse"],
+            client=self.client,
+            disable_tqdm=True,
+        )
+        shown = [
+            (row.externalId, [json.loads(one["jsonResponse"]) for one in row.labels]) for row in frame.itertuples()
+        ]
+        if sorted(shown) != sorted((str(number), [{"JOB": {"text": str(number)}}]) for number in range(_ANSWERS)):
+            raise WrongError("an answer is missing, or stands at another label")
 
     def count(self) -> None:
         """Count the own rows."""
