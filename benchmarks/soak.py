@@ -7,7 +7,8 @@ All threads share a client and a project, in which each has rows of its own and 
 (hosted rows and files), updates, renames, deletes, counts and reads, also labels with answers behind URLs, and gives
 again what a report does not call applied, as users are told to. Each read is compared with the model: nothing lost,
 nothing twice, nothing old. In the end the faults stop, and what the server holds is compared with all models; threads,
-sockets and memory with those of the start. The exit status is 1 where anything differs. The server is a sandbox in a process of its own.
+sockets and memory with those of the start. The exit status is 1 where anything differs. The server is a sandbox in a
+process of its own.
 """
 
 from __future__ import annotations
