@@ -140,7 +140,8 @@ def read_kili(  # noqa: PLR0913 - what a reader of assets is asked for
 
     Where nothing moves, this costs one call for the count, beside the first page, and two rows in a hundred read twice:
     pages hold 100 assets, which is the most that the server gives, and each begins with the last two rows of the one
-    before. Of each row, 16 bytes are kept to the end of the read.
+    before. Where fewer than 100 rows match, a multiple of 5, one more call tells that the server has not cut the page.
+    Of each row, 16 bytes are kept to the end of the read.
 
     Examples
     --------
