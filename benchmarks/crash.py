@@ -2,7 +2,7 @@
 
     python -m benchmarks.crash                            # 20 kills, less than half a minute
     python -m benchmarks.crash --times 400 --rows 10000 --kinds append update   # the campaign
-    python -m benchmarks.crash --times 200 --rows 480 --kinds plan              # the campaign of plans: 1,008 changes
+    python -m benchmarks.crash --times 200 --rows 480 --kinds plan --every      # the campaign of plans: 1,008 changes
 
 Each time, a process appends hosted rows, updates rows, appends local files, or applies a saved plan, and is killed
 (SIGKILL) at a random moment of its work: at one of its requests, mostly one that writes, before or after the server
@@ -147,16 +147,24 @@ class Campaign:
         self._judge(kind, project, "a run without a kill")
         return requests
 
-    def kill_once(self, kind: str) -> None:
-        """Kill a process at a random moment, run again, and judge."""
-        project = self._project(kind)
+    def random_moment(self, kind: str) -> Moment:
+        """Return a moment of the work."""
         writes = self.chance.random() < _SHARE_OF_WRITES
-        moment = Moment(
+        return Moment(
             self.chance.randint(1, self.requests[kind][0 if writes else 1]),
             writes,
             self.chance.random() < 0.5,  # noqa: PLR2004 - a coin
             self.chance.choice([0.0, self.chance.uniform(0.0, _AFTERWARDS)]),
         )
+
+    def every_boundary(self, kind: str) -> list[Moment]:
+        """Return the moments just before and just after the server works on each request."""
+        numbers = range(1, self.requests[kind][1] + 1)
+        return [Moment(number, False, after, 0.0) for number in numbers for after in (False, True)]
+
+    def kill(self, kind: str, moment: Moment) -> None:
+        """Kill a process at a moment, run again, and judge."""
+        project = self._project(kind)
         process = self._process(kind, project)
         self.watch.expect(moment, process.kill)
         process.start()
@@ -237,6 +245,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--kinds", nargs="+", choices=_KINDS, default=_KINDS, help="what is killed, in turns")
+    parser.add_argument("--every", action="store_true", help="kill before and after each request too, one a run")
     parser.add_argument("--seed", default="0")
     options = parser.parse_args()
     _PROCESSES.set_forkserver_preload(["pandas_kili"])
@@ -245,8 +254,12 @@ def main() -> int:
         for number in range(50):
             Path(folder, f"{number}.txt").write_text(f"text {number}\n" * 200, encoding="utf-8")
         campaign = Campaign(sandbox, options.rows, folder, options.seed, options.kinds)
+        for kind in campaign.rows if options.every else ():
+            for moment in campaign.every_boundary(kind):
+                campaign.kill(kind, moment)
         for number in range(options.times):
-            campaign.kill_once(list(campaign.rows)[number % len(campaign.rows)])
+            kind = list(campaign.rows)[number % len(campaign.rows)]
+            campaign.kill(kind, campaign.random_moment(kind))
     for what, times in sorted(campaign.found.items()):
         print(f"{times:6,} {what}")
     print(f"rows: {campaign.rows}; requests of a whole run, those that write and all: {campaign.requests}")

@@ -332,6 +332,7 @@ class Mutations:
         >>> table.kili.upsert(project_id).kili.report["outcome"].tolist()
         ['unchanged']
         """
+        options_of("upsert", project_id, options)  # what is wrong with them is said before the project is read
         plan = self.plan(
             project_id,
             properties=properties,

@@ -95,7 +95,9 @@ class Columns:
             except (TypeError, ValueError, ArithmeticError, RecursionError):
                 misfits.add(row)
                 self.problem([row], label, [cell], f"expected {type_.expected}{_hint(name, cell)}")
-        if not type_.holds_json:
+        if not type_.holds_json or not any(
+            value is None or (value is not REMOVE and "null" in value) for value in values
+        ):
             return values
         dtype = self.frame[label].dtype
         is_arrows = isinstance(dtype, pd.ArrowDtype) and pa.types.is_struct(dtype.pyarrow_dtype)
@@ -162,8 +164,6 @@ def metadata_keys(frame: pd.DataFrame, labels: Sequence[Hashable]) -> list[str]:
 
 def _restored(values: list[Any], cells: Sequence[Any], *, from_structs: bool) -> list[Any]:
     """Return JSON values with what Parquet did to them undone; what was given as text of JSON stays."""
-    if not from_structs and None not in values:
-        return values
     pairs = zip(values, cells, strict=True)
     given = [value is REMOVE or (isinstance(cell, str) and value == cell) for value, cell in pairs]
     texts = [None if stays else value for value, stays in zip(values, given, strict=True)]

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.connection import Client
+from pandas_kili.connection import Client, client_or_default
 from pandas_kili.errors import KiliDeclinedWarning, KiliMutationError, KiliValidationError
 from pandas_kili.frames import KiliFrame
-from pandas_kili.messages import listed, warn
+from pandas_kili.messages import listed, shown, warn
 from pandas_kili.writing.account import Result
 from pandas_kili.writing.apply import Application
 from pandas_kili.writing.compare import Comparison
@@ -135,10 +135,10 @@ class Plan:
         stored = sum(_is_stored(edit.before, self.api_endpoint) for edit in deleted)
         nulls = sum(is_final(edit) for edit in self._edits)
         told = {
-            f"{labeled:,} of {len(deleted):,} assets to delete have labels, which are lost for good.": labeled,
-            f"{stored:,} of {len(deleted):,} assets to delete have media that Kili stores: they come back only while"
-            " the server still serves them.": stored,
-            f"{nulls:,} properties have no value now; servers do not take one away again.": nulls,
+            f"Assets to delete that have labels: {labeled:,} of {len(deleted):,}. Labels are lost for good.": labeled,
+            f"Assets to delete that have media in Kili: {stored:,} of {len(deleted):,}. Media come back only while the"
+            " server still serves them.": stored,
+            f"Properties that have no value yet: {nulls:,}. Servers do not take a value away again.": nulls,
         }
         return [*self._remarks, *(note for note, count in told.items() if count)]
 
@@ -155,12 +155,19 @@ class Plan:
         return as_html(self._edits, self.project_id, self.notes)
 
     def apply(
-        self, *, delete: bool | int = False, force: bool = False, **options: Unpack[MutationOptions]
+        self,
+        *,
+        project_id: str | None = None,
+        delete: bool | int = False,
+        force: bool = False,
+        **options: Unpack[MutationOptions],
     ) -> KiliFrame:
         """Send the changes, each once, in an order that never collides: names are freed before they are taken.
 
         Parameters
         ----------
+        project_id : str, optional
+            The project that you mean: a plan for another one is refused.
         delete : bool or int
             Whether assets may be deleted: True, or how many the plan deletes. Deletions come last, and only where all
             else came through.
@@ -182,16 +189,16 @@ class Plan:
         -----
         A plan can be applied again, also after a crash: what is done is `unchanged`, and nothing is sent for it.
         """
-        given = options_of("apply", self.project_id, options)
+        given = _with_client(options_of("apply", self.project_id, options), self._client)
+        self._check_target(project_id, given.client)
         self._check_deletions(delete)
-        with Work(self._frame, _with_client(given, self._client), "apply") as work:
+        with Work(self._frame, given, "apply") as work:
             if self._identity is not None:
                 work.identity = Identity(list(self._identity.ids), list(self._identity.external_ids))
             work.account.note(range(len(self._frame)), _SAME)
             work.account.note(self._skipped, _SKIPPED)
             if not self._edits:
                 return work.rendered()
-            self._check_server(work.client)
             application = Application(work, self._id, self.project_id, self._edits, force=force)
             try:
                 if not given.dry_run:
@@ -246,17 +253,22 @@ class Plan:
     def _names_new_rows(self) -> bool:
         return any(edit.operation == "append" and edit.asset_id in self._rows for edit in self._edits)
 
-    def _check_server(self, client: Client) -> None:
-        if client.api_endpoint != self.api_endpoint:
+    def _check_target(self, project_id: str | None, client: Client | None) -> None:
+        if project_id not in {None, self.project_id}:
+            raise KiliValidationError(f"This is a plan for project {self.project_id!r}, not for {project_id!r}.")
+        endpoint = client_or_default(client).api_endpoint if self._edits else self.api_endpoint
+        if endpoint != self.api_endpoint:
             raise KiliValidationError(
-                f"This is a plan for {self.api_endpoint}, but the client is one of {client.api_endpoint}: nothing was"
-                " sent. Give client= of the plan's server."
+                f"This is a plan for {self.api_endpoint}, but the client is one of {endpoint}: nothing was sent. Give"
+                " client= of the plan's server."
             )
 
     def _check_deletions(self, delete: bool | int) -> None:
         count = self.summary["delete"]
         is_number = isinstance(delete, int) and not isinstance(delete, bool)
-        if not isinstance(delete, (bool, int)) or (is_number and delete != count):
+        if not isinstance(delete, (bool, int)):
+            raise KiliValidationError(f"delete is True, False, or how many assets may go; got {shown(delete)}.")
+        if is_number and delete != count:
             raise KiliValidationError(f"The plan deletes {count:,} assets, but delete={delete!r}: nothing was sent.")
         if count and self._needs_count and not is_number:
             raise KiliValidationError(

@@ -54,7 +54,10 @@ def read_edits(path: str | os.PathLike[str]) -> tuple[list[Edit], dict[str, Any]
         raise KiliValidationError(f"There is no file {name!r}.")
     try:
         table = parquet.read_table(name)
-        head = json.loads((table.schema.metadata or {})[_HEAD])
+        text = (table.schema.metadata or {}).get(_HEAD)
+        if text is None:
+            raise KiliValidationError(f"{name!r} is no plan: it is a Parquet file of something else.")
+        head = json.loads(text)
         if head["format"] > _FORMAT:
             raise KiliValidationError(
                 f"{name!r} is a plan of pandas_kili {head['version']}, which is later than this one: upgrade."

@@ -40,6 +40,10 @@ class Question:
         for name, given in (("properties", self.properties), ("metadata", self.metadata)):
             if isinstance(given, str):
                 raise KiliValidationError(f"{name} is a list of columns, such as [{given!r}].")
+        if not (self.within is None or isinstance(self.within, Mapping)):
+            raise KiliValidationError(
+                f"within= is a mapping of filters, such as {{'status_in': ['TODO']}}; got {shown(self.within)}."
+            )
         if self.within is not None and self.missing == "keep":
             raise KiliValidationError("within= narrows missing='delete': without it, no asset is deleted.")
 

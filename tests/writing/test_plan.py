@@ -1,6 +1,7 @@
 """The frame is the desired state: what a plan says, and that applying it makes the project so, once."""
 
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -103,6 +104,8 @@ def test_a_day_of_work(box):
         plan.apply()
     with pytest.raises(pk.KiliValidationError, match="deletes 2 assets, but delete=3"):
         plan.apply(delete=3)
+    with pytest.raises(pk.KiliValidationError, match="or how many assets may go; got 'all'"):
+        plan.apply(delete="all")
     assert mutations(box) == []
     out = plan.apply(delete=2)
     assert outcomes(out) == ["unchanged", "applied", "unchanged", "applied"]
@@ -199,7 +202,7 @@ def test_an_asset_that_was_labeled_since_is_not_deleted(box):
     told = plan.outcomes.set_index("id")["outcome"].to_dict()
     assert told == {ids[1]: "declined", ids[2]: "applied"}
     again = pd.DataFrame({"id": ids[:1]}).kili.plan(project, missing="delete", client=box.user)
-    assert "labels, which are lost" in repr(again)
+    assert "Labels are lost for good" in repr(again)
     assert again.notes
 
 
@@ -273,6 +276,15 @@ def test_a_dry_run_sends_nothing(box):
     assert plan.apply(errors="report").kili.report["outcome"].tolist() == ["applied", "applied"]
 
 
+def test_wrong_keywords_of_upsert_are_refused_before_anything_is_read(box):
+    project = project_of(box, 1)
+    box.clear_requests()
+    table = pd.DataFrame({"externalId": ["n0"], "priority": [1]})
+    with pytest.raises(TypeError, match=r"upsert\(\) got an unexpected keyword argument 'error'; did you mean errors="):
+        table.kili.upsert(project, client=box.user, error="report")
+    assert box.requests == []
+
+
 def test_upsert_plans_and_applies(box):
     project = project_of(box, 2)
     table = pd.DataFrame({"externalId": ["n0", "x"], "content": [URL.format(0), URL.format("x")], "priority": [4, 5]})
@@ -309,6 +321,7 @@ def test_bad_frames_are_clear_errors(box):
     refused(box, "give one", df.assign(site="x"), properties=["jsonMetadata"], metadata=["site"])
     refused(box, "list of columns", df, properties="priority")
     refused(box, "within= narrows", df, within={"status_in": ["TODO"]})
+    refused(box, "within= is a mapping", df, missing="delete", within="TODO")
     refused(box, "missing is one of", df, missing="drop")
     refused(box, "would delete every asset", df.iloc[:0], missing="delete")
     other = project_of(box, 1)
@@ -349,14 +362,18 @@ def test_a_plan_belongs_to_its_server(box, tmp_path):
     plan = read(box, project).assign(priority=3).kili.plan(client=box.user)
     path = tmp_path / "plan.parquet"
     plan.save(path)
-    with Sandbox(max_calls_per_minute=None) as other, pytest.raises(pk.KiliValidationError, match="client"):
+    with Sandbox(max_calls_per_minute=None) as other, pytest.raises(pk.KiliValidationError, match="This is a plan for"):
         pk.read_plan(path).apply(client=other.client)
+    with pytest.raises(pk.KiliValidationError, match=f"plan for project '{project}', not for 'other'"):
+        pk.read_plan(path).apply(project_id="other", client=box.user)
+    assert mutations(box) == []
+    assert set(outcomes(pk.read_plan(path).apply(project_id=project, client=box.user))) == {"applied"}
     with pytest.raises(pk.KiliValidationError, match="There is no file"):
         pk.read_plan(tmp_path / "nothing.parquet")
     (tmp_path / "text").write_text("no plan")
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "frame.parquet")
-    for name in ("text", "frame.parquet"):
-        with pytest.raises(pk.KiliValidationError, match="is no plan"):
+    for name, why in {"text": "smaller than", "frame.parquet": "a Parquet file of something else"}.items():
+        with pytest.raises(pk.KiliValidationError, match=f"is no plan.*{why}"):
             pk.read_plan(tmp_path / name)
 
 
@@ -447,6 +464,50 @@ def test_after_a_plan_the_project_is_what_the_frame_says_and_back(laws, kept, fr
     inverse = plan.inverse()
     inverse.apply(delete=True)
     assert state(laws, project) == before
+
+
+CHANGES_OF_OTHERS = st.lists(
+    st.tuples(
+        st.integers(0, 5),
+        st.sampled_from([{"priority": 9}, {"priority": 1}, {"jsonMetadata": '{"n": 0, "site": "Nice"}'}, {}]),
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(theirs=CHANGES_OF_OTHERS, force=st.booleans())
+def test_what_others_changed_since_the_plan_is_kept_and_told_with_both_values(laws, theirs, force):
+    project = project_of(laws, 6)
+    ids = [row["id"] for row in laws.assets(project)]
+    frame = pd.DataFrame({"id": ids, "priority": [1] * 6, "site": ["Brest"] * 3 + [None] * 3})
+    plan = frame.kili.plan(project, metadata=["site"], client=laws.user)
+    for place, change in theirs:
+        if change and ids[place] in state(laws, project):
+            laws.set_asset(ids[place], **change)
+        elif not change:
+            laws.delete_assets([ids[place]])
+    before = state(laws, project)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pk.KiliDeclinedWarning)
+        report = plan.apply(force=force).kili.report.set_index("id")
+    after = state(laws, project)
+    assert after.keys() == before.keys()
+    for place, asset_id in enumerate(ids):
+        outcome, message = report.loc[asset_id, ["outcome", "message"]]
+        if asset_id not in before:
+            assert (outcome, "not there any more" in message) == ("declined", True)
+            continue
+        _, priority, metadata, _ = before[asset_id]
+        is_theirs = priority == 9 or (place < 3 and metadata["site"] == "Nice")
+        if is_theirs and not force:
+            assert outcome == "declined"
+            assert after[asset_id] == before[asset_id]
+            assert priority != 9 or "priority was 0, is 9, was to become 1" in message
+            assert priority == 9 or "jsonMetadata.site was 'Lyon', is 'Nice', was to become 'Brest'" in message
+        else:
+            assert outcome in {"applied", "unchanged"}
+            assert (after[asset_id][1], after[asset_id][2]["site"]) == (1, "Brest" if place < 3 else metadata["site"])
 
 
 def test_calls_are_those_of_the_look_up_and_two_a_hundred_changes(box):
