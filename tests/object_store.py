@@ -18,14 +18,27 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         return unquote(parts.path).lstrip("/").partition("/")[2], parse_qs(parts.query, keep_blank_values=True)
 
+    def do_POST(self):
+        """Begin an upload in parts, or put the parts together."""
+        key, query = self._place()
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if "uploads" in query:
+            return self._reply(200, b"<R><UploadId>1</UploadId></R>")
+        numbers = sorted(number for name, number in self.server.parts if name == key)
+        body = self.server.objects[key] = b"".join(self.server.parts.pop((key, number)) for number in numbers)
+        return self._reply(200, f"<R><ETag>{escape(_tag(body))}</ETag></R>".encode())
+
     def do_PUT(self):
-        key, _ = self._place()
+        key, query = self._place()
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if "partNumber" in query:
+            self.server.parts[key, int(query["partNumber"][0])] = body
+            return self._reply(200, b"", ETag=_tag(body))
         with self.server.lock:
             is_taken = self.headers.get("If-None-Match") == "*" and key in self.server.objects
             if not is_taken:
                 self.server.objects[key] = body
-        self._reply(412 if is_taken else 200, b"", ETag=_tag(body))
+        return self._reply(412 if is_taken else 200, b"", ETag=_tag(body))
 
     def do_GET(self):
         key, query = self._place()
@@ -103,6 +116,6 @@ class ObjectStore:
 
 if __name__ == "__main__":
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.objects, server.lock = {}, threading.Lock()
+    server.objects, server.parts, server.lock = {}, {}, threading.Lock()
     print(server.server_port, flush=True)  # noqa: T201 - read by the test
     server.serve_forever()
