@@ -284,6 +284,27 @@ def test_of_two_at_a_time_one_is_refused(sandbox, tmp_path):
     copying.assert_true(tmp_path / "copy", project, sandbox.client)
 
 
+@pytest.mark.parametrize("options", [{}, {"full": True}, {"verify": True}])
+def test_rows_in_doubt_are_warned_of_and_the_next_call_looks_at_all_assets(sandbox, tmp_path, monkeypatch, options):
+    """Here the server counts more assets than it shows."""
+    project, ids = filled(sandbox, 60)
+    if options:
+        synced(sandbox, project, tmp_path / "copy")
+    whole = Executor.answer
+
+    def answer(self, text, variables):
+        status, said = whole(self, text, variables)
+        return status, {"data": {"data": said["data"]["data"] + 1}} if "countAssets" in text else said
+
+    monkeypatch.setattr(Executor, "answer", answer)
+    with pytest.warns(pk.KiliConsistencyWarning, match="1 of 61 rows are in doubt"):
+        synced(sandbox, project, tmp_path / "copy", **options)
+    monkeypatch.undo()
+    sandbox.set_asset(ids[7], status="REVIEWED")  # no event tells of it
+    assert synced(sandbox, project, tmp_path / "copy").untold == 1
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+
+
 def test_two_first_copies_at_a_time_copy_no_row_twice(sandbox, tmp_path):
     project, _ = filled(sandbox, 60)
     once = []
@@ -468,6 +489,20 @@ def test_a_full_disk_leaves_the_copy_as_it_was(sandbox, tmp_path):
     assert "is untouched" in done.stdout, done.stderr
     pd.testing.assert_frame_equal(pk.read_copy(tmp_path / "copy"), before)
     assert pk.sync(project, tmp_path / "copy", client=sandbox.client).updated == 20
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a limit on the size of files is of POSIX")
+def test_a_first_copy_that_filled_the_disk_goes_on_where_it_was(sandbox, tmp_path):
+    project, ids = filled(sandbox, 30)
+    noise = [json.dumps({"JOB": {"text": secrets.token_hex(2_000)}}) for _ in range(20)]
+    sandbox.add_labels(pd.DataFrame({"assetId": ids[:20], "jsonResponse": noise}))
+    command = [sys.executable, "-c", textwrap.dedent(FULL_DISK), project, tmp_path / "copy"]
+    command += [sandbox.api_endpoint, sandbox.api_key]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert "cannot be used" in done.stdout, done.stderr
+    with pytest.raises(pk.KiliCopyError):
+        pk.read_copy(tmp_path / "copy")
+    assert pk.sync(project, tmp_path / "copy", client=sandbox.client).inserted == 30
 
 
 KILLED = """
