@@ -37,6 +37,7 @@ OTHERS = {  # they have tables of their own
     "files": "files in and out: `python -m benchmarks.files`",
     "plan": "a frame as the desired state: `python -m benchmarks.plan`",
     "soak": "reads and writes while every tenth request fails: `python -m benchmarks.soak`",
+    "sync": "a copy refreshed beside a full read: `python -m benchmarks.sync`",
     "write_prepare": "preparing rows for a mutation: `python -m benchmarks.write_prepare`",
 }
 _README = Path(__file__).with_name("README.md")
