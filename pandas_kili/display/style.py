@@ -106,9 +106,9 @@ _RULES = """
 _PAGE = """
 :where(body) > & { min-height: 100vh; padding: 24px max(20px, calc(50vw - 800px)); background: var(--paper); }
 :where(body) > & .kp-legend { position: sticky; z-index: 1; top: 0; margin-inline: -6px; padding: 8px 6px;
-  background: var(--paper); }
-@media (max-height: 600px) { :where(body) > & .kp-legend { position: static; } }
-@media print { :where(body) > & .kp-legend { position: static; } .kp-card { break-inside: avoid; } }
+  max-height: 30vh; overflow-y: auto; background: var(--paper); }
+@media (max-height: 600px) { :where(body) > & .kp-legend { position: static; max-height: none; } }
+@media print { :where(body) > & .kp-legend { position: static; max-height: none; } .kp-card { break-inside: avoid; } }
 """
 _CARD = """
 & { display: inline-block; max-width: 100%; padding: 9px 14px 11px; border: 1px solid var(--line); border-radius: 10px;
