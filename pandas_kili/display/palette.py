@@ -13,6 +13,8 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0
 LIGHT, DARK = "#ffffff", "#101418"
 DASHES = ("", "6 3", "2 3")
 """Line styles: beyond the palette, colors repeat with dashed, then dotted lines."""
+HATCHES = ("", "//", "..")
+"""The same of bars in charts."""
 
 Category = tuple[str, str]
 """A job and one of its classes; without a class, the job's name stands for it."""

@@ -27,7 +27,7 @@ from pandas_kili.display.axes import (
 from pandas_kili.display.choice import PER_ASSET, chosen_labels, labelers
 from pandas_kili.display.known_classes import known_classes
 from pandas_kili.display.matrices import agreement_matrix, check_known, confusion_matrix, known_job, place_of_class
-from pandas_kili.display.palette import COLORS, Palette
+from pandas_kili.display.palette import COLORS, HATCHES, Palette, outline
 from pandas_kili.errors import KiliFieldError
 from pandas_kili.tidy import ANNOTATION, CATEGORY, CHOICE, SUBMITTED, annotations_table, labels_table, lacking, of_types
 
@@ -288,6 +288,9 @@ class KiliPlot:
         options |= {"figsize": size_for(bars.index), **kwargs}
         axes = drawn(bars, ax, dict(options))
         if options["kind"] == "barh":
+            for bar, each in zip(axes.containers[-1], counts.index, strict=False):  # an empty chart has a bar too
+                if palette[each].dash:
+                    bar.set(hatch=HATCHES[palette[each].dash], edgecolor=outline(COLORS[palette[each].color]), lw=0)
             axes.bar_label(axes.containers[-1], fmt="{:,.0f}", padding=3)  # type: ignore[arg-type]
             axes.margins(x=0.1)
         return written_literally(axes, [*names, job or ""])

@@ -66,6 +66,12 @@ def test_pages_and_charts_of_a_project_agree_on_the_color_of_each_class(frame):
     charts = [bars(part.kili.plot.class_balance("KIND")) for part in (frame, frame.iloc[3:5])]
     for colors in charts:
         assert colors == {name: COLORS[int(whole[name][4])] for name in colors}
+    sizes = frame.kili.plot.class_balance("SIZE")
+    hatched = {
+        tick.get_text(): bar.get_hatch() for tick, bar in zip(sizes.get_yticklabels(), sizes.patches, strict=True)
+    }
+    assert whole["LARGE"] == "kp-c0 kp-d1"
+    assert hatched == {"SMALL": None, "LARGE": "//"}, "beyond the palette, colors repeat with another pattern"
 
 
 def test_a_process_asks_once_for_the_interface(box, frame):
