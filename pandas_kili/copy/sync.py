@@ -111,7 +111,12 @@ def sync(
         Where the copy is of another project, of other fields or filters, damaged, or not ours; or where another sync
         wrote to it meanwhile. The copy is as it was.
     KiliNotFoundError
-        Where the project is gone, or the key may not see it. The copy stays as it is.
+        Where the project is gone, or the key may not see it, also on the way. The copy stays as it is.
+
+    Warns
+    -----
+    KiliConsistencyWarning
+        Where the project changed too fast to settle which assets are there. The next call looks at all of them.
 
     Notes
     -----

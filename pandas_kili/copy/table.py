@@ -64,7 +64,7 @@ class CopyState:
     filters : dict
         The checked filters.
     place : LogPlace or None
-        None where there is no log, or no event in it.
+        None where there is no log, no event in it, or where rows were in doubt: the next refresh looks at all assets.
     is_whole : bool
         False until the first copy has come to its end.
     position : str or None
