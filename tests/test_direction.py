@@ -30,7 +30,7 @@ HOUSE = {
     "tidy": (
         "answers answers.schema answers.json_values answers.conversations answers.geometry answers.walk"
         " answers.kind_rows answers.annotation_keys answers.columns answers.read answers.compose"
-        " jobs labels people offsets wide annotations checks"
+        " jobs labels people offsets wide annotations shape_checks interface_checks"
         " answer_checks write_answers metadata assignment overlap chance comparison agreement label_errors"
     ),
     "media": "kinds inspection medium texts plan upload imports names ledger fetch download",

@@ -12,9 +12,10 @@ import pyarrow as pa
 from pandas_kili.tidy.answers.geometry import box
 from pandas_kili.tidy.answers.read import read_answers
 from pandas_kili.tidy.answers.schema import ANNOTATION, CATEGORY, CHOICE, JOB, RANK, TEXT, UNREADABLE
-from pandas_kili.tidy.checks import Coordinates, Misfit, interface_misfits, missing_answers, shape_misfits
+from pandas_kili.tidy.interface_checks import interface_misfits, missing_answers
 from pandas_kili.tidy.jobs import Job
 from pandas_kili.tidy.offsets import utf16_length
+from pandas_kili.tidy.shape_checks import Coordinates, Misfit, shape_misfits
 
 _PLACES = {CATEGORY: "categories", ANNOTATION: "annotations", RANK: "orders"}
 _SINGLE = {TEXT: "text", CHOICE: "choice"}

@@ -34,8 +34,9 @@ from pandas_kili.tidy.answers.schema import (
     VERTEX,
 )
 from pandas_kili.tidy.answers.walk import EMPTY_FRAMES
-from pandas_kili.tidy.checks import Coordinates, Misfit, interface_misfits, shape_misfits, tool_misfits
+from pandas_kili.tidy.interface_checks import interface_misfits
 from pandas_kili.tidy.jobs import jobs_of
+from pandas_kili.tidy.shape_checks import Coordinates, Misfit, shape_misfits, tool_misfits
 
 Columns = dict[str, pa.Array]
 Flags = npt.NDArray[np.bool_]
