@@ -249,8 +249,8 @@ class Mutations:
         properties : sequence of str, optional
             Columns to compare; by default all that bear the name of a property that can be set: ``externalId`` (where
             rows have an ``id``), ``jsonMetadata``, ``priority``, ``isHoneypot``, ``toBeLabeledBy`` and so on.
-            ``content`` and ``jsonContent`` are for new assets only, unless named. A null cell leaves the property as it
-            is.
+            ``content`` and ``jsonContent`` are for new assets only, unless named; then they are compared where they are
+            addresses. A null cell leaves the property as it is.
         metadata : sequence of str, optional
             Columns that are merged into the metadata, key by key; only these keys are compared. `pandas_kili.REMOVE`
             removes a key.
@@ -272,6 +272,11 @@ class Mutations:
         ------
         KiliValidationError
             For cells that do not fit, assets that are ambiguous or named twice, names that are taken: all at once.
+
+        Warns
+        -----
+        UserWarning
+            Where a column that is left out looks like a misspelled property.
 
         Examples
         --------
