@@ -81,6 +81,7 @@ class Way:
 
 
 PLAIN = Way("pages of 100, in the order of creation")
+_OURS = ("read_kili", "dask")  # the SDK finds no end where `skip` is ignored
 _WAYS = (
     Way("the work on each 150 rows deletes them", readers=("emptied", "sdk_emptied"), is_quiet=True),
     Way("pages of 50 at most", Habits(longest_page=50)),
@@ -88,9 +89,9 @@ _WAYS = (
     Way("ids are chosen first, rows loaded later", Habits(ids_first=True)),
     Way("a clock put back by 12,000 s", Habits(by_creation=False), step="12000s"),
     Way("skips 200 rows at most", Habits(skip="clamped", longest_skip=200)),
-    Way("ignores skip", Habits(skip="ignored")),
+    Way("ignores skip", Habits(skip="ignored"), _OURS),
     Way("ignores filters by creation", Habits(created_at_filters=False)),
-    Way("ignores skip and filters by creation", Habits(skip="ignored", created_at_filters=False)),
+    Way("ignores skip and filters by creation", Habits(skip="ignored", created_at_filters=False), _OURS),
 )
 
 

@@ -64,7 +64,7 @@ def test_a_message_shows_a_few_of_many_failures():
     many = pd.DataFrame({"consensusMark": pd.Series([2.0] * 20_000, dtype=pd.ArrowDtype(pa.float64()))})
     with pytest.raises(KiliValidationError) as caught:
         validate_frame(many, asset_schema(["consensusMark"]), True)
-    assert str(caught.value).startswith("20000 values")
+    assert str(caught.value).startswith("20,000 values")
     assert "19,995 more" in str(caught.value)
     assert len(str(caught.value)) < 1000
     assert len(caught.value.failure_cases) == 10_000
