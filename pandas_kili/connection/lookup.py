@@ -11,7 +11,8 @@ from typing import Any
 from pandas_kili.catalog import BATCH_SIZE, COUNT_ASSETS, LIST_ASSETS, LIST_PROJECTS
 from pandas_kili.connection.client import Client
 from pandas_kili.connection.verdict import promised
-from pandas_kili.errors import KiliFilterError, KiliGraphQLError, KiliNotFoundError
+from pandas_kili.errors import KiliFilterError, KiliGraphQLError, KiliNotFoundError, KiliValidationError
+from pandas_kili.messages import shown
 from pandas_kili.query import Lookup, Query, Where
 
 _MOST_ASSETS = 2**31  # what GraphQL calls an integer
@@ -60,6 +61,8 @@ def find_project(
     client: Client, project_id: str, fields: str, *, stop: threading.Event | None = None
 ) -> dict[str, Any]:
     """Return fields of a project, or raise `KiliNotFoundError`."""
+    if not isinstance(project_id, str):
+        raise KiliValidationError(f"project_id is the identifier of a project, a string; got {shown(project_id)}.")
     data = client.execute(LIST_PROJECTS % fields, {"where": {"id": project_id}, "first": 1, "skip": 0}, stop=stop)
     with promised("projects"):
         found = [dict(project) for project in data["data"] or ()]

@@ -144,6 +144,8 @@ def read_events(
 def _where(project_id: str, since: Any, until: Any, event: str | None, user_id: str | None) -> tuple[Where, str | None]:
     """Return the condition on events, and the id of the event after which they are wanted."""
     problems: dict[str, str] = {}
+    if not isinstance(project_id, str):
+        problems["project_id"] = f"must be the identifier of a project, a string; got {shown(project_id)}"
     where: Where = {"projectId": project_id, "userId": user_id, "event": event}
     cursor = None
     for name, place, value in (("since", "createdAtGte", since), ("until", "createdAtLte", until)):

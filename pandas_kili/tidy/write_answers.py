@@ -128,7 +128,7 @@ def to_json_response(
     keys = arrow_array(annotations[by]).to_pylist()
     made = columns["row"].is_null().to_numpy(zero_copy_only=False) if "row" in columns else np.ones(length, bool)
     misfits += _unwritable(columns, made)
-    changed = _draw_boxes(columns, length)
+    changed = _draw_boxes(columns, length, has_edges=set(_BOX) <= set(annotations.columns))
     misfits += _of_rows(columns, np.flatnonzero(made | changed), coordinates)
     if jobs is not None:
         of_label = pa.array(pd.factorize(pd.Series(keys, dtype=object))[0])
@@ -420,9 +420,11 @@ def _there(columns: Mapping[str, pa.Array], name: str, length: int) -> Flags:
     return flags
 
 
-def _draw_boxes(columns: Columns, length: int) -> Flags:
-    """Draw the rings of boxes that have none, or no longer those; return which rows these are."""
-    boxed: Flags = np.all([_there(columns, name, length) for name in _BOX], axis=0)
+def _draw_boxes(columns: Columns, length: int, *, has_edges: bool) -> Flags:
+    """Draw the rings of boxes that have none, or no longer those; return these rows, and those that lost an edge."""
+    sides: Any = np.stack([_there(columns, name, length) for name in _BOX])
+    boxed: Flags = sides.all(axis=0)
+    lost: Flags = sides.any(axis=0) & ~boxed if has_edges else np.zeros(length, bool)
     edges = [columns[name].to_numpy(zero_copy_only=False) for name in _BOX if name in columns]
     if "rings" in columns:
         spans = box(columns["rings"])
@@ -434,7 +436,7 @@ def _draw_boxes(columns: Columns, length: int) -> Flags:
         boxed &= ~_there(columns, "rings", length) | (is_box & ~same)
     rows = np.flatnonzero(boxed)
     if not len(rows):
-        return boxed
+        return lost
     xmin, ymin, xmax, ymax = (edge[rows] for edge in edges)
     xs, ys = np.stack([xmin, xmin, xmax, xmax], axis=1), np.stack([ymax, ymin, ymin, ymax], axis=1)
     vertices = pa.StructArray.from_arrays([pa.array(xs.ravel()), pa.array(ys.ravel())], fields=list(VERTEX))
@@ -443,4 +445,4 @@ def _draw_boxes(columns: Columns, length: int) -> Flags:
     places = np.arange(length)
     places[rows] = length + np.arange(len(rows))
     columns["rings"] = pa.concat_arrays([columns.get("rings", pa.nulls(length, _RINGS)), drawn]).take(pa.array(places))
-    return boxed
+    return boxed | lost

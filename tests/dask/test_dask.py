@@ -103,8 +103,11 @@ def outcomes(reports):
     return reports["outcome"].value_counts().to_dict()
 
 
-def kill_once(sandbox, workers, operation, nth):
-    """Kill a worker that is at work when the server has done so many operations."""
+def kill_once(sandbox, workers, operation, nth, part_of=None):
+    """Kill a worker that is at work when the server has done so many operations.
+
+    With `part_of`, which gives the number of the part that a request is of, it is the worker that sent it.
+    """
     pids = workers.run(os.getpid)
     seen, killed = [], []
 
@@ -112,7 +115,12 @@ def kill_once(sandbox, workers, operation, nth):
         if request.operation == operation:
             seen.append(request)
             if len(seen) == nth:
-                busy = [address for address, keys in workers.processing().items() if keys]
+                part = None if part_of is None else part_of(request)
+                busy = [
+                    address
+                    for address, keys in workers.processing().items()
+                    if (keys if part is None else any(key[-1] == part for key in keys))
+                ]
                 killed.append(pids[busy[0]])
                 os.kill(killed[0], signal.SIGKILL)
 
@@ -361,9 +369,16 @@ def test_a_worker_lost_in_the_middle_of_an_append_leaves_each_row_once(workers, 
     project = sandbox.create_project("Texts", "TEXT")
     texts = pd.DataFrame({"externalId": names(range(ROWS)), "content": "x"})
     reports = dd.from_pandas(texts, npartitions=2).kili.append_many_to_dataset(project, client=client)
-    killed = kill_once(sandbox, workers, "appendManyAssets", 2)
+    killed = kill_once(
+        sandbox,
+        workers,
+        "appendManyAssets",
+        2,
+        part_of=lambda request: int(request.variables["data"]["externalIDArray"][0] >= names([ROWS // 2])[0]),
+    )
     frame = reports.compute()
-    assert set(outcomes(frame)) <= {"applied", "unchanged"}  # what the lost worker had done is unchanged
+    assert set(outcomes(frame)) == {"applied", "unchanged"}  # what the lost worker had done is unchanged
+    assert outcomes(frame)["unchanged"] >= 100
     stored = {asset["externalId"]: asset["id"] for asset in sandbox.assets(project)}
     assert len(sandbox.assets(project)) == ROWS
     assert dict(zip(frame["externalId"], frame["id"], strict=True)) == stored

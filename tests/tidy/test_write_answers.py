@@ -178,3 +178,6 @@ class TestTaken:
         assert json.loads(to_json_response(rows)["l"]) == answer
         with pytest.raises(KiliValidationError, match="xmax"):
             to_json_response(rows.assign(ymin=0.0))
+        with pytest.raises(KiliValidationError, match="xmin"):
+            to_json_response(rows.assign(xmin=np.nan))
+        assert json.loads(to_json_response(rows.drop(columns="xmin"))["l"]) == answer

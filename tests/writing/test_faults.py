@@ -3,6 +3,7 @@
 import functools
 import json
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -488,9 +489,11 @@ def test_a_process_that_is_killed_can_be_run_again(tmp_path):
                 holding.set()
 
         sandbox.before_request(kill)
-        started = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        assert started.wait(60) == -signal.SIGKILL
+        started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        _, said = started.communicate(timeout=60)
+        assert started.returncode == -signal.SIGKILL
         assert holding.is_set()
+        assert not set(re.findall(r"[A-Z]\w+(?:Error|Warning)\b", said)), said
         sandbox.clear_hooks()
         assert 200 <= len(sandbox.assets(project)) <= 300
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

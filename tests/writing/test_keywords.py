@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+import pandas_kili as pk
 from pandas_kili.writing import keywords
 
 FRAME = pd.DataFrame({"id": ["a"], "content": ["x"]})
@@ -46,3 +47,17 @@ def test_a_client_or_a_project_of_another_kind_is_named_without_being_printed():
         with pytest.raises(ValueError, match=r"got a (str|DataFrame)") as caught:
             FRAME.kili.delete_many_from_dataset(**options)
         assert len(str(caught.value)) < 120
+
+
+def test_a_frame_in_the_place_of_a_project_is_named_by_its_shape_wherever_a_project_is_asked_for():
+    client = pk.Client("key", "http://127.0.0.1:9/graphql")
+    for ask in (
+        lambda: pk.read_kili(FRAME, client=client),
+        lambda: pk.count_assets(FRAME, client=client),
+        lambda: pk.scan_batches(FRAME, client=client),
+        lambda: pk.read_events(FRAME, client=client),
+        lambda: pk.delete_project(FRAME, title="A", client=client),
+        lambda: pk.sync(FRAME, "copy", client=client),
+    ):
+        with pytest.raises(ValueError, match=r"project.*a string; got a DataFrame of shape \(1, 2\)"):
+            ask()
