@@ -309,3 +309,20 @@ def test_filters_are_completed_and_described(function):
     assert "filters" not in parameters
     described = inspect.getdoc(pk.AssetFilters)
     assert all(f"\n    {name} " in described for name in pk.AssetFilters.__annotations__)
+
+
+@pytest.mark.parametrize("jedi", [True, False])
+def test_tab_completes_filters_methods_and_charts_in_ipython(jedi):
+    program = f"""
+import pandas as pd, pandas_kili as pk
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.Completer.use_jedi = {jedi}
+shell.user_ns.update(pd=pd, pk=pk, df=pd.DataFrame({{"id": ["a"]}}))
+for code in ('pd.read_kili("p", status_', "df.kili.add_to", "df.kili.plot.agree"):
+    with provisionalcompleter():
+        print(*[found.text.lstrip(".") for found in shell.Completer.completions(code, len(code))])
+"""
+    done = run_python(program)
+    assert done.stdout.splitlines() == ["status_in=", "add_to_review", "agreement"], done.stderr

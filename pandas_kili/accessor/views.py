@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,7 @@ class Views:
             self._frame, n, labels=labels, label_types=label_types, annotations=annotations, client=client
         )
 
-    @property
+    @functools.cached_property  # IPython looks into such values for TAB, not into those of a property
     def plot(self) -> KiliPlot:
         """Charts of the project, drawn with matplotlib as pandas does; each returns its axes.
 
