@@ -42,6 +42,7 @@ class Views:
         *,
         labels: LabelChoice | None = None,
         label_types: Collection[str] | None = None,
+        job: str | Collection[str] | None = None,
         annotations: bool = True,
         client: Client | None = None,
     ) -> Preview:
@@ -57,6 +58,8 @@ class Views:
         label_types : collection of str, optional
             Labels of other types are not shown. By default ``"latest"`` shows what people submitted, and ``"all"``
             shows labels of every type, predictions with the name of their model (``labels.modelName``).
+        job : str or collection of str, optional
+            Only answers to these jobs, and what hangs on them.
         annotations : bool
             Whether labels are shown at all.
         client : Client, optional
@@ -88,7 +91,13 @@ class Views:
         from pandas_kili.display import preview_frame  # noqa: PLC0415 - with all of media/, a tenth of the import
 
         return preview_frame(
-            self._frame, n, labels=labels, label_types=label_types, annotations=annotations, client=client
+            self._frame,
+            n,
+            labels=labels,
+            label_types=label_types,
+            job=job,
+            annotations=annotations,
+            client=client,
         )
 
     @functools.cached_property  # IPython looks into such values for TAB, not into those of a property

@@ -83,15 +83,18 @@ def chosen_labels(frame: pd.DataFrame, of_each: Sequence[str], label_types: Coll
 
 
 def shown_labels(
-    frame: pd.DataFrame, labels: LabelChoice, label_types: Collection[str] | None
+    frame: pd.DataFrame,
+    labels: LabelChoice,
+    label_types: Collection[str] | None,
+    job: str | Collection[str] | None = None,
 ) -> dict[int, list[ShownLabel]]:
-    """Return the labels of assets that are shown, by the position of the asset."""
+    """Return the labels of assets that are shown, with what they answer to some jobs, by the position of the asset."""
     chosen = chosen_labels(frame, PER_ASSET if labels == "latest" else _PER_TYPE, label_types)
     if not len(chosen):
         return {}
     if "jsonResponse" not in chosen:
         raise lacking("jsonResponse", [str(name) for name in chosen.columns])
-    table = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0))
+    table = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0), job=job)
     columns = [arrow_array(table[name]).to_pylist() for name in _NEEDED]
     rows: list[list[Row]] = [[] for _ in range(len(chosen))]
     for label, *values in zip(table.index, *columns, strict=True):

@@ -102,6 +102,7 @@ def preview_frame(
     *,
     labels: LabelChoice | None = None,
     label_types: Collection[str] | None = None,
+    job: str | Collection[str] | None = None,
     annotations: bool = True,
     client: Client | None = None,
 ) -> Preview:
@@ -121,6 +122,8 @@ def preview_frame(
     label_types : collection of str, optional
         Labels of other types are not shown. By default ``"latest"`` shows what people submitted (``DEFAULT`` and
         ``REVIEW``), and ``"all"`` shows labels of every type, predictions with the name of their model.
+    job : str or collection of str, optional
+        Only answers to these jobs, and what hangs on them.
     annotations : bool
         Whether labels are shown at all.
     client : Client, optional
@@ -135,7 +138,7 @@ def preview_frame(
     KiliFieldError
         If the labels were read without ``jsonResponse``, or without the ``labelType`` by which they are chosen.
     KiliValidationError
-        For other values of `labels`, `label_types` or `n`.
+        For other values of `labels`, `label_types`, `job` or `n`.
 
     Notes
     -----
@@ -162,7 +165,7 @@ def preview_frame(
         raise KiliValidationError(f"n is a number of assets; got {n!r}.")
     few = frame.iloc[:n]
     types = SUBMITTED if label_types is None and labels == "latest" else label_types
-    shown = shown_labels(few, labels, types) if annotations and holds_assets(few) else None
+    shown = shown_labels(few, labels, types, job) if annotations and holds_assets(few) else None
     parts = [part_shown((shown or {}).get(row, ())) for row in range(len(few))]
     cells = _cells(few)
     media = _media(cells, parts, client)

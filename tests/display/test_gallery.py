@@ -302,6 +302,15 @@ def test_the_latest_submitted_label_is_shown_and_all_of_them_side_by_side(tmp_pa
     assert "ada" not in page_of(frame, annotations=False)
 
 
+def test_only_answers_to_some_jobs_are_shown_where_they_are_asked_for():
+    frame = asset("text", label({**chosen("CAT", job="KIND"), **chosen("GLAD", job="MOOD")}, "ada"))
+    words = [word for word in ("CAT", "GLAD") if word in Reader(page_of(frame, job="MOOD")).text]
+    assert words == ["GLAD"]
+    assert "ada" in page_of(frame, job=["MOOD"])
+    with pytest.raises(KiliValidationError, match="Did you mean 'MOOD'"):
+        page_of(frame, job="MOODS")
+
+
 def test_a_prediction_is_shown_where_it_is_asked_for():
     frame = asset("text", {**label(chosen("GUESS"), "api", type_="PREDICTION"), "modelName": "cats-1"})
     assert "GUESS" not in page_of(frame)
