@@ -198,7 +198,7 @@ def test_a_signature_that_has_expired_is_asked_for_anew(sandbox, project, status
 
 def test_an_answer_that_stays_forbidden_is_an_error(sandbox, project):
     sandbox.inject(Fault("status", "GET", nth=3, times=None, status=403))
-    with pytest.raises(KiliDownloadError, match=r"\d+ answers could not be fetched"):
+    with pytest.raises(KiliDownloadError, match=r"\d+ answers? could not be fetched"):
         read_kili(project, fields=["labels.jsonResponse"], client=sandbox.client)
 
 
