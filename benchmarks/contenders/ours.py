@@ -16,6 +16,7 @@ from benchmarks.canned import asset_id
 from benchmarks.contenders import sizes
 from benchmarks.meter import measured, measured_twice, resident, serve
 from pandas_kili.connection.rate_limit import Clock
+from pandas_kili.media import plan_media, store_media
 from pandas_kili.parallel import in_order
 from pandas_kili.query.fields import select
 from pandas_kili.reading.crawl import Crawl, _blocks
@@ -109,13 +110,25 @@ def download(endpoint: str, key: str, project: str) -> dict[str, Any]:
 
 
 def upload(endpoint: str, key: str, project: str, *, rows: int) -> dict[str, Any]:
-    """Append pictures from a folder, and once more over connections that are open."""
+    """Append pictures from a folder."""
     client = pk.Client(key, endpoint, max_calls_per_minute=UNLIMITED)
     client.names("Mutation")
     with tempfile.TemporaryDirectory() as folder:
         names = [f"picture-{row}" for row in range(rows)]
         frame = pd.DataFrame({"content": sizes.pictures(folder, rows), "externalId": names})
-        cost = measured_twice(lambda: _append(frame, project, client))
+        cost = measured(lambda: _append(frame, project, client))
+        return cost | {"result": len(cost["result"])}
+
+
+def store(endpoint: str, key: str, project: str, *, rows: int) -> dict[str, Any]:
+    """Store files from a folder, as an append does before it registers them, twice."""
+    client = pk.Client(key, endpoint, max_calls_per_minute=UNLIMITED)
+    client.names("Mutation")
+    with tempfile.TemporaryDirectory() as folder:
+        paths, none = sizes.pictures(folder, rows), [None] * rows
+        media, _ = plan_media("IMAGE", paths, none, none)
+        ids = [asset_id(row) for row in range(rows)]
+        cost = measured_twice(lambda: store_media(client, project, ids, [media[row] for row in range(rows)]))
         return cost | {"result": len(cost["result"])}
 
 
@@ -211,6 +224,7 @@ if __name__ == "__main__":
             "repeated": repeated,
             "download": download,
             "upload": upload,
+            "store": store,
             "sustained": sustained,
         }
     )
