@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import io
+import os
 import re
 import subprocess
 import tempfile
@@ -18,6 +19,9 @@ from pandas_kili.catalog.assets import FILTERS
 from pandas_kili.catalog.reference import TAKES
 from pandas_kili.catalog.terms import DATE, FLAG, REAL, TEXT, TEXTS, WHOLE
 from pandas_kili.sandbox import Sandbox
+
+if os.environ.get("LOWEST_VERSIONS"):  # of matplotlib and scikit-learn: they call what their neighbors deprecate
+    pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
