@@ -46,7 +46,7 @@ def pytest_xdist_auto_num_workers(config):
     """A few files are over before workers have started; the whole suite goes to the cores that this process may use."""
     whole = all(Path(str(each).partition("::")[0]).is_dir() for each in config.args)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, 8) if whole else 0
+    return min(cores + cores // 2, 8) if whole else 0  # tests wait, too
 
 
 @pytest.hookimpl(wrapper=True)

@@ -239,7 +239,10 @@ def _names_of(client: Client, project_id: str, external_ids: Sequence[str]) -> d
         variables = {"where": _where_names(project_id, wanted), "first": BATCH_SIZE, "skip": skip}
         data = client.execute(LIST_ASSETS % "id externalId", variables)
         with promised("assets"):
-            return {asset["id"]: asset["externalId"] for asset in data["data"]}
+            shown = {asset["id"]: asset["externalId"] for asset in data["data"]}
+            if not all(isinstance(name, str) for name in shown.values()):
+                raise TypeError
+            return shown
 
     def missing() -> list[str]:
         return sorted({*external_ids}.difference(names.values()))

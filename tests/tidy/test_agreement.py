@@ -375,7 +375,7 @@ class TestLabelsThatCount:
 
     def test_unreadable_answers_are_left_out_and_counted(self):
         frame = assets([label("ada", chosen("A")), label("bob", "{")])
-        with pytest.warns(UserWarning, match="1 labels are left out") as caught:
+        with pytest.warns(UserWarning, match="1 label is left out") as caught:
             assert frame.kili.agreement().empty
         assert [each.filename for each in caught] == [__file__]
 
