@@ -282,7 +282,8 @@ class Comparison:
         _, problems = plan_media(input_type, *columns, generation="current" if is_current else "legacy")
         for problem in problems:
             if not bare[problem.row]:
-                self.columns.problem([rows[problem.row]], problem.column, [problem.value], problem.message)
+                first = "; append such rows first, by append_many_to_dataset" if "content_is" in problem.message else ""
+                self.columns.problem([rows[problem.row]], problem.column, [problem.value], problem.message + first)
 
     def _refuse_unknown(self, rows: Sequence[int], more: str) -> None:
         """Note rows that the project does not have."""

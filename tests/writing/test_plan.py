@@ -330,6 +330,12 @@ def test_bad_frames_are_clear_errors(box):
         df.kili.plan(missing="delete", within={"no_such": 1}, client=box.user)
 
 
+def test_text_that_looks_like_a_file_says_how_to_append_it(box):
+    project = box.create_project("Texts", "TEXT")
+    new = pd.DataFrame({"externalId": ["new"], "content": ["notes.txt"]})
+    refused(box, "append such rows first, by append_many_to_dataset", new, project)
+
+
 def test_an_empty_frame_deletes_only_by_number(box):
     project = project_of(box, 3)
     ids = [row["id"] for row in box.assets(project)]
