@@ -33,7 +33,7 @@ LINE = COLORS[Palette([("J", CLASS)])["J", CLASS].color]
 def screenshot(tmp_path):
     def take(page, *flags):
         target = tmp_path / "page.png"
-        command = [CHROMIUM, *FLAGS, *flags, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=900,800"]
+        command = [CHROMIUM, *FLAGS, *flags, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=900,1600"]
         command += [f"--screenshot={target}", page.as_uri()]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         return np.asarray(Image.open(target).convert("RGB"), dtype=int)
