@@ -203,9 +203,10 @@ def test_no_picture_is_kept_that_no_notebook_shows():
 def test_the_charts_that_a_reader_sees_are_those_of_a_run(name, tmp_path):
     charts = [pair for pair in pairs(name) if isinstance(pair[0], bytes)]
     kept = [Image.open(file) for _, file in charts]
+    most = 6 if os.environ.get("LOWEST_VERSIONS") else 4  # fonts and layouts of matplotlib 3.8 come to 5.6
     for number, (shown, _) in enumerate(charts):
         apart = [difference(drawn(shown, tmp_path), image) for image in kept]
-        assert apart[number] < 4  # fonts and layouts of other releases of matplotlib come to 2.4
+        assert apart[number] < most
         assert all(other > 6 for place, other in enumerate(apart) if place != number)
 
 
