@@ -79,7 +79,9 @@ def _write(lines: list[Line]) -> None:
     """Put lines into the table, in the place of those of the same goals; say which run each line is from."""
     readme = _README.read_text(encoding="utf-8")
     goals = {line.goal for line in lines}
-    kept = [row for row in re.findall(r"^\| \d.*", readme, re.MULTILINE) if row.split()[1] not in goals]
+    table = _TABLE.search(readme)
+    rows_before = re.findall(r"^\| \d.*", table[0], re.MULTILINE) if table else []
+    kept = [row for row in rows_before if row.split()[1] not in goals]
     rows = sorted([*kept, *(line.text() for line in lines)], key=lambda row: int(row.split()[1]))
     earlier = re.findall(r"^\* goals .*", readme, re.MULTILINE) if kept else []
     load = os.getloadavg()[2]
