@@ -81,7 +81,7 @@ class Way:
 
 
 PLAIN = Way("pages of 100, in the order of creation")
-_OURS = ("read_kili", "dask")  # the SDK finds no end where `skip` is ignored
+_OURS = ("read_kili", "dask")  # the SDK did not end within minutes where `skip` is ignored
 _WAYS = (
     Way("the work on each 150 rows deletes them", readers=("emptied", "sdk_emptied"), is_quiet=True),
     Way("pages of 50 at most", Habits(longest_page=50)),
