@@ -1,4 +1,4 @@
-"""Documents to answers: each distinct document is parsed and validated once."""
+"""Documents to answers: each distinct document is parsed and validated once, whatever sandbox is asked it."""
 
 from __future__ import annotations
 
@@ -90,24 +90,10 @@ class Executor:
     def __init__(self, schema: GraphQLSchema, resolvers: Mapping[str, Resolver]) -> None:
         self._schema = schema
         self._resolvers = resolvers
-        self.prepare = lru_cache(maxsize=512)(self._prepare)
-        self._introspect = lru_cache(maxsize=16)(self._introspection)
 
-    def _prepare(self, text: str) -> Prepared:
-        try:
-            document = parse(text)
-        except GraphQLError as error:
-            return Prepared(None, None, (_of_graphql(error, "GRAPHQL_PARSE_FAILED"),))
-        errors = validate(self._schema, document)
-        operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-        if not errors and len(operations) != 1:
-            errors = [GraphQLError("Must provide one operation.")]
-        refusals = [why for one in operations for name in _roots(one) if (why := absent(name))] if errors else []
-        if refusals:
-            return Prepared(document, None, (error_entry(refusals[0], "OPERATION_RESOLUTION_FAILURE"),))
-        if errors:
-            return Prepared(document, None, tuple(_of_graphql(error, "GRAPHQL_VALIDATION_FAILED") for error in errors))
-        return Prepared(document, operations[0])
+    def prepare(self, text: str) -> Prepared:
+        """Return a document as the schema sees it."""
+        return _prepared(self._schema, text)
 
     def answer(self, text: str, variables: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         """Return the HTTP status and the body of the answer to a document."""
@@ -115,21 +101,12 @@ class Executor:
         if prepared.operation is None or prepared.document is None:
             return HTTPStatus.BAD_REQUEST, {"errors": list(prepared.errors)}
         if prepared.is_introspection:
-            return HTTPStatus.OK, self._introspect(text)
+            return HTTPStatus.OK, _introspection(self._schema, text)
         try:
             values = variable_values(self._schema, prepared.operation, variables)
         except Refusal as refusal:
             return HTTPStatus.BAD_REQUEST, {"errors": [error_entry(str(refusal), refusal.code)]}
         return HTTPStatus.OK, self._run(prepared.document, prepared.operation, values)
-
-    def _introspection(self, text: str) -> dict[str, Any]:
-        document = self.prepare(text).document
-        result = execute_sync(self._schema, document)  # type: ignore[arg-type]
-        return (
-            {"data": result.data}
-            if not result.errors
-            else {"data": None, "errors": [e.formatted for e in result.errors]}
-        )
 
     def _run(
         self, document: DocumentNode, operation: OperationDefinitionNode, values: dict[str, Any]
@@ -158,6 +135,32 @@ class Executor:
         arguments = argument_values(root.fields[asked.name], asked.node, values)
         source = self._resolvers[asked.name](arguments, asked.fields)
         return source if asked.fields is None else asked.fields.cut(source)
+
+
+@lru_cache(maxsize=512)
+def _prepared(schema: GraphQLSchema, text: str) -> Prepared:
+    try:
+        document = parse(text)
+    except GraphQLError as error:
+        return Prepared(None, None, (_of_graphql(error, "GRAPHQL_PARSE_FAILED"),))
+    errors = validate(schema, document)
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    if not errors and len(operations) != 1:
+        errors = [GraphQLError("Must provide one operation.")]
+    refusals = [why for one in operations for name in _roots(one) if (why := absent(name))] if errors else []
+    if refusals:
+        return Prepared(document, None, (error_entry(refusals[0], "OPERATION_RESOLUTION_FAILURE"),))
+    if errors:
+        return Prepared(document, None, tuple(_of_graphql(error, "GRAPHQL_VALIDATION_FAILED") for error in errors))
+    return Prepared(document, operations[0])
+
+
+@lru_cache(maxsize=16)
+def _introspection(schema: GraphQLSchema, text: str) -> dict[str, Any]:
+    result = execute_sync(schema, _prepared(schema, text).document)  # type: ignore[arg-type]
+    if result.errors:
+        return {"data": None, "errors": [error.formatted for error in result.errors]}
+    return {"data": result.data}
 
 
 def _roots(operation: OperationDefinitionNode) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +16,7 @@ __all__ = ["Generation", "schema_of"]
 Generation = Literal["both", "legacy", "current"]
 
 
+@cache  # it is never changed, and takes longer to build than all else that a sandbox starts with
 def schema_of(generation: Generation, *, events: bool = True) -> GraphQLSchema:
     """Return the schema without what `generation` does not know, and without the log where there is none."""
     text = resources.files("pandas_kili.sandbox").joinpath("schema.graphql").read_text(encoding="utf-8")
