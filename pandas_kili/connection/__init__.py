@@ -2,6 +2,7 @@
 
 from pandas_kili.connection.client import Client, client_or_default
 from pandas_kili.connection.downloads import side_by_side
+from pandas_kili.connection.files import PIECE
 from pandas_kili.connection.lookup import (
     count_matching,
     counted,
@@ -18,6 +19,7 @@ from pandas_kili.connection.settings import progress_disabled
 from pandas_kili.connection.verdict import promised
 
 __all__ = [
+    "PIECE",
     "Budget",
     "Client",
     "Clock",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WaryAdapter"]
 
+_BUFFER = 2**16  # bytes: most answers and many pictures come in one piece, head and all
+
 
 class WaryAdapter(HTTPAdapter):
     """Sends requests; files from foreign hosts come over connections to public addresses only.
@@ -90,7 +92,7 @@ class _PunctualResponse(http.client.HTTPResponse):
         super().__init__(sock, *args, **options)
         patience = sock.gettimeout()
         self._stream = _Stream(self.fp.detach(), math.inf if patience is None else time.monotonic() + patience)
-        self.fp = io.BufferedReader(self._stream)
+        self.fp = io.BufferedReader(self._stream, _BUFFER)
 
     def begin(self) -> None:
         super().begin()

@@ -80,15 +80,6 @@ class Pace:
             self._total += 1
             self._under_way[owner] += 1
 
-    @contextlib.contextmanager
-    def turn(self, owner: Hashable, most: int | None = None, stop: threading.Event | None = None) -> Iterator[None]:
-        """Hold a place from `enter` to `leave`."""
-        self.enter(owner, most, stop)
-        try:
-            yield
-        finally:
-            self.leave(owner)
-
     def leave(self, owner: Hashable, *, size: int | None = None, trouble: bool = False) -> None:
         """Note that a file came, with its `size`, or that it did not, with `trouble` that fewer at a time may cure."""
         with self._changed:

@@ -36,10 +36,11 @@ from pandas_kili.connection.transport import (
 from pandas_kili.connection.verdict import REFUSAL_STATUSES
 from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliError
 
-__all__ = ["FileTransfers", "seconds_to_send"]
+__all__ = ["PIECE", "FileTransfers", "seconds_to_send"]
 
 Key = TypeVar("Key")
 
+PIECE = 2**18  # bytes of a streamed file that are in memory at a time
 _ATTEMPTS_WHEN_BUSY = 8  # a bucket asks for fewer requests at a time by 503, and the pace takes a while to settle
 
 
@@ -107,21 +108,23 @@ class FileTransfers:
     def stream(
         self, url: str, *, headers: Mapping[str, str] | None = None, stop: threading.Event | None = None
     ) -> Iterator[Opened]:
-        """Fetch a large file: the caller reads the body of the response, by `read1`.
+        """Fetch a large file: the caller reads the body of the response, by `read1` of `PIECE` bytes at most.
 
         Errors while it is read are `KiliConnectionError`, as all others.
         """
         request = HttpRequest("GET", url, headers or {}, timeout=self.timeout, streamed=True)
-        missing = None
-
+        pace, held, missing = current_pace(), None, None
         response = self._exchanged(request, lambda until: self._transport.fetch(request, until), stop=stop).response
         if response is None or response.opened is None:
             raise KiliConnectionError(f"{self._subject(request)}: no body.")
-        with closing(response.opened) as opened, current_pace().turn(self, self.max_downloads, stop):
-            try:
+        try:
+            with closing(response.opened) as opened:
                 yield opened
-            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                missing = no_response(error)
+            held = min(opened.tell(), PIECE)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            missing = no_response(error)
+        finally:
+            pace.leave(self, size=held, trouble=missing is not None and missing.cause in OVERLOAD_CAUSES)
         if missing is not None:
             raise KiliConnectionError(f"{self._subject(request)}: {missing}.", attempts=1) from None
 
@@ -159,21 +162,26 @@ class FileTransfers:
         allowance: float = 0.0,
         stop: threading.Event | None = None,
     ) -> Verdict:
-        """Fetch or store a file, at the pace of the process; `send` takes the moment at which the response is due."""
-        pace, held = current_pace(), len(request.data) if isinstance(request.data, bytes) else 0
+        """Fetch or store a file, at the pace of the process; `send` takes the moment at which the response is due.
+
+        A body that is left to the caller keeps its place.
+        """
+        pace = current_pace()
+        sent = 0 if request.data is None else len(request.data) if isinstance(request.data, bytes) else PIECE
 
         def attempt(until: float) -> Verdict:
-            size, trouble = None, False
+            size, trouble, is_open = None, False, False
             try:
                 result = send(until)
                 if isinstance(result, NoResponse):
                     trouble = result.cause in OVERLOAD_CAUSES
                     return judge_missing(result)
-                trouble = result.status in OVERLOAD_STATUSES
-                size = None if trouble else len(result.body) + held
+                trouble, is_open = result.status in OVERLOAD_STATUSES, result.opened is not None
+                size = None if trouble else len(result.body) + sent
                 return self._judge_file(result, request.method)
             finally:
-                pace.leave(self, size=size, trouble=trouble)
+                if not is_open:
+                    pace.leave(self, size=size, trouble=trouble)
 
         def admit() -> None:
             with nullcontext() if self.max_downloads is None else resting():

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -93,8 +92,9 @@ class _Exchange:
 
 @dataclass(frozen=True)
 class Route:
-    """The way to one origin: its connections, and the headers that go along."""
+    """The way to one origin, such as ``https://host:8000``: its connections, and the headers that go along."""
 
+    origin: str
     pool: urllib3.HTTPConnectionPool
     headers: Mapping[str, str]
 
@@ -107,14 +107,14 @@ class Route:
         body: bytes | None = None,
     ) -> _Exchange:
         """Send a request; the body of its response is still to be read."""
-        parts = urlsplit(url)
-        target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        target = url[len(self.origin) :].partition("#")[0] or "/"
         connection: Any = self.pool._get_conn()  # noqa: SLF001 - urllib3 lends connections in no other way
         try:
             if connection.is_closed:
                 connection.timeout = timeout[0]
                 connection.connect()
-            connection.sock.settimeout(timeout[1])
+            if connection.sock.gettimeout() != timeout[1]:
+                connection.sock.settimeout(timeout[1])
             with suppress(BrokenPipeError, ConnectionResetError):  # there may be a response that says why
                 http.client.HTTPConnection.request(
                     connection, method, target, body, {**self.headers, **(headers or {})}
@@ -184,10 +184,10 @@ class Pools:
                 return None
             if guarded and leads_inside(url, self._endpoint):
                 raise InsideError
-            self._routes[place] = self._found(url, adapter.of(url) if guarded else adapter)
+            self._routes[place] = self._found(place[0], url, adapter.of(url) if guarded else adapter)
         return self._routes[place]
 
-    def _found(self, url: str, adapter: HTTPAdapter) -> Route | None:
+    def _found(self, origin: str, url: str, adapter: HTTPAdapter) -> Route | None:
         surroundings = self._surroundings(url)
         if requests.utils.select_proxy(url, surroundings["proxies"]):
             return None
@@ -195,7 +195,7 @@ class Pools:
         verify = surroundings["verify"]
         pool: Any = adapter.get_connection_with_tls_context(prepared, verify, cert=None)
         adapter.cert_verify(pool, url, verify, None)  # type: ignore[no-untyped-call]
-        return Route(pool, dict(prepared.headers))
+        return Route(origin, pool, dict(prepared.headers))
 
     def close(self) -> None:
         """Close the connections that are not in use."""

@@ -83,7 +83,7 @@ class HttpResponse:
     @property
     def is_success(self) -> bool:
         """Whether the status is one of 200 to 299."""
-        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+        return _is_success(self.status)
 
     @property
     def is_redirect(self) -> bool:
@@ -215,7 +215,7 @@ class Transport:
             if request.method == "POST" and (route := connections.route(request.url)) is not None:
                 return self._called(route, request)
             response = self._responded(connections.adapter, request)
-            if request.streamed and response.ok:
+            if request.streamed and _is_success(response.status_code):
                 response.raw.decode_content = True
                 return HttpResponse(response.url, response.status_code, response.headers, opened=response.raw)
             with response:
@@ -232,11 +232,11 @@ class Transport:
     def _called(self, route: Route, request: HttpRequest) -> HttpResponse:
         body = request.data if isinstance(request.data, bytes) else None
         response = route.send(request.method, request.url, request.timeout, request.headers, body)
-        found = HttpResponse(request.url, response.status, response.headers)
-        if request.streamed and found.is_success:
-            return replace(found, opened=response)
+        if request.streamed and _is_success(response.status):
+            return HttpResponse(request.url, response.status, response.headers, opened=response)
         with response:
-            return replace(found, body=self._body(response, request.max_bytes, request.until))
+            body = self._body(response, request.max_bytes, request.until)
+        return HttpResponse(request.url, response.status, response.headers, body)
 
     @contextmanager
     def connections(self) -> Iterator[Pools]:
@@ -313,6 +313,10 @@ class Transport:
                 raise requests.ReadTimeout("the response did not end in time")
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+def _is_success(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
 def _redirected(url: str, location: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 import secrets
@@ -94,7 +95,8 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # not held while writing: the system appends each line as a whole
+        self._token, self._numbers = secrets.token_hex(5), itertools.count()
         self._lines: dict[tuple[str, str], _LedgerLine] = {}
         self._owners: dict[str, tuple[str, str] | None] = {}
 
@@ -109,25 +111,20 @@ class Ledger:
             raise KiliDownloadError(f"Media cannot be stored in {self.folder}: {reason}.") from error
         self._owners[folded(LEDGER_NAME)] = None
         for line in lines:
-            self._remember(line)
+            self._lines[line.asset, line.part] = line
+            self._owners[folded(line.file)] = line.asset, line.part
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def _remember(self, line: _LedgerLine) -> None:
-        key = line.asset, line.part
-        self._lines[key] = line
-        self._owners[folded(line.file)] = key
-
     def _write(self, line: _LedgerLine) -> None:
-        self._remember(line)
         # The line break comes first: a killed process may have left half a line.
         self._file.write(f"\n{json.dumps(vars(line))}".encode())
 
     def partial(self) -> Path:
         """Return where to write a file until it is whole."""
-        return self.folder / f".{secrets.token_hex(8)}.part"
+        return self.folder / f".{self._token}{next(self._numbers):06x}.part"
 
     def whole(self, part: AssetFile, url: str) -> Path | None:
         """Return the path of a file that is there and whole; None if it must be fetched."""
@@ -139,17 +136,22 @@ class Ledger:
 
     def claim(self, part: AssetFile, extension: str) -> Path:
         """Return a path for a file that no other file has."""
-        with self._lock:
-            for name in part.names(extension):
-                if self._owners.get(folded(name), part.key) == part.key:
-                    self._write(_LedgerLine(*part.key, name))
-                    return self.folder / name
+        for name in part.names(extension):
+            line, place = _LedgerLine(*part.key, name), folded(name)
+            with self._lock:
+                is_free = self._owners.get(place, part.key) == part.key
+                if is_free:
+                    self._lines[part.key], self._owners[place] = line, part.key
+            if is_free:
+                self._write(line)
+                return self.folder / name
         raise FileExistsError(f"all names for {part.stem!r} are taken in {self.folder}")
 
     def record(self, part: AssetFile, path: Path, url: str, size: int) -> None:
         """Record that a file is whole."""
-        with self._lock:
-            self._write(_LedgerLine(*part.key, path.name, _source(url), size))
+        line = _LedgerLine(*part.key, path.name, _source(url), size)
+        self._write(line)
+        self._lines[part.key] = line
 
 
 def _sweep(folder: Path) -> None:

@@ -52,6 +52,8 @@ def _cut(text: str, size: int) -> str:
 
 def folded(name: str) -> str:
     """Return the same text for names that some file system confuses."""
+    if name.isascii():
+        return name.lower()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 

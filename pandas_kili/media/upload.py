@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
-from pandas_kili.connection import Client, side_by_side
+from pandas_kili.connection import PIECE, Client, side_by_side
 from pandas_kili.errors import (
     KiliAuthenticationError,
     KiliConnectionError,
@@ -38,7 +38,6 @@ _URLS_PER_CALL = 30
 _NO_LONGER_SIGNED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _SIGNATURES_PER_FILE = 3
 _SIGNERS = 2  # lists of URLs requested side by side: at 150 ms a call enough for 400 files a second
-_PIECE = 2**18
 
 
 class Stored(NamedTuple):
@@ -229,7 +228,7 @@ class _Bucket:
         with file.source.open("rb") as source:
             if os.fstat(source.fileno()).st_size != file.size:
                 raise KiliValidationError(f"{file.source} has changed since it was checked.")
-            if file.size <= _PIECE:
+            if file.size <= PIECE:
                 self._send_bytes(source.read(), address, headers)
                 return
             reader: Any = _WatchedReader(source, self)
@@ -267,7 +266,7 @@ class _WatchedReader:
         if self._bucket.stop.is_set():
             raise CancelledError
         # HTTP libraries ask for 16 KiB at a time, and send what they get: larger pieces save most calls.
-        data = self._file.read(size if size < 0 else max(size, _PIECE))
+        data = self._file.read(size if size < 0 else max(size, PIECE))
         self._position += len(data)
         if self._position > self._told:  # a file that is sent again is counted once
             self._bucket.progress(self._position - self._told)

@@ -12,6 +12,7 @@ import random
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pandas as pd
 import pytest
@@ -311,6 +312,28 @@ def test_a_stream_that_breaks_is_an_error_of_ours(client, bucket):
 def test_errors_of_the_reader_of_a_stream_stay_his_own(client, bucket):
     with pytest.raises(ZeroDivisionError), client.stream(bucket.origin):
         _ = 1 / 0
+
+
+def test_a_stream_gives_its_place_back_however_it_ends(bucket, monkeypatch):
+    monkeypatch.setattr(random, "uniform", lambda *_: 0.0)
+    client = Client("key", f"{bucket.origin}/graphql", max_downloads=1)
+    bucket.script = [
+        Reply(b"x" * 1000, how="cut"),
+        Reply(b"whole"),
+        Reply(b"unread"),
+        Reply(status=404),
+        Reply(b"last"),
+    ]
+    with suppress(KiliConnectionError), client.stream(f"{bucket.origin}/file") as response:
+        response.read1(10_000)
+        response.read1(10_000)
+    with client.stream(f"{bucket.origin}/file") as response:
+        assert response.read1(100) == b"whole"
+    with suppress(ZeroDivisionError), client.stream(f"{bucket.origin}/file"):
+        _ = 1 / 0
+    with suppress(KiliConnectionError), client.stream(f"{bucket.origin}/file"):
+        pass
+    assert client.get(f"{bucket.origin}/file") == b"last"
 
 
 def test_files_are_stored_from_their_current_position(client, bucket):
