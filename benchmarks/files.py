@@ -30,7 +30,7 @@ import requests
 
 from pandas_kili import read_kili
 from pandas_kili.connection.client import Client
-from pandas_kili.media import download_media, plan_media, store_media
+from pandas_kili.media import Uploads, download_media, plan_media
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -132,10 +132,12 @@ def ours_in(client: Client, project: str, kind: str, paths: list[Path]) -> None:
     media, problems = plan_media(kind, [str(path) for path in paths], [None] * len(paths), [None] * len(paths))
     if problems:
         raise SystemExit(str(problems[:5]))
+    of_assets = {f"{project}-{number}": medium for number, medium in enumerate(media) if medium is not None}
+    uploads = Uploads(client, project, of_assets)
     for start in range(0, len(paths), 100):
         batch = range(start, min(start + 100, len(paths)))
         ids = [f"{project}-{number}" for number in batch]
-        stored = store_media(client, project, ids, [media[number] for number in batch])
+        stored = uploads.results(ids)
         register(client, project, ids, [one.content for one in stored], [paths[number].stem for number in batch])
 
 

@@ -16,7 +16,7 @@ from benchmarks.canned import asset_id
 from benchmarks.contenders import sizes
 from benchmarks.meter import measured, measured_twice, resident, serve
 from pandas_kili.connection.rate_limit import Clock
-from pandas_kili.media import plan_media, store_media
+from pandas_kili.media import Uploads, plan_media
 from pandas_kili.parallel import in_order
 from pandas_kili.query.fields import select
 from pandas_kili.reading.crawl import Crawl, _blocks
@@ -128,8 +128,8 @@ def store(endpoint: str, key: str, project: str, *, rows: int) -> dict[str, Any]
     with tempfile.TemporaryDirectory() as folder:
         paths, none = sizes.pictures(folder, rows), [None] * rows
         media, _ = plan_media("IMAGE", paths, none, none)
-        ids = [asset_id(row) for row in range(rows)]
-        cost = measured_twice(lambda: store_media(client, project, ids, [media[row] for row in range(rows)]))
+        of_assets = {asset_id(row): medium for row, medium in enumerate(media) if medium is not None}
+        cost = measured_twice(lambda: Uploads(client, project, of_assets).results(list(of_assets)))
         return cost | {"result": len(cost["result"])}
 
 

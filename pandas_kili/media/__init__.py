@@ -7,12 +7,13 @@ from pandas_kili.media.kinds import EXTENSIONS
 from pandas_kili.media.medium import Medium
 from pandas_kili.media.names import extension_of, folded, known_extension, marked, safe_stem
 from pandas_kili.media.plan import plan_media
-from pandas_kili.media.upload import Stored, store_media
+from pandas_kili.media.upload import Stored, Uploads
 
 __all__ = [
     "EXTENSIONS",
     "Medium",
     "Stored",
+    "Uploads",
     "check_license",
     "download_media",
     "extension_of",
@@ -24,6 +25,5 @@ __all__ = [
     "marked",
     "plan_media",
     "safe_stem",
-    "store_media",
     "wait_for_import",
 ]

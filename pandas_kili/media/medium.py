@@ -44,7 +44,7 @@ class Medium(NamedTuple):  # there is one a row: a tuple is made in a third of t
     Attributes
     ----------
     content
-        URL to register, or an empty text; `store_media` fills in that of a stored file.
+        URL to register, or an empty text; `Uploads` fills in that of a stored file.
     json_content
         URL or text to register, or an empty text.
     files

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
+from pandas_kili.catalog import BATCH_SIZE
 from pandas_kili.connection import PIECE, Client, side_by_side
 from pandas_kili.errors import (
     KiliAuthenticationError,
@@ -58,60 +60,76 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True)
 class _Upload:
-    row: int
-    asset_path: str
+    asset_id: str
+    path: str
     file: File
 
-    @property
-    def path(self) -> str:
-        return f"{self.asset_path}/{self.file.slot}"
 
-
-def store_media(
-    client: Client,
-    project_id: str,
-    asset_ids: Sequence[str],
-    media: Sequence[Medium],
-    *,
-    bar: tqdm[Any] | None = None,
-    stop: threading.Event | None = None,
-) -> list[Stored | KiliError]:
-    """Store the files of some rows, and return what to register for each.
+class Uploads:
+    """Files of new assets on their way into the bucket: while some assets are registered, the files of the next go on.
 
     Parameters
     ----------
     client : Client
         Connection; as many files go at a time as it allows.
-    project_id, asset_ids : str and sequence of str
-        The project, and the id of each row's asset.
-    media : sequence of Medium
-        The rows.
+    project_id : str
+        The project.
+    media : mapping of str to Medium
+        By the id of the asset, in the order in which the assets are going to be asked for.
     bar : tqdm, optional
         Counts the bytes sent.
     stop : threading.Event, optional
         Once set, uploads end with `concurrent.futures.CancelledError`.
-
-    Returns
-    -------
-    list of Stored or KiliError
-        Per row; an error if one of its files could not be stored. Such a row must not be registered.
     """
-    bucket = _Bucket(client, bar, stop)
-    folder = f"projects/{project_id}/assets"
-    rows = [(row, *pair) for row, pair in enumerate(zip(asset_ids, media, strict=True))]
-    with bucket:
-        bucket.store(
-            [_Upload(row, f"{folder}/{asset_id}", file) for row, asset_id, medium in rows for file in medium.files]
+
+    def __init__(
+        self,
+        client: Client,
+        project_id: str,
+        media: Mapping[str, Medium],
+        *,
+        bar: tqdm[Any] | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._client, self._media = client, media
+        self._folder = f"projects/{project_id}/assets"
+        self._bucket = _Bucket(client, bar, stop or threading.Event())
+        with_files = [(asset_id, medium.files) for asset_id, medium in media.items() if medium.files]
+        self._done = self._bucket.store(
+            [self._upload(asset_id, file) for asset_id, files in batch for file in files]
+            for batch in chunked(with_files, BATCH_SIZE)
         )
+        self._left: dict[str, int] = {asset_id: len(files) for asset_id, files in with_files}
+
+    def results(self, asset_ids: Sequence[str]) -> list[Stored | KiliError]:
+        """Wait for the files of some assets, and return what to register for each; each asset is asked for once.
+
+        Returns
+        -------
+        list of Stored or KiliError
+            Per asset; an error if one of its files could not be stored. Such an asset must not be registered.
+        """
+        missing = {asset_id for asset_id in asset_ids if self._left.get(asset_id)}
+        while missing:
+            asset_id = next(self._done)
+            self._left[asset_id] -= 1
+            if not self._left[asset_id]:
+                missing.discard(asset_id)
         # The list of frames is a file too. It holds links to the frames, so the frames are stored first.
-        bucket.store(
-            [
-                _Upload(row, f"{folder}/{asset_id}", _frames_file(client, medium, bucket.urls.get(row, {})))
-                for row, asset_id, medium in rows
-                if medium.frames and row not in bucket.errors
-            ]
-        )
-    return [bucket.errors.get(row) or _stored(medium, bucket.urls.get(row, {})) for row, _, medium in rows]
+        lists = [
+            self._upload(asset_id, _frames_file(self._client, medium, self._bucket.urls.get(asset_id, {})))
+            for asset_id in asset_ids
+            if (medium := self._media[asset_id]).frames and asset_id not in self._bucket.errors
+        ]
+        for _ in self._bucket.store([lists]):
+            pass
+        return [
+            self._bucket.errors.get(asset_id) or _stored(self._media[asset_id], self._bucket.urls.pop(asset_id, {}))
+            for asset_id in asset_ids
+        ]
+
+    def _upload(self, asset_id: str, file: File) -> _Upload:
+        return _Upload(asset_id, f"{self._folder}/{asset_id}/{file.slot}", file)
 
 
 def _stored(medium: Medium, urls: dict[str, str]) -> Stored:
@@ -136,51 +154,45 @@ def _lasting_link(client: Client, signed_url: str) -> str:
 
 
 class _Bucket:
-    """Uploads the files of several rows, and keeps URLs and errors by row."""
+    """Uploads the files of several assets, and keeps URLs and errors by asset."""
 
-    def __init__(self, client: Client, bar: tqdm[Any] | None, stop: threading.Event | None) -> None:
-        self.client, self.bar = client, bar
-        self._refusal: KiliError | None = None
-        self.stop = stop or threading.Event()
-        self.urls: dict[int, dict[str, str]] = {}
-        self.errors: dict[int, KiliError] = {}
+    def __init__(self, client: Client, bar: tqdm[Any] | None, stop: threading.Event) -> None:
+        self.client, self.bar, self.stop = client, bar, stop
+        self.urls: dict[str, dict[str, str]] = {}
+        self.errors: dict[str, KiliError] = {}
         self._bar_lock = threading.Lock()
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self.stop.set()  # uploads under way end too
-
-    def store(self, uploads: Sequence[_Upload]) -> None:
-        """Store files, several at a time."""
-        if not uploads:
-            return
-        work = side_by_side(self._try_put, self._signed(uploads), self.stop)
-        with contextlib.closing(work) as results:
+    def store(self, batches: Iterable[Sequence[_Upload]]) -> Iterator[str]:
+        """Store files, several at a time, and yield the asset of each when it is stored, or has failed."""
+        with contextlib.closing(side_by_side(self._try_put, self._signed(batches), self.stop)) as results:
             for (upload, _), result in results:
                 if isinstance(result, KiliError):
-                    self.errors.setdefault(upload.row, result)
+                    self.errors.setdefault(upload.asset_id, result)
                 else:
-                    self.urls.setdefault(upload.row, {})[upload.file.slot] = result
+                    self.urls.setdefault(upload.asset_id, {})[upload.file.slot] = result
+                yield upload.asset_id
 
-    def _signed(self, uploads: Iterable[_Upload]) -> Iterator[tuple[_Upload, str | KiliError]]:
+    def _signed(self, batches: Iterable[Sequence[_Upload]]) -> Iterator[tuple[_Upload, str | KiliError]]:
         """Yield files with signed URLs, which are requested shortly before they are used."""
-        self._refusal = None
-        first, *rest = chunked(list(uploads), _URLS_PER_CALL)
-        yield from zip(first, self._try_ask(first), strict=True)
-        with contextlib.closing(in_order(self._try_ask, rest, workers=_SIGNERS)) as signed:
-            for chunk, urls in signed:
-                yield from zip(chunk, urls, strict=True)
+        refusals: dict[int, KiliError] = {}
 
-    def _try_ask(self, uploads: Sequence[_Upload]) -> Sequence[str | KiliError]:
-        if self._refusal is None:
-            try:
-                return self._ask(uploads)
-            except KiliError as error:  # the server would refuse the next list too
-                self._refusal = error
-        return [self._refusal] * len(uploads)
+        def sign(task: tuple[int, Sequence[_Upload]]) -> Sequence[str | KiliError]:
+            number, uploads = task
+            if number not in refusals:
+                try:
+                    return self._ask(uploads)
+                except KiliError as error:  # the server would refuse the next list of this batch too
+                    refusals[number] = error
+            return [refusals[number]] * len(uploads)
+
+        lists = (
+            (number, uploads) for number, batch in enumerate(batches) for uploads in chunked(batch, _URLS_PER_CALL)
+        )
+        for task in itertools.islice(lists, 1):
+            yield from zip(task[1], sign(task), strict=True)
+        with contextlib.closing(in_order(sign, lists, workers=_SIGNERS)) as signed:
+            for (_, uploads), urls in signed:
+                yield from zip(uploads, urls, strict=True)
 
     def _ask(self, uploads: Sequence[_Upload]) -> list[str]:
         body = self.client.execute(_SIGN, {"filePaths": [upload.path for upload in uploads]}, stop=self.stop)
@@ -193,8 +205,8 @@ class _Bucket:
         upload, url = task
         if isinstance(url, KiliError):
             return url
-        if upload.row in self.errors:
-            return self.errors[upload.row]
+        if upload.asset_id in self.errors:
+            return self.errors[upload.asset_id]
         try:
             return self._put(upload, url)
         except KiliError as error:

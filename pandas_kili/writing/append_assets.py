@@ -14,7 +14,7 @@ from pandas_kili.catalog import APPEND, APPEND_LATER
 from pandas_kili.connection import find_project, promised, read_back
 from pandas_kili.errors import KiliError, KiliGraphQLError, KiliValidationError
 from pandas_kili.frames import KiliFrame
-from pandas_kili.media import Medium, Stored, check_license, store_media, wait_for_import
+from pandas_kili.media import Medium, Stored, Uploads, check_license, wait_for_import
 from pandas_kili.messages import shown, warn
 from pandas_kili.progress import progress_bar
 from pandas_kili.writing.account import Result
@@ -79,7 +79,7 @@ def append_rows(
         size = sum(media[row].size for row in open_rows)
         disable = options.disable_tqdm if size and not options.dry_run else True
         with progress_bar("upload", total=size, unit="B", disable=disable) as bar:
-            change = Append(work, project_id, media, bar, if_exists)
+            change = Append(work, project_id, media, targets, bar, if_exists)
             out = work.deliver(change, targets, Effect({}, identified, project_id))
         if if_exists == "skip":
             tell_of_twins(work, project_id)
@@ -94,23 +94,36 @@ class Append:
     name = "append_many_to_dataset"
 
     def __init__(
-        self, work: Work, project_id: str, media: Sequence[Medium], bar: tqdm[Any], if_exists: IfExists
+        self,
+        work: Work,
+        project_id: str,
+        media: Sequence[Medium],
+        targets: Sequence[Target],
+        bar: tqdm[Any],
+        if_exists: IfExists,
     ) -> None:
         self.client, self.identity, self.project_id, self.if_exists = work.client, work.identity, project_id, if_exists
         # Of all rows. Payloads hold plain values only, so that the garbage collector does not walk them.
-        self.media, self.bar = media, bar
+        self.media, self.targets, self.bar = media, targets, bar
         self.mutation = spelling(self.client, APPEND)
         self.is_current = self.mutation == APPEND[0]
         self._is_patient = True  # whether names taken a moment ago may explain a refusal, though no replica shows them
+        # Files of later batches are stored while one is registered; but an import that ends after its response may take
+        # longer than the signatures of URLs last.
+        self._stores_ahead = not any(medium.upload_type for medium in media)
+        self._uploads: Uploads | None = None
         self._stored: dict[Target, Stored] = {}  # files of the batch that is under way, so that none is stored twice
 
     def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[Target, Result]]:
         """Store the files of one batch, then register what was stored, by the ways in which Kili takes it."""
         fresh = [target for target in targets if target not in self._stored]
-        media = [self.media[target.rows[0]] for target in fresh]
-        ids = [target.asset_id for target in fresh]
-        results = store_media(self.client, self.project_id, ids, media, bar=self.bar, stop=stop)
-        self._stored = {target: self._stored[target] for target in targets if target in self._stored}
+        if fresh:  # else these are parts of the last batch
+            self._stored = {target: self._stored[target] for target in targets if target in self._stored}
+        if self._uploads is None or (fresh and not self._stores_ahead):
+            coming = self.targets if self._stores_ahead else fresh
+            media = {target.asset_id: self.media[target.rows[0]] for target in coming}
+            self._uploads = Uploads(self.client, self.project_id, media, bar=self.bar, stop=stop)
+        results = self._uploads.results([target.asset_id for target in fresh])
         for target, result in zip(fresh, results, strict=True):
             if isinstance(result, KiliError):
                 yield {target: Result("failed", str(result))}

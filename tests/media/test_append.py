@@ -5,11 +5,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from PIL import Image
+from writing import hurry
 
 import pandas_kili as pk
 from pandas_kili.errors import KiliAuthenticationError, KiliMutationError, KiliValidationError
@@ -180,6 +182,48 @@ def test_what_could_not_be_stored_can_be_sent_again(sandbox, tmp_path):
     rest = caught.value.frame[report["outcome"] != "applied"]
     rest.kili.append_many_to_dataset(project_id, client=sandbox.client)
     assert sorted(asset["externalId"] for asset in sandbox.assets(project_id)) == list("01234")
+
+
+def test_files_of_the_next_batch_are_stored_while_one_is_registered(sandbox):
+    project_id = sandbox.create_project("Texts", "TEXT")
+    stored, more, found = [], threading.Event(), []
+
+    def watch(request):
+        if request.method == "PUT":
+            stored.append(request.path)
+            if len(stored) > 100:
+                more.set()
+        if request.operation == "appendManyAssets":
+            found.append(more.wait(30))
+
+    sandbox.before_request(watch)
+    out = append(sandbox, project_id, [{"externalId": f"n{row}", "content": f"text {row}"} for row in range(150)])
+    assert found == [True, True]
+    assert len(stored) == 150
+    frame = pk.read_kili(project_id, fields=["id", "externalId"], client=sandbox.client)
+    assert frame["externalId"].tolist() == out["externalId"].tolist()
+
+
+def test_a_batch_that_is_sent_in_parts_stores_no_file_twice(sandbox, monkeypatch):
+    hurry(monkeypatch)
+    project_id = sandbox.create_project("Texts", "TEXT")
+    sandbox.inject(Fault("graphql_error", "appendManyAssets", times=3, code="BAD_USER_INPUT"))
+    append(sandbox, project_id, [{"externalId": f"n{row}", "content": f"text {row}"} for row in range(130)])
+    assert operations(sandbox).count("PUT") == 130
+    assert len(sandbox.assets(project_id)) == 130
+
+
+def test_rows_with_files_that_were_stored_ahead_are_not_sent_where_the_key_is_refused(sandbox):
+    project_id = sandbox.create_project("Texts", "TEXT")
+    sandbox.inject(Fault("status", "appendManyAssets", status=403))
+    rows = [{"externalId": f"n{row}", "content": f"text {row}"} for row in range(150)]
+    with pytest.raises(KiliMutationError) as caught:
+        append(sandbox, project_id, rows)
+    assert set(caught.value.report["outcome"]) == {"not_sent"}
+    caught.value.frame.kili.append_many_to_dataset(project_id, client=sandbox.client)
+    assert sorted(asset["externalId"] for asset in sandbox.assets(project_id)) == sorted(
+        f"n{row}" for row in range(150)
+    )
 
 
 def test_the_example_brings_a_folder_there_and_back(tmp_path):

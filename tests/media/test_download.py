@@ -19,7 +19,7 @@ from PIL import Image
 from scripted import Reply, ScriptedServer
 
 from pandas_kili.errors import KiliDownloadError, KiliFieldError, KiliNotFoundError
-from pandas_kili.media import Medium, Stored, download_media, plan_media, store_media, wait_for_import
+from pandas_kili.media import Medium, Stored, Uploads, download_media, plan_media, wait_for_import
 from pandas_kili.media import download as media_download
 from pandas_kili.media import fetch as media_fetch
 from pandas_kili.media.fetch import Fetch
@@ -58,7 +58,7 @@ def upload(sandbox, project_id, names, contents=None, json_contents=None):
     )
     assert problems == []
     ids = [f"{project_id}-{number}" for number in range(count)]
-    stored = store_media(sandbox.client, project_id, ids, media)
+    stored = Uploads(sandbox.client, project_id, dict(zip(ids, media, strict=True))).results(ids)
     for row in zip(ids, names, media, stored, strict=True):
         register(sandbox.client, project_id, *row)
     return ids

@@ -21,9 +21,9 @@ from pandas_kili.errors import (
 from pandas_kili.media import (
     Medium,
     Stored,
+    Uploads,
     check_license,
     plan_media,
-    store_media,
     wait_for_import,
 )
 from pandas_kili.media import imports as media_imports
@@ -56,6 +56,10 @@ def image(text):
 
 def raw(text, slot="content"):
     return Medium(files=(File(slot, text, "text/plain", len(text)),))
+
+
+def store_media(client, project_id, asset_ids, media, **options):
+    return Uploads(client, project_id, dict(zip(asset_ids, media, strict=True)), **options).results(asset_ids)
 
 
 def stored_bytes(sandbox):
