@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -80,13 +80,12 @@ def to_coco(
     with without_collector():
         sets = _data_sets(samples)
     if path is not None and is_file:
-        write_file(path, json.dumps(sets[""], ensure_ascii=False), overwrite=overwrite)
+        write_file(path, msgspec.json.encode(sets[""]), overwrite=overwrite)
     elif path is not None:
         with new_folder(path, "coco", samples, overwrite=overwrite) as folder:
             for name, data_set in sets.items():
                 (folder / name / _FOLDER).mkdir(parents=True)
-                text = json.dumps(data_set, ensure_ascii=False)
-                (folder / name / FILE).write_text(text, encoding="utf-8", errors="replace")
+                (folder / name / FILE).write_bytes(msgspec.json.encode(data_set))
             pictures = samples.pictures
             places = zip(pictures.split, pictures.file_name, strict=True)
             put_media(pictures, [folder / split / _FOLDER / name for split, name in places], media)
@@ -195,8 +194,9 @@ def _parts(samples: Samples) -> dict[int, Sequence[int]]:
 
 def _around(boxes: Sequence[Floats]) -> list[float]:
     edges = np.array(boxes)
-    left, top = edges[:, 0].min(), edges[:, 1].min()
-    return [left, top, (edges[:, 0] + edges[:, 2]).max() - left, (edges[:, 1] + edges[:, 3]).max() - top]
+    left, top = edges[:, :2].min(axis=0).tolist()
+    right, bottom = (edges[:, :2] + edges[:, 2:]).max(axis=0).tolist()
+    return [left, top, right - left, bottom - top]
 
 
 def _shape(samples: Samples, parts: Sequence[int], size: npt.NDArray[np.int64], bbox: list[float]) -> dict[str, Any]:

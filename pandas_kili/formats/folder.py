@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.classes import Classes
 from pandas_kili.formats.pages import draw_page
@@ -43,7 +45,7 @@ def new_folder(
             "left_out": samples.left_out.to_dict("records"),
             "external_ids": samples.pictures.external_ids(),
         }
-        (draft / MARK).write_text(json.dumps(report, indent=1), encoding="utf-8")
+        (draft / MARK).write_bytes(msgspec.json.encode(report))
         _check(target, overwrite=overwrite)
         _replace(draft, target)
     except BaseException:
@@ -59,7 +61,7 @@ def external_ids(folder: Path) -> dict[str, str]:
         return {}
 
 
-def write_file(path: str | os.PathLike[str], text: str, *, overwrite: bool) -> None:
+def write_file(path: str | os.PathLike[str], data: bytes, *, overwrite: bool) -> None:
     """Write a file that gets its name when it is whole."""
     target = Path(path).expanduser().absolute()
     if target.is_dir() or (target.exists() and not overwrite):
@@ -67,7 +69,7 @@ def write_file(path: str | os.PathLike[str], text: str, *, overwrite: bool) -> N
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.parent / f".{secrets.token_hex(8)}.part"
     try:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_bytes(data)
         os.replace(draft, target)  # noqa: PTH105 - the rename that replaces, named for it
     except BaseException:
         draft.unlink(missing_ok=True)

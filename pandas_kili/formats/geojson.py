@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Sequence
 from typing import Any, Unpack
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
@@ -97,8 +97,7 @@ def to_geojson(
         "left_out": left_out.astype(object).where(left_out.notna(), None).to_dict("records"),
     }
     if path is not None:
-        text = json.dumps(collection, ensure_ascii=False)
-        write_file(path, text, overwrite=options.get("overwrite", False))
+        write_file(path, msgspec.json.encode(collection), overwrite=options.get("overwrite", False))
     return collection
 
 

@@ -332,10 +332,10 @@ def _of_jobs(jobs: pa.Array, wanted: list[str]) -> npt.NDArray[np.bool_]:
 def _pairs(jobs: pa.Array, categories: pa.Array) -> tuple[Whole, list[tuple[str, str]]]:
     """Return the pairs of job and category that occur, and for each object the position of its pair."""
     first, second = jobs.dictionary_encode(), categories.dictionary_encode()
-    codes = np.stack([each.indices.to_numpy(zero_copy_only=False) for each in (first, second)], axis=1)
-    found, position = np.unique(codes, axis=0, return_inverse=True)
+    codes = [each.indices.to_numpy(zero_copy_only=False).astype(np.int64) for each in (first, second)]
     names = first.dictionary.to_pylist(), second.dictionary.to_pylist()
-    return position.reshape(-1), [(names[0][one], names[1][two]) for one, two in found.tolist()]
+    found, position = np.unique(codes[0] * len(names[1]) + codes[1], return_inverse=True)
+    return position, [(names[0][code // len(names[1])], names[1][code % len(names[1])]) for code in found.tolist()]
 
 
 def _categories(

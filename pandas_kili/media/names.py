@@ -6,6 +6,7 @@ import hashlib
 import mimetypes
 import re
 import unicodedata
+from functools import lru_cache
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -77,10 +78,14 @@ def extension_of(content_type: str, url: str) -> str:
 def known_extension(name: str) -> str:
     """Return the extension of a name, if it is one of a known type of file."""
     suffix = PurePosixPath(name).suffix
+    return suffix if len(suffix) <= _LONGEST_EXTENSION and _is_known(suffix) else ""
+
+
+@lru_cache(maxsize=256)
+def _is_known(suffix: str) -> bool:
     # Only types of media: "example.com" and "draft.v1" are names without an extension.
     type_ = mimetypes.guess_type(f"_{suffix}")[0] or ""
-    known = suffix.lower() in EXTENSIONS or type_.startswith(_MEDIA) or type_ in _DOCUMENTS
-    return suffix if known and len(suffix) <= _LONGEST_EXTENSION else ""
+    return suffix.lower() in EXTENSIONS or type_.startswith(_MEDIA) or type_ in _DOCUMENTS
 
 
 def with_extension(stem: str, extension: str) -> str:

@@ -173,15 +173,28 @@ def test_masks_of_others_become_outlines_with_holes(packed):
         assert np.allclose(around, [np.min(expected, axis=0), np.max(expected, axis=0)], atol=1 / min(SIZE))
 
 
+FAR_APART = [ring((0, 0), (0.25, 0), (0.25, 0.25)), ring((0.5, 0.5), (1, 0.5), (1, 1))]
+
+
+def two_parts():
+    return [shape("SKY", [each], tool="semantic", mid="one") for each in FAR_APART]
+
+
 def test_the_box_is_around_all_rings_and_parts():
     """The vendor's own converter boxes the first ring alone."""
-    rings = [ring((0, 0), (0.25, 0), (0.25, 0.25)), ring((0.5, 0.5), (1, 0.5), (1, 1))]
-    parts = [shape("SKY", [each], tool="semantic", mid="one") for each in rings]
-    (annotation,) = assets({"a.jpg": objects(*parts)}).kili.to_coco()["annotations"]
+    (annotation,) = assets({"a.jpg": objects(*two_parts())}).kili.to_coco()["annotations"]
     assert annotation["bbox"] == [0, 0, *SIZE]
     assert len(annotation["segmentation"]) == 2
-    (annotation,) = assets({"a.jpg": objects(shape("SKY", rings, tool="polygon"))}).kili.to_coco()["annotations"]
+    assert {type(value) for value in annotation["bbox"]} == {float}
+    (annotation,) = assets({"a.jpg": objects(shape("SKY", FAR_APART, tool="polygon"))}).kili.to_coco()["annotations"]
     assert annotation["bbox"] == [0, 0, *SIZE]
+
+
+@pytest.mark.parametrize("name", ["Être vivant", "\U0001f431"])
+def test_the_file_says_what_was_returned(tmp_path, name):
+    frame = assets({name: objects(*two_parts(), shape("CAT", rectangle(0.1, 0.2, 0.4, 0.6)))})
+    returned = frame.kili.to_coco(tmp_path / "set.json")
+    assert json.loads((tmp_path / "set.json").read_bytes()) == returned
 
 
 def test_a_turned_rectangle_has_its_hull_and_keeps_its_corners():
