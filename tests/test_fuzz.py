@@ -22,7 +22,7 @@ from fuzzing import (
     only_our_errors,
     quietly,
 )
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy
 from writing import client_of, filled, hurry
@@ -275,6 +275,7 @@ def test_any_column_gives_tidy_frames_or_is_said_to_be_wrong(sandbox, data):
 
 @settings(max_examples=50 * EFFORT)
 @given(answers=st.lists(ANSWERS, min_size=2, max_size=2))
+@example(answers=[{"J": []}, {"J": {"points": None, "children": None}}])
 def test_any_answer_is_told_in_rows(answers):
     """What is no annotation gives a row that says so; no job is lost without a word."""
     labels = [
