@@ -114,7 +114,7 @@ class KindRows:
                 found[at] = None
             has = [None if value is None else bool(value) for value in found]
             if "points" in self.keys:
-                points = [node.get("points") if type(node) is dict else None for node in self.nodes]
+                points: list[Any] = [node.get("points") if type(node) is dict else None for node in self.nodes]
                 below = [are_objects(each) and any(point.get("children") for point in each) for each in points]
                 has = [own if own is None else own or other for own, other in zip(has, below, strict=True)]
             self.put("hasChildren", has)
