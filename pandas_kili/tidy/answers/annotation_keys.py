@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from pandas_kili.tidy.answers.geometry import Coordinates, is_number, rings, vertices
+from pandas_kili.tidy.answers.geometry import Coordinates, is_number, offsets, rings, vertex_array, vertices
 from pandas_kili.tidy.answers.json_values import are_objects, is_flag, is_said, is_text, is_whole, mids
 from pandas_kili.tidy.answers.kind_rows import KindRows
-from pandas_kili.tidy.answers.schema import RING, TOOLS, VERTEX
+from pandas_kili.tidy.answers.schema import RING, TOOLS
 
 RELATIONS = {
     "startEntities": ("startMids", "NAMED_ENTITIES_RELATION"),
@@ -139,7 +138,7 @@ def _plain_rings(values: list[Any]) -> pa.Array | None:
     array = _lines(lines)
     if array is None:
         return None
-    return pa.ListArray.from_arrays(_offsets(list(map(len, values))), array, type=pa.list_(RING))
+    return pa.ListArray.from_arrays(offsets(list(map(len, values))), array, type=pa.list_(RING))
 
 
 def _lines(lines: list[Any]) -> pa.Array | None:
@@ -149,25 +148,17 @@ def _lines(lines: list[Any]) -> pa.Array | None:
     found = vertices(list(chain.from_iterable(lines)))
     if found is None:
         return None
-    return pa.ListArray.from_arrays(_offsets(list(map(len, lines))), _vertex_array(*found), type=RING)
+    return pa.ListArray.from_arrays(offsets(list(map(len, lines))), vertex_array(*found), type=RING)
 
 
 def _ring_array(shapes: Sequence[Sequence[Coordinates]]) -> pa.Array:
     lines = _line_array(list(chain.from_iterable(shapes)))
-    return pa.ListArray.from_arrays(_offsets(list(map(len, shapes))), lines, type=pa.list_(RING))
+    return pa.ListArray.from_arrays(offsets(list(map(len, shapes))), lines, type=pa.list_(RING))
 
 
 def _line_array(lines: Sequence[Coordinates]) -> pa.Array:
     xs, ys = (list(chain.from_iterable(line[side] for line in lines)) for side in (0, 1))
-    return pa.ListArray.from_arrays(_offsets([len(line[0]) for line in lines]), _vertex_array(xs, ys), type=RING)
-
-
-def _vertex_array(xs: Sequence[float], ys: Sequence[float]) -> pa.Array:
-    return pa.StructArray.from_arrays([pa.array(np.array(each, np.float64)) for each in (xs, ys)], fields=list(VERTEX))
-
-
-def _offsets(lengths: Sequence[int]) -> pa.Array:
-    return pa.array(np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int32))
+    return pa.ListArray.from_arrays(offsets([len(line[0]) for line in lines]), vertex_array(xs, ys), type=RING)
 
 
 def _areas(table: KindRows) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,18 +10,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pandas_kili.tidy.answers.schema import VERTEX
+
 Coordinates = tuple[list[float], list[float]]
 Floats = npt.NDArray[np.float64]
 
 _NUMBERS = frozenset({float, int})
-_EXACT = 2**53  # beyond, a double does not hold every whole number
+EXACT = 2**53  # beyond, a double does not hold every whole number
 _CORNERS = 4
 
 
 def is_number(value: Any) -> bool:
     """Return whether a double holds a JSON value as it is."""
     kind = type(value)
-    return kind is float or (kind is int and -_EXACT <= value <= _EXACT)
+    return kind is float or (kind is int and -EXACT <= value <= EXACT)
 
 
 def vertices(value: Any) -> Coordinates | None:
@@ -72,6 +75,16 @@ def rings(value: Any, *, reading_order: bool = False) -> tuple[list[Coordinates]
         outlines = [_outline(line) for line in found]
         return outlines, whole and outlines == found
     return found, whole
+
+
+def vertex_array(xs: Sequence[float], ys: Sequence[float]) -> pa.Array:
+    """Return vertices as an Arrow array."""
+    return pa.StructArray.from_arrays([pa.array(np.array(each, np.float64)) for each in (xs, ys)], fields=list(VERTEX))
+
+
+def offsets(lengths: Sequence[int]) -> pa.Array:
+    """Return the offsets of an Arrow array of lists."""
+    return pa.array(np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int32))
 
 
 def _outline(line: Coordinates) -> Coordinates:

@@ -14,15 +14,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pandas_kili.tidy.answers.columns import columns_of
+from pandas_kili.tidy.answers.plain_shapes import PlainShapes
 from pandas_kili.tidy.answers.schema import ANNOTATION_SCHEMA
 from pandas_kili.tidy.answers.walk import Walk
+
+Whole = npt.NDArray[np.int64]
 
 _BATCH = 1 << 20  # bytes of JSON that are held as Python objects at a time: few enough for the caches of a processor
 
 
-def read_answers(
-    texts: pa.Array, tasks: Mapping[str, Any] | None = None
-) -> tuple[dict[str, pa.Array], npt.NDArray[np.int64]]:
+def read_answers(texts: pa.Array, tasks: Mapping[str, Any] | None = None) -> tuple[dict[str, pa.Array], Whole]:
     """Return the columns of answers that have values, and the number of rows of each answer.
 
     Parameters
@@ -33,17 +34,22 @@ def read_answers(
         ML task by job, where the interface of the project is known.
     """
     parts: list[dict[str, pa.Array]] = []
-    counts: list[int] = []
+    numbers: list[Whole] = [np.zeros(0, np.int64)]  # of answers, by row
     with without_collector():
-        for batch in _batches(texts):
-            walk = Walk(tasks)
-            for text in batch.to_pylist():
-                walk.read(text)
-            columns = columns_of(walk, tasks)
-            if any(walk.turns):
-                columns["assetRotation"] = pa.array(np.repeat(np.array(walk.turns, object), walk.counts), pa.int64())
-            parts.append(columns)
-            counts += walk.counts
+        for start, batch in _batches(texts):
+            shapes, walk = PlainShapes(tasks), Walk(tasks)
+            others = []
+            for number, text in enumerate(batch.to_pylist(), start):
+                if not shapes.read(text):
+                    walk.read(text)
+                    others.append(number)
+            if shapes.counts:
+                plain = np.setdiff1d(np.arange(start, start + len(batch)), others, assume_unique=True)
+                parts.append(shapes.columns())
+                numbers.append(np.repeat(plain, shapes.counts))
+            if others:
+                parts.append(_walked(walk, tasks))
+                numbers.append(np.repeat(others, walk.counts))
     lengths = [len(part["kind"]) for part in parts]
     joined = {
         field.name: pa.concat_arrays(
@@ -55,15 +61,27 @@ def read_answers(
         for field in ANNOTATION_SCHEMA
         if any(field.name in part for part in parts)
     }
-    return joined, np.array(counts, np.int64)
+    of_row = np.concatenate(numbers)
+    if (np.diff(of_row) < 0).any():
+        order = pa.array(np.argsort(of_row, kind="stable"))
+        joined = {name: column.take(order) for name, column in joined.items()}
+    return joined, np.bincount(of_row, minlength=len(texts))
 
 
-def _batches(texts: pa.Array) -> Iterator[pa.Array]:
+def _walked(walk: Walk, tasks: Mapping[str, Any] | None) -> dict[str, pa.Array]:
+    columns = columns_of(walk, tasks)
+    if any(walk.turns):
+        columns["assetRotation"] = pa.array(np.repeat(np.array(walk.turns, object), walk.counts), pa.int64())
+    return columns
+
+
+def _batches(texts: pa.Array) -> Iterator[tuple[int, pa.Array]]:
+    """Yield parts of the texts, each with the number of its first."""
     lengths = pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
     number = np.cumsum(lengths, dtype=np.int64) // _BATCH
     starts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(texts)]
     for start, end in itertools.pairwise(starts):
-        yield texts.slice(start, end - start)
+        yield start, texts.slice(start, end - start)
 
 
 @contextlib.contextmanager
