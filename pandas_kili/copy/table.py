@@ -247,8 +247,8 @@ class CopyTable:
         reader = pa.RecordBatchReader.from_batches(schema, _noting(batches, failures))
         try:
             self._write(self._opened, reader, state, mode="overwrite", schema_mode="overwrite")
-        except KiliCopyError:
-            if failures:  # the reading failed, not the table
+        except Exception:  # where the reading failed, deltalake raises its own error, or on one core a plain one
+            if failures:
                 raise failures[0] from None
             raise
         self._check_alone(before)

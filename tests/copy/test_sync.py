@@ -476,6 +476,30 @@ FULL_DISK = """
 """
 
 
+ONE_CORE = """
+    import os, sys
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    import pandas_kili as pk
+    project, copy, endpoint, key = sys.argv[1:]
+    try:
+        pk.sync(project, copy, full=True, client=pk.Client(key, endpoint))
+    except pk.KiliGraphQLError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux binds processes to a core")
+def test_a_read_that_fails_is_told_on_one_core_too(sandbox, tmp_path):
+    """There, deltalake hands on what fails in the reading as another error than on several."""
+    project, _ = filled(sandbox)
+    synced(sandbox, project, tmp_path / "copy")
+    sandbox.inject(Fault("graphql_error", operation="assets", nth=1, times=None))
+    command = [sys.executable, "-c", textwrap.dedent(ONE_CORE), project, tmp_path / "copy"]
+    command += [sandbox.api_endpoint, sandbox.api_key]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert "told to fail" in done.stdout, done.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a limit on the size of files is of POSIX")
 def test_a_full_disk_leaves_the_copy_as_it_was(sandbox, tmp_path):
     project, ids = filled(sandbox, 30)
@@ -505,39 +529,58 @@ def test_a_first_copy_that_filled_the_disk_goes_on_where_it_was(sandbox, tmp_pat
     assert pk.sync(project, tmp_path / "copy", client=sandbox.client).inserted == 30
 
 
-KILLED = """
-    import sys
+SYNCS = """
+    import os, sys
+    import deltalake
     import pandas_kili as pk
     sys.modules["pandas_kili.copy.sync"]._ROWS_A_COMMIT = 100
-    project, copy, endpoint, key = sys.argv[1:]
-    print("ready", flush=True)
-    pk.sync(project, copy, client=pk.Client(key, endpoint, max_calls_per_minute=100_000))
+    project, endpoint, key = sys.argv[1:]
+    for copy in sys.stdin:
+        child = os.fork()
+        if not child:
+            pk.sync(project, copy.strip(), client=pk.Client(key, endpoint, max_calls_per_minute=100_000))
+            os._exit(0)
+        print(child, flush=True)
+        sys.stdin.readline()
+        print(os.waitpid(child, 0), flush=True)
 """
 
 
-def killed(sandbox, project, copy, after):
-    command = [sys.executable, "-c", textwrap.dedent(KILLED), project, copy, sandbox.api_endpoint, sandbox.api_key]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        process.stdout.readline()
+@contextlib.contextmanager
+def killed_syncs(sandbox, project):
+    """Give a function that starts a sync, in a process forked from one that has imported all, and kills it."""
+    command = [sys.executable, "-c", textwrap.dedent(SYNCS), project, sandbox.api_endpoint, sandbox.api_key]
+
+    def kill(copy, after):
+        process.stdin.write(f"{copy}\n")
+        process.stdin.flush()
+        child = int(process.stdout.readline())
         time.sleep(after)
-        os.kill(process.pid, signal.SIGKILL)
+        os.kill(child, signal.SIGKILL)
+        process.stdin.write("killed\n")
+        process.stdin.flush()
+        assert process.stdout.readline()
+
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield kill
 
 
 @pytest.mark.campaign
 def test_a_killed_sync_leaves_the_copy_as_before_or_as_after(sandbox, tmp_path):
     project, ids = filled(sandbox, 1000)
-    for turn in range(30):
-        copy = tmp_path / f"copy{turn // 5}"
-        killed(sandbox, project, copy, 0.02 * turn)
-        if Path(copy).exists() and turn % 5:
-            with contextlib.suppress(pk.KiliCopyError):
-                assert pk.read_copy(copy)["id"].is_unique
-        sandbox.add_labels(pd.DataFrame({"assetId": ids[:50], "jsonResponse": ["{}"] * 50}))
-        pk.sync(project, copy, client=sandbox.client)
-        kept = pk.read_copy(copy).sort_values("id", ignore_index=True)
-        read = pk.read_kili(project, client=sandbox.client).sort_values("id", ignore_index=True)
-        pd.testing.assert_frame_equal(kept, read)
-        sandbox.add_labels(pd.DataFrame({"assetId": ids[50:90], "jsonResponse": ["{}"] * 40}))
+    with killed_syncs(sandbox, project) as kill:
+        for turn in range(30):
+            copy = tmp_path / f"copy{turn // 5}"
+            kill(copy, 0.01 * turn)
+            if Path(copy).exists() and turn % 5:
+                with contextlib.suppress(pk.KiliCopyError):
+                    assert pk.read_copy(copy)["id"].is_unique
+            sandbox.add_labels(pd.DataFrame({"assetId": ids[:50], "jsonResponse": ["{}"] * 50}))
+            pk.sync(project, copy, client=sandbox.client)
+            kept = pk.read_copy(copy).sort_values("id", ignore_index=True)
+            read = pk.read_kili(project, client=sandbox.client).sort_values("id", ignore_index=True)
+            pd.testing.assert_frame_equal(kept, read)
+            sandbox.add_labels(pd.DataFrame({"assetId": ids[50:90], "jsonResponse": ["{}"] * 40}))
 
 
 def test_the_command_syncs_and_says_what_it_did(sandbox, tmp_path, monkeypatch, capsys):
