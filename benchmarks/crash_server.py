@@ -13,15 +13,19 @@ The exit status is 1 where anything differs.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import multiprocessing
+import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -36,26 +40,29 @@ _PER_CALL = 100  # rows
 _AFTERWARDS = 0.02  # seconds after a request within which the server may live on
 _LONGEST_OUTAGE = 0.3  # seconds
 _PATIENCE = 60.0  # seconds for the moment to come, or for the call to end
-_SERVER = """
-import json, os, signal, sys, threading
-from pandas_kili.sandbox import Sandbox
-given = json.loads(sys.argv[1])
-moment, lock, seen = given.pop("moment"), threading.Lock(), []
-def kill():
-    os.kill(os.getpid(), signal.SIGKILL)
-def note(request):
-    if moment and (request.document or "").lstrip().startswith("mutation"):
-        with lock:
-            seen.append(request)
-            due = len(seen) == moment["request"]
-        if due:
-            threading.Timer(moment["delay"], kill).start() if moment["delay"] else kill()
-with Sandbox(max_calls_per_minute=None, **given) as sandbox:
-    if moment:
-        (sandbox.after_request if moment["after_work"] else sandbox.before_request)(note)
-    print(sandbox.api_endpoint, flush=True)
-    sys.stdin.read()
-"""
+_PROCESSES = multiprocessing.get_context("forkserver")  # the package is imported once, and no thread is inherited
+
+
+def serve(given: dict[str, Any], moment: dict[str, Any] | None, pipe: Connection) -> None:
+    """Serve until the moment to be killed comes, or until the other end of the pipe is closed."""
+    lock, seen = threading.Lock(), []
+
+    def kill() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def note(request: Any) -> None:
+        if moment and (request.document or "").lstrip().startswith("mutation"):
+            with lock:
+                seen.append(request)
+                due = len(seen) == moment["request"]
+            if due:
+                threading.Timer(moment["delay"], kill).start() if moment["delay"] else kill()
+
+    with Sandbox(max_calls_per_minute=None, **given) as sandbox, contextlib.suppress(EOFError):
+        if moment:
+            (sandbox.after_request if moment["after_work"] else sandbox.before_request)(note)
+        pipe.send(sandbox.api_endpoint)
+        pipe.recv()
 
 
 class Server:
@@ -73,16 +80,19 @@ class Server:
 
     def start(self, moment: dict[str, Any] | None) -> str:
         """Start it, to be killed at that moment; return where it is."""
-        given = {"path": self._folder, "port": self._port, "api_key": self.key, "moment": moment}
-        command = [sys.executable, "-c", _SERVER, json.dumps(given)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        endpoint = next(iter(self.process.stdout or ())).strip()
-        self._port = int(endpoint.split(":")[2].split("/")[0])
+        given = {"path": self._folder, "port": self._port, "api_key": self.key}
+        self._pipe, other = _PROCESSES.Pipe()
+        self.process = _PROCESSES.Process(target=serve, args=(given, moment, other))
+        self.process.start()
+        other.close()
+        endpoint: str = self._pipe.recv()
+        self._port = int(endpoint.split(":")[2].split("/", maxsplit=1)[0])
         return endpoint
 
     def stop(self) -> None:
         """Have it end in peace."""
-        self.process.communicate()
+        self._pipe.close()
+        self.process.join()
 
 
 class Campaign:
@@ -100,7 +110,8 @@ class Campaign:
         client = pk.Client(self.server.key, self.server.start(self._moment()), max_calls_per_minute=10**6)
         with ThreadPoolExecutor(1) as executor:
             call = executor.submit(self._write, kind, frame, project, client)
-            killed = self.server.process.wait(_PATIENCE) == -signal.SIGKILL
+            self.server.process.join(_PATIENCE)
+            killed = self.server.process.exitcode == -signal.SIGKILL
             time.sleep(self.chance.uniform(0, _LONGEST_OUTAGE))
             self.server.start(None)
             report = call.result(_PATIENCE).kili.report
@@ -149,6 +160,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--seed", default="0")
     options = parser.parse_args()
+    _PROCESSES.set_forkserver_preload(["pandas_kili.sandbox"])
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         campaign = Campaign(Path(folder), options.rows, options.seed)
