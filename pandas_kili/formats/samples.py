@@ -21,7 +21,11 @@ from pandas_kili.formats.shapes import SHAPE_COLUMNS, Floats, Rings, Whole, numb
 from pandas_kili.messages import listed, nearest, warn
 from pandas_kili.tidy import (
     ANNOTATION,
+    CATEGORY,
+    CHOICE,
+    RANK,
     SUBMITTED,
+    TEXT,
     UNREADABLE,
     annotations_table,
     jobs_of,
@@ -148,7 +152,7 @@ def collect(
         raise KiliValidationError(f"media is 'none', 'copy' or 'link'; got {media!r}.")
     report = Report(format_name)
     chosen = chosen_labels(frame, options, report)
-    rows = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0), jobs)
+    rows = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0), jobs, bare=True)
     asset = chosen.index.to_numpy(np.int64)[rows.index.to_numpy()]
     job_of = arrow_array(rows["job"])
     number, page = numbers_of(rows, "frame"), numbers_of(rows, "page") - 1
@@ -281,27 +285,30 @@ def _wanted(
     asset: Whole,
 ) -> Whole:
     """Return the positions of the rows that are objects, and report the others."""
-    kinds, names = _objects(rows, "kind"), _objects(rows, "tool")
+    kinds, names = arrow_array(rows["kind"]), arrow_array(rows["tool"])
     own = np.ones(len(rows), bool)
     if job is not None:
         own = _of_jobs(jobs, [job] if isinstance(job, str) else list(job))
-    report.add(asset[kinds == UNREADABLE], "the answer cannot be read")
-    drawn = own & (kinds == ANNOTATION)
-    classified = np.array([category is not None for category in _objects(rows, "category")], bool)
-    fits = drawn & np.isin(names.astype(str), tools) & classified
-    told = jobs.to_pylist()
+    report.add(asset[_among(kinds, [UNREADABLE])], "the answer cannot be read")
+    drawn = own & _among(kinds, [ANNOTATION])
+    classified = arrow_array(rows["category"]).is_valid().to_numpy(zero_copy_only=False)
+    fits = drawn & _among(names, tools) & classified
     reasons: list[tuple[npt.NDArray[np.bool_], str]] = [
-        (own & (kinds != ANNOTATION) & np.isin(kinds.astype(str), ("category", "text", "choice", "rank")), "no shape"),
+        (own & _among(kinds, [CATEGORY, TEXT, CHOICE, RANK]), "no shape"),
         (drawn & ~classified, "a shape without a category"),
     ]
     other = drawn & classified & ~fits
-    for tool in sorted({str(name) for name in names[other]}):
-        what = "an annotation without a shape" if tool == "None" else f"a shape of the tool {tool}"
-        reasons.append((other & (names.astype(str) == tool), what))
+    for tool in sorted(pc.unique(names.filter(pa.array(other))).to_pylist(), key=str):
+        what = "an annotation without a shape" if tool is None else f"a shape of the tool {tool}"
+        reasons.append((other & _among(names, [tool]), what))
     for which, reason in reasons:
-        found = np.flatnonzero(which)
-        report.add(asset[found], reason, [told[row] for row in found])
+        report.add(asset[which], reason, jobs.filter(pa.array(which)).to_pylist())
     return np.flatnonzero(fits)
+
+
+def _among(texts: pa.Array, wanted: Sequence[str | None]) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = pc.is_in(texts, pa.array(wanted, pa.string())).to_numpy(zero_copy_only=False)
+    return found
 
 
 def _further_areas(rows: pd.DataFrame, wanted: Whole) -> npt.NDArray[np.bool_]:
@@ -325,8 +332,7 @@ def _of_jobs(jobs: pa.Array, wanted: list[str]) -> npt.NDArray[np.bool_]:
             near = nearest(name, known, most=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise KiliValidationError(f"no label answers the job {name!r}; there are {listed(sorted(known))}.{hint}")
-    own: npt.NDArray[np.bool_] = pc.is_in(jobs, pa.array(wanted, pa.string())).to_numpy(zero_copy_only=False)
-    return own
+    return _among(jobs, wanted)
 
 
 def _pairs(jobs: pa.Array, categories: pa.Array) -> tuple[Whole, list[tuple[str, str]]]:

@@ -51,6 +51,7 @@ def annotations_table(
     label_types: Collection[str] | None = None,
     categorical: bool = False,
     wide: bool = False,
+    bare: bool = False,
 ) -> pd.DataFrame:
     """Lay the answers of labels out: one row per annotation, or per class chosen, text, comparison or rank given.
 
@@ -73,6 +74,8 @@ def annotations_table(
         ``job``, ``tool`` and ``category`` as Arrow dictionaries: smaller, and grouped faster.
     wide : bool
         Instead, one row per label and one column per job.
+    bare : bool
+        Only what stands in the answers: null in the columns of assets, labels and boxes.
 
     Returns
     -------
@@ -124,8 +127,9 @@ def annotations_table(
         identity = identifying(_identity(frame, labels, np.arange(count), labels.parents))
         return to_frame({**identity, **found}, frame, labels.parents)
     parents = pc.take(labels.parents, pa.array(label_of))
-    columns.update(_identity(frame, labels, label_of, parents))
-    columns.update(_boxes(frame, columns, parents.to_numpy(zero_copy_only=False), label_of))
+    if not bare:
+        columns.update(_identity(frame, labels, label_of, parents))
+        columns.update(_boxes(frame, columns, parents.to_numpy(zero_copy_only=False), label_of))
     length = len(label_of)
     table = {
         field.name: _fitted(columns[field.name], field) if field.name in columns else pa.nulls(length, field.type)
