@@ -141,22 +141,26 @@ def _annotations(samples: Samples, codes: list[str]) -> dict[int, dict[str, Any]
     parts = _parts(samples)
     upright = _upright(samples)
     corners = np.stack([pixels[:, [0, 3]], pixels[:, [0, 1]], pixels[:, [2, 1]], pixels[:, [2, 3]]], axis=1)
-    outlines = corners.reshape(-1, 8).tolist()
     found: dict[int, dict[str, Any]] = {}
-    columns = (samples.picture + 1, samples.category + 1, boxes, samples.tool, upright)
+    columns = (samples.picture + 1, samples.category + 1, samples.tool, upright, boxes, corners.reshape(-1, 8))
     confidences = samples.confidence.tolist()
-    for position, (image, category, bbox, tool, is_upright) in enumerate(
+    for position, (image, category, tool, is_upright, bbox, outline) in enumerate(
         zip(*(values.tolist() for values in columns), strict=True)
     ):
         own = parts.get(position, (position,)) if parts else (position,)
         if not own:
             continue
-        annotation = {"id": len(found) + 1, "image_id": image, "category_id": category, "iscrowd": 0, "tool": tool}
-        if is_upright:
-            annotation["bbox"] = bbox
-            annotation["segmentation"] = [outlines[position]]
-            annotation["area"] = bbox[2] * bbox[3]
-        else:
+        annotation = {
+            "id": len(found) + 1,
+            "image_id": image,
+            "category_id": category,
+            "iscrowd": 0,
+            "tool": tool,
+            "bbox": bbox,
+            "segmentation": [outline],
+            "area": bbox[2] * bbox[3],
+        }
+        if not is_upright:
             annotation["bbox"] = bbox if len(own) == 1 else _around([boxes[each] for each in own])
             annotation |= _shape(samples, own, sizes[position], annotation["bbox"])
         if position in samples.points:
@@ -174,11 +178,11 @@ def _upright(samples: Samples) -> npt.NDArray[np.bool_]:
     last = np.concatenate([[0], vertices])
     sizes = last[ends] - last[ends - counts]
     plain = np.flatnonzero((samples.tool == "rectangle") & (counts == 1) & (sizes == 4))  # noqa: PLR2004 - corners
-    corners = samples.rings.xy[last[ends - 1][plain][:, None] + np.arange(4)]
-    edges = samples.box[plain].reshape(-1, 2, 1, 2)
-    on_edges = ((corners[:, None] == edges).any(axis=1)).all(axis=(1, 2))
+    x, y = samples.rings.xy[last[ends - 1][plain][:, None] + np.arange(4)].transpose(2, 0, 1)
+    left, top, right, bottom = samples.box[plain].T[..., None]
+    on_edges = ((x == left) | (x == right)) & ((y == top) | (y == bottom))
     upright = np.zeros(len(ends), bool)
-    upright[plain] = on_edges
+    upright[plain] = on_edges.all(axis=1)
     return upright
 
 

@@ -17,6 +17,7 @@ _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\Z", re.IGNORECASE)
 # File systems take 255 bytes: room is left for a mark (17), an extension and the number of a frame.
 _LONGEST_STEM = 180
+_PLAIN = re.compile(rf"[A-Za-z0-9_-]{{1,{_LONGEST_STEM}}}")
 _LONGEST_EXTENSION = 12
 _SAYS_NOTHING = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/x-download"})
 _MEDIA = ("audio/", "font/", "image/", "model/", "text/", "video/")
@@ -39,11 +40,13 @@ def safe_stem(name: str) -> str:
     >>> safe_stem("photo 1"), safe_stem("../../evil"), safe_stem("NUL")
     ('photo 1', '_._.._evil', '_NUL')
     """
-    text = name.encode("utf-8", "replace").decode("utf-8", "replace")
-    text = _FORBIDDEN.sub("_", text)
-    text = re.sub(r"\A[. ]|[. ]\Z", "_", re.sub(r"[. ]+\Z", lambda ends: "_" * len(ends[0]), text))
-    text = _cut(text, _LONGEST_STEM) or "_"
-    text = re.sub(r"[. ]\Z", "_", text)
+    text = name
+    if not _PLAIN.fullmatch(name):  # most names are plain, and there may be a million of them
+        text = name.encode("utf-8", "replace").decode("utf-8", "replace")
+        text = _FORBIDDEN.sub("_", text)
+        text = re.sub(r"\A[. ]|[. ]\Z", "_", re.sub(r"[. ]+\Z", lambda ends: "_" * len(ends[0]), text))
+        text = _cut(text, _LONGEST_STEM) or "_"
+        text = re.sub(r"[. ]\Z", "_", text)
     return f"_{text}" if _DEVICES.match(text.partition(".")[0].rstrip()) else text
 
 
