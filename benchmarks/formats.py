@@ -1,12 +1,13 @@
 """Training data out: COCO and YOLO of boxes, beside kili-formats in memory and the official SDK's exports of a project.
 
     python -m benchmarks.formats                                # 10,000 images with 100,000 boxes
-    python -m benchmarks.formats --images 1000 --sdk-python ENV/bin/python
+    python -m benchmarks.formats --python OURS/bin/python --sdk-python THEIRS/bin/python
 
 In memory, seconds are CPU; both begin with answers as JSON text. kili-formats is the vendor's converter
 (``pip install 'kili-formats[coco]'``). From a server that takes 20 ms for each call, seconds are wall time, from the
 empty process to both data sets on disk. Each contender runs in a process of its own: ours reads the project once and
 writes both, the SDK's export reads the project for each format. Neither fetches a picture. Medians of `--repeat` runs.
+Environments that hold the contender and no more are fair: pandera imports what it finds (hypothesis, geopandas, ...).
 
 The floor is a process that imports pandas, asks for the same pages, eight at a time, and writes as many files of the
 same length, but reads no answer. What the SDK takes, in floors, is the most that any converter in Python can reach.
@@ -104,12 +105,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=10_000, metavar="N")
     parser.add_argument("--repeat", type=int, default=3, metavar="N")
+    parser.add_argument(
+        "--python", default=sys.executable, help="interpreter of an environment that holds this package and no more"
+    )
     parser.add_argument("--sdk-python", metavar="PYTHON", help="interpreter of an environment that holds the SDK")
     chosen = parser.parse_args()
     answers = [json.dumps({"J": {"annotations": boxes(random.Random(number))}}) for number in range(chosen.images)]
     print(f"{chosen.images:,} images with {chosen.images * PER_IMAGE:,} boxes, medians of {chosen.repeat}:")
     in_memory(answers, chosen.repeat)
-    from_server(answers, chosen.repeat, chosen.sdk_python)
+    from_server(answers, chosen.repeat, chosen.python, chosen.sdk_python)
 
 
 def boxes(rng: random.Random) -> list[dict[str, Any]]:
@@ -163,7 +167,7 @@ def cpu(work: Callable[[], Any], repeat: int) -> float:
     return statistics.median(costs)
 
 
-def from_server(answers: list[str], repeat: int, sdk: str | None) -> None:
+def from_server(answers: list[str], repeat: int, own_python: str, sdk: str | None) -> None:
     """Compare reading a project and writing COCO and YOLO with the SDK's exports."""
     content = {"input": "radio", "categories": {name: {"name": name, "children": []} for name in CATEGORIES}}
     job = {"mlTask": "OBJECT_DETECTION", "tools": ["rectangle"], "required": 0, "isChild": False, "content": content}
@@ -180,7 +184,7 @@ def from_server(answers: list[str], repeat: int, sdk: str | None) -> None:
         given |= {"images": len(answers), "boxes": len(answers) * PER_IMAGE}
         given |= {f"bytes of {name}": size for name, size in BYTES.items()}
         found: dict[str, list[dict[str, float]]] = {"ours": [], "theirs": [], "floor": []}
-        programs = (("ours", OURS, sys.executable), ("floor", FLOOR, sys.executable), ("theirs", SDK, sdk))
+        programs = (("ours", OURS, own_python), ("floor", FLOOR, own_python), ("theirs", SDK, sdk))
         for number in range(repeat):
             for name, program, python in programs:
                 if python is not None:
