@@ -33,7 +33,10 @@ UNLIMITED = 1_000_000
 
 
 def parse(pages: int) -> dict[str, Any]:
-    """Turn the bytes of pages into a frame, by what a read does with them."""
+    """Turn the bytes of pages into a frame, by what a read does with them.
+
+    Two blocks side by side: a read takes one after the other, as the other core fetches.
+    """
     bodies = sizes.bodies(pages)
     selection = select(pk.DEFAULT_FIELDS, also=("id", "createdAt"))
     crawl = Crawl(pk.Client("key", "http://localhost/graphql"), "", {}, selection)
@@ -51,7 +54,7 @@ def _tables(crawl: Crawl, bodies: list[bytes]) -> Iterator[pa.Table]:
     windows = (Window(sizes.PAGE * number, sizes.PAGE) for number in range(len(bodies)))
     fetched = ((window, [(window, body)]) for window, body in zip(windows, bodies, strict=True))
     names = crawl.selection.schema.names
-    for _, pages in in_order(crawl._parse, _blocks(fetched, grow=True), workers=2):  # noqa: SLF001 - the very code that reads
+    for _, pages in in_order(crawl._pages, _blocks(fetched, grow=True), workers=2):  # noqa: SLF001 - the very code that reads
         yield from (page.table.select(names) for page in pages)
 
 

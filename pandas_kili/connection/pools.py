@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,10 +21,12 @@ from pandas_kili.connection.private_networks import InsideError, leads_inside
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Opened", "Pools", "Route"]
+__all__ = ["MOST_UNZIPPED", "Exchange", "Opened", "Pools", "Route", "unzipped"]
 
 _PLAIN_URL = re.compile(r"https?://[\w.\-]+(:\d+)?(/[!-~]*)?", re.ASCII)  # no user, no spaces, no other alphabet
 _MOST_ORIGINS = 100
+_GZIP = b"\x1f\x8b\x08"
+MOST_UNZIPPED = 1032  # bytes that one byte can stand for: gzip knows no shorter way to write a repetition
 
 
 class Opened(Protocol):
@@ -50,16 +53,14 @@ class Opened(Protocol):
         """Let go of the connection."""
 
 
-class _Exchange:
+class Exchange:
     """A response over a connection that goes back to its pool when it is closed."""
 
     def __init__(self, pool: urllib3.HTTPConnectionPool, connection: Any, response: http.client.HTTPResponse) -> None:
         self._pool, self._connection, self._response = pool, connection, response
         self.status, self.headers = response.status, urllib3.HTTPHeaderDict(response.headers.items())
         self._came = 0
-        self._unpacked = None
-        if "Content-Encoding" in self.headers:
-            self._unpacked = urllib3.HTTPResponse(response, self.headers, self.status, preload_content=False)
+        self._unpacked: urllib3.HTTPResponse | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -68,8 +69,15 @@ class _Exchange:
         self.close()
 
     def read1(self, amt: int) -> bytes:
-        if self._unpacked is not None:
-            return self._unpacked.read1(amt)
+        """Return the next piece, unpacked."""
+        if "Content-Encoding" not in self.headers:
+            return self.read1_packed(amt)
+        if self._unpacked is None:
+            self._unpacked = urllib3.HTTPResponse(self._response, self.headers, self.status, preload_content=False)
+        return self._unpacked.read1(amt)
+
+    def read1_packed(self, amt: int) -> bytes:
+        """Return the next piece as it comes, of at most so many bytes; empty at the end."""
         try:
             piece = self._response.read1(amt)
             if not piece and self._response.length:
@@ -80,14 +88,30 @@ class _Exchange:
         return piece
 
     def tell(self) -> int:
+        """Return how many bytes came, packed as they were."""
         return self._came if self._unpacked is None else self._unpacked.tell()
 
     def close(self) -> None:
+        """Give the connection back to its pool."""
         is_whole = self._response.isclosed() or self._response.length == 0
         self._response.close()
         if not is_whole:
             self._connection.close()  # what is left of the body would be taken for the next response
         self._pool._put_conn(self._connection)  # noqa: SLF001 - urllib3 lends connections in no other way
+
+
+def unzipped(packed: bytes) -> bytes | None:
+    """Return the whole body that was compressed by gzip, at once: in pieces it takes a third longer.
+
+    None where that might be wrong or too much: several packed parts follow each other, or it is no gzip at all.
+    """
+    if not packed.startswith(_GZIP) or packed.find(_GZIP, 1) >= 0:
+        return None
+    size = min(int.from_bytes(packed[-4:], "little"), len(packed) * MOST_UNZIPPED)
+    try:
+        return zlib.decompress(packed, zlib.MAX_WBITS | 16, max(1, size))
+    except zlib.error as error:
+        raise urllib3.exceptions.DecodeError("the body cannot be unpacked", error) from error
 
 
 @dataclass(frozen=True)
@@ -105,7 +129,7 @@ class Route:
         timeout: tuple[float, float],
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-    ) -> _Exchange:
+    ) -> Exchange:
         """Send a request; the body of its response is still to be read."""
         target = url[len(self.origin) :].partition("#")[0] or "/"
         connection: Any = self.pool._get_conn()  # noqa: SLF001 - urllib3 lends connections in no other way
@@ -124,7 +148,7 @@ class Route:
             connection.close()
             self.pool._put_conn(connection)  # noqa: SLF001
             raise
-        return _Exchange(self.pool, connection, response)
+        return Exchange(self.pool, connection, response)
 
 
 class Pools:

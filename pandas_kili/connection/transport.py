@@ -12,6 +12,7 @@ from enum import Enum
 from functools import cache
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -21,13 +22,13 @@ import urllib3
 from requests.auth import AuthBase
 
 from pandas_kili.connection.adapter import WaryAdapter
-from pandas_kili.connection.pools import Opened, Pools, Route
+from pandas_kili.connection.pools import MOST_UNZIPPED, Exchange, Opened, Pools, Route, unzipped
 from pandas_kili.connection.private_networks import InsideError, leads_inside
 from pandas_kili.connection.rate_limit import Clock
 from pandas_kili.connection.settings import Secret, blotted, origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = [
     "MAX_BODY",
@@ -220,7 +221,7 @@ class Transport:
                 return HttpResponse(response.url, response.status_code, response.headers, opened=response.raw)
             with response:
                 response.raw.decode_content = True
-                body = self._body(response.raw, request.max_bytes, request.until)
+                body = self._body(response.raw.read1, request)
             return HttpResponse(response.url, response.status_code, response.headers, body)
         except _FAILURES as error:
             return self._failed(error)
@@ -235,8 +236,18 @@ class Transport:
         if request.streamed and _is_success(response.status):
             return HttpResponse(request.url, response.status, response.headers, opened=response)
         with response:
-            body = self._body(response, request.max_bytes, request.until)
+            if response.headers.get("Content-Encoding") == "gzip":
+                body = self._unzipped(response, request)
+            else:
+                body = self._body(response.read1, request)
         return HttpResponse(request.url, response.status, response.headers, body)
+
+    def _unzipped(self, response: Exchange, request: HttpRequest) -> bytes:
+        packed = self._body(response.read1_packed, request)
+        if len(packed) * MOST_UNZIPPED <= request.max_bytes and (body := unzipped(packed)) is not None:
+            return body
+        pieces = urllib3.HTTPResponse(BytesIO(packed), response.headers, preload_content=False)
+        return self._body(pieces.read1, request)
 
     @contextmanager
     def connections(self) -> Iterator[Pools]:
@@ -303,13 +314,13 @@ class Transport:
             self._known_surroundings[host] = found
         return self._known_surroundings[host]
 
-    def _body(self, response: Opened, most: int, until: float) -> bytes:
+    def _body(self, read1: Callable[[int], bytes], request: HttpRequest) -> bytes:
         chunks, size = [], 0
-        while chunk := response.read1(_CHUNK):
+        while chunk := read1(_CHUNK):
             size += len(chunk)
-            if size > most:
-                raise _ExcessiveError(f"the response is larger than {most} bytes")
-            if self._clock.now() > until:
+            if size > request.max_bytes:
+                raise _ExcessiveError(f"the response is larger than {request.max_bytes} bytes")
+            if self._clock.now() > request.until:
                 raise requests.ReadTimeout("the response did not end in time")
             chunks.append(chunk)
         return b"".join(chunks)

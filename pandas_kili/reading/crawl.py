@@ -7,7 +7,7 @@ import itertools
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from pandas_kili.messages import warn
 from pandas_kili.parallel import Workers, chunked, in_order
 from pandas_kili.query import Selection, Where
 from pandas_kili.reading.accounts import Consistency
-from pandas_kili.reading.long_answers import Source, complete_answers, wants_answers
+from pandas_kili.reading.long_answers import Source, complete_answers
 from pandas_kili.reading.walk import ListWalk
 from pandas_kili.reading.windows import WHOLE, Page, Stretch, Window, windows
 from pandas_kili.reading.wire import columns, read_pages
@@ -38,7 +38,8 @@ _BLOCK_BYTES = 32 * 2**20  # or as many as are this heavy, which bounds what wai
 _BYTES_IN_FLIGHT = 256 * 2**20  # pages fetched ahead of their turn
 _LEAST_ROWS = 4  # the least window that has room for the overlap that joins it to the next
 _CALM_PAGES = 32  # requests without trouble before larger pages are tried again
-_PARSERS = 2  # blocks parsed side by side: the parser holds no lock, and keeps up with more fetching than is allowed
+_WAITING = 2  # blocks that wait for answers behind URLs side by side
+_Parsed: TypeAlias = tuple[list[Window], pa.StructArray, list[int]]  # windows, their assets, how many each showed
 ID, _CREATED = "\0id", "\0createdAt"  # columns of our own beside the user's, which no field can be called
 
 
@@ -67,7 +68,6 @@ class Crawl:
         self.found = found or Consistency()
         self.keeps_rows = keeps_rows
         self.document = LIST_ASSETS % selection.text
-        self.behind_urls = wants_answers(selection.wire)
         self.stop = threading.Event()
         self._sizes = _PageSizes()
         self._calls = threading.Semaphore(client.max_workers)
@@ -123,7 +123,7 @@ class Crawl:
 
     def page(self, window: Window) -> Page:
         """Return the first part of what a window shows: all of it, unless the server has trouble with as many rows."""
-        return self._parse(self._fetch(window, whole=False))[0]
+        return self._pages(self._fetch(window, whole=False))[0]
 
     def assets(self, ids: Sequence[str]) -> pa.Table:
         """Return what the server gives of at most a page of assets, named by their ids."""
@@ -135,7 +135,7 @@ class Crawl:
             if len(ids) == 1 or not _is_too_heavy(error):
                 raise
             return pa.concat_tables(map(self.assets, chunked(ids, (len(ids) + 1) // 2)))
-        return self._parse([(Window(0, len(ids)), body)])[0].table
+        return self._pages([(Window(0, len(ids)), body)])[0].table
 
     def shorten_pages(self, rows: int) -> None:
         """Ask for no more rows at once."""
@@ -164,20 +164,27 @@ class Crawl:
         fetched = in_order(
             self._fetch, planned, workers=self.client.max_workers, weigh=_weight, budget=_BYTES_IN_FLIGHT
         )
-        parsed = in_order(self._parse, _blocks(fetched, grow=self.keeps_rows), workers=_PARSERS)
-        with contextlib.closing(fetched), contextlib.closing(parsed):
-            for _, pages in parsed:
-                yield from pages
+        # Parsed by this thread: it keeps up with those that fetch, and uses memory again that others would touch first.
+        parsed = map(self._parse, _blocks(fetched, grow=self.keeps_rows))
+        completed = in_order(self._complete, parsed, workers=_WAITING)
+        with contextlib.closing(fetched), contextlib.closing(completed):
+            for _, block in completed:
+                yield from _cut(block, self.selection)
 
-    def _parse(self, block: list[tuple[Window, bytes]]) -> list[Page]:
-        assets, lengths = read_pages([body for _, body in block], self.selection.wire)
-        if self.behind_urls:
-            assets = complete_answers(assets, self._answers)
-        return _cut([window for window, _ in block], lengths, assets, self.selection)
+    def _pages(self, bodies: list[tuple[Window, bytes]]) -> list[Page]:
+        return _cut(self._complete(self._parse(bodies)), self.selection)
+
+    def _parse(self, bodies: list[tuple[Window, bytes]]) -> _Parsed:
+        return [window for window, _ in bodies], *read_pages([body for _, body in bodies], self.selection.wire)
+
+    def _complete(self, block: _Parsed) -> _Parsed:
+        planned, assets, lengths = block
+        return planned, complete_answers(assets, self._answers), lengths
 
 
-def _cut(planned: list[Window], lengths: list[int], assets: pa.StructArray, selection: Selection) -> list[Page]:
+def _cut(block: _Parsed, selection: Selection) -> list[Page]:
     """Lay out the assets of a block, and cut them into its pages."""
+    planned, assets, lengths = block
     ids, created = assets.field("id"), assets.field("createdAt").view(pa.int64())
     if created.null_count:
         created = created.fill_null(0)

@@ -65,8 +65,23 @@ def test_answers_are_read_to_the_end(client, scripted_server, how, packed):
     assert client.execute_bytes(QUERY) == body
 
 
-def test_a_broken_package_is_a_cut_answer(client, scripted_server):
-    scripted_server.script = [Reply(b"no gzip", headers={"Content-Encoding": "gzip"})]
+def test_packed_parts_that_follow_each_other_are_one_body(client, scripted_server):
+    body = b'{"data":{"a":"' + b"x" * 31_984 + b'"}}'
+    parts = gzip.compress(body[:16_000]) + gzip.compress(body[16_000:])  # of one length, as their ends say
+    scripted_server.otherwise = Reply(parts, headers={"Content-Encoding": "gzip"})
+    assert client.execute_bytes(QUERY) == body
+
+
+@pytest.mark.parametrize("end", [b"\0\0\0\0", b"\xff\xff\xff\xff"])
+def test_a_package_that_tells_another_length_is_no_answer(client, scripted_server, end):
+    packed = gzip.compress(b'{"data":{"ok":false}}')[:-4] + end
+    scripted_server.script = [Reply(packed, headers={"Content-Encoding": "gzip"})]
+    assert client.execute(QUERY) == {"ok": True}
+
+
+@pytest.mark.parametrize("packed", [b"no gzip", gzip.compress(b'{"data":{"ok":false}}')[:-9]])
+def test_a_broken_package_is_a_cut_answer(client, scripted_server, packed):
+    scripted_server.script = [Reply(packed, headers={"Content-Encoding": "gzip"})]
     assert client.execute(QUERY) == {"ok": True}
 
 
