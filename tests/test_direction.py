@@ -80,9 +80,16 @@ def room_of(module):
     return module if module == "." else module.partition(".")[0]
 
 
+@functools.cache
+def parsed(module):
+    return ast.parse(path_of(module).read_text(encoding="utf-8"))
+
+
+@functools.cache
 def imports(module):
-    """Yield what a module imports of the package, inside functions and for types too: (module, name)."""
-    for node in ast.walk(ast.parse(path_of(module).read_text(encoding="utf-8"))):
+    """Return what a module imports of the package, inside functions and for types too: (module, name)."""
+    found = []
+    for node in ast.walk(parsed(module)):
         pairs = [(each.name, None) for each in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} imports relatively"
@@ -92,16 +99,16 @@ def imports(module):
             if head == "pandas_kili":
                 inner = f"{tail}.{name}".strip(".")
                 is_module = inner in PRESENT and name not in exported(tail or ".")
-                yield (inner, None) if is_module else (tail or ".", name)
+                found.append((inner, None) if is_module else (tail or ".", name))
+    return found
 
 
 @functools.cache
 def exported(room):
     """Return what `__all__` of a module lists."""
-    tree = ast.parse(path_of(room).read_text(encoding="utf-8"))
     lists = [
         node.value
-        for node in tree.body
+        for node in parsed(room).body
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"
     ]
     return set(ast.literal_eval(lists[0])) if lists and room != "." else set()
@@ -164,7 +171,7 @@ NAMESAKES: set[str] = set()
 def test_no_two_classes_have_the_same_name():
     places = collections.defaultdict(list)
     for module in PRESENT:
-        for node in ast.walk(ast.parse(path_of(module).read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(module)):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(module)
     assert {name: where for name, where in places.items() if len(where) > 1 and name not in NAMESAKES} == {}

@@ -104,7 +104,7 @@ def test_every_module_imports_and_says_what_it_is_for(module):
 
 def run_python(program, **options):
     return subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False, **options
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False, **options
     )
 
 
