@@ -16,7 +16,7 @@ import pyarrow as pa
 from pandas_kili.catalog import PAGE_SIZE
 from pandas_kili.connection import Client, resolved
 from pandas_kili.errors import KiliFieldError
-from pandas_kili.parallel import in_order
+from pandas_kili.parallel import Workers, in_order
 from pandas_kili.progress import progress_bar
 from pandas_kili.query import Fields, Query, Selection, select
 from pandas_kili.reading.accounts import Consistency
@@ -32,12 +32,13 @@ class Finish:
 
     def __init__(self, mode: bool | Literal["warn"], fields: Fields) -> None:
         self.mode, self.fields = mode, fields
-        self.schema = asset_schema(fields) if mode else None
+        # The first schema of a process imports pandera, which takes as long as a page: while the first pages come.
+        self.schema = Workers(1).submit(asset_schema, fields) if mode else None
 
     def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the frame, once it was held to the schema."""
         if self.schema is not None:
-            validate_frame(frame, self.schema, self.mode)
+            validate_frame(frame, self.schema.result(), self.mode)
         return frame
 
 
