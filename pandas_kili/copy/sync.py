@@ -19,7 +19,7 @@ from pandas_kili.catalog import DEFAULT_FIELDS
 from pandas_kili.connection import Budget, Client, Clock, Limit, client_or_default, find_project, limit_of
 from pandas_kili.copy.fingerprint import FINGERPRINT, Places, fingerprints, in_microseconds, narrowed, telling_fields
 from pandas_kili.copy.log_since import LogSince, end_of_log
-from pandas_kili.copy.table import GONE, CopyState, CopyTable, schema_text
+from pandas_kili.copy.table import CopyState, CopyTable, schema_text
 from pandas_kili.errors import KiliCopyError
 from pandas_kili.messages import listed
 from pandas_kili.parallel import Workers
@@ -337,7 +337,7 @@ class _Sync:
         if not len(rows) and not gone and place == state.place and state.is_whole:
             return {"events": log.events, "inserted": 0, "updated": 0, "deleted": 0, "untold": 0}
         state = replace(state, place=place, is_whole=True, position=None)
-        counts = self._table.merge(_with_gone(rows, gone), state)
+        counts = self._table.merge(rows, gone, state)
         return {"events": log.events, **counts, "untold": len(asked) - told}
 
     def _differences(self) -> Iterator[str]:
@@ -356,13 +356,3 @@ class _Sync:
             yield from looked["id"].filter(pa.array(~is_same)).to_pylist()
         self._is_in_doubt = reading.found.in_doubt > 0
         yield from names.filter(pa.array(~is_there)).to_pylist()
-
-
-def _with_gone(rows: pa.Table, gone: set[str]) -> pa.Table:
-    """Return rows to merge: those that changed, and those to delete, of which only the id counts."""
-    ids = pa.array(sorted(gone), pa.string())
-    absent = pa.Table.from_arrays(
-        [ids if field.name == "id" else pa.nulls(len(ids), field.type) for field in rows.schema], schema=rows.schema
-    )
-    marks = pa.array([False] * len(rows) + [True] * len(ids), pa.bool_())
-    return pa.concat_tables([rows, absent]).append_column(GONE, pa.chunked_array([marks]))

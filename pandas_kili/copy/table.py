@@ -7,14 +7,17 @@ import contextlib
 import json
 import os
 import re
-import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pandas_kili.copy.fingerprint import narrowed
 from pandas_kili.errors import KiliCopyError, KiliFieldError
@@ -23,13 +26,14 @@ from pandas_kili.reading import to_pandas
 
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
-
-GONE = "_gone"
-"""The column of rows to merge that tells those to delete."""
+    from deltalake.transaction import AddAction
 
 _FORMAT = 1
+_ROWS_AT_ONCE = 10_000
+_BYTES_A_GROUP = 16 * 2**20  # of rows in memory; whoever reads the copy holds at least a group at a time
+_SETTINGS = {"delta.logRetentionDuration": "interval 36500 days"}  # the log holds the state; 30 days by default
 _LONGEST_ERROR = 500
-_KEY = "pandas_kili"  # of the state among the metadata of a commit, and of the writer among its transactions
+_KEY = "pandas_kili"  # of the state among the metadata of a commit
 _UNTOUCHED = "What the copy held before is untouched. If it cannot be read any more, delete it and sync again."
 _CLEANED = "A clean-up of the table may have removed what an earlier version was made of; later ones can be read."
 _AGAIN = "Another sync wrote to the copy meanwhile. Nothing of this one was written; run it again."
@@ -188,11 +192,14 @@ class CopyTable:
     def _read_state(self) -> CopyState:
         # Others may commit too, such as a compaction, so that the state is not always that of the last commit.
         with self._told():
-            history = self._opened.history()
-        texts = (commit[_KEY] for commit in history if commit.get(_KEY) and commit.get("version", 0) <= self.version)
-        text = next(texts, None)
+            commits = (commit for most in (10, None) for commit in self._opened.history(most))
+            texts = (commit[_KEY] for commit in commits if commit.get(_KEY) and commit["version"] <= self.version)
+            text = next(texts, None)
         if text is None:
-            message = f"The Delta table at {self.where} was not written by pandas_kili.sync, which leaves it alone."
+            message = (
+                f"The Delta table at {self.where} was not written by pandas_kili.sync, which leaves it alone. If"
+                " it was, a clean-up removed that part of its log: delete the copy and sync again."
+            )
             raise KiliCopyError(message, copy=self.where)
         try:
             values = json.loads(text)
@@ -223,66 +230,78 @@ class CopyTable:
         return state
 
     def _commit_of(self, state: CopyState) -> CommitProperties:
-        # The transaction makes deltalake refuse the commit of another sync that began at the same version.
-        writer = self._deltalake.Transaction(_KEY, time.time_ns() // 1_000_000)
+        # Without a second try, deltalake refuses the commit where another one came first.
         metadata = {_KEY: json.dumps(asdict(state))}
-        return self._deltalake.CommitProperties(custom_metadata=metadata, app_transactions=[writer])
+        return self._deltalake.CommitProperties(custom_metadata=metadata, max_commit_retries=0)
 
     def append(self, rows: pa.Table, state: CopyState) -> None:
         """Add rows, or with none of them only the state."""
-        if self._table is None:
-            self._write(self.where, rows, state, mode="error")
-            with self._told():
+        commit = self._commit_of(state)
+        with self._told():
+            if self._table is not None:
+                self._deltalake.write_deltalake(self._table, rows, mode="append", commit_properties=commit)
+            else:
+                options: dict[str, Any] = {"configuration": _SETTINGS, "storage_options": self._options}
+                self._deltalake.write_deltalake(self.where, rows, commit_properties=commit, **options)
                 self._table = self._deltalake.DeltaTable(self.where, storage_options=self._options)
-        else:
-            before = self.version
-            self._write(self._table, rows, state, mode="append")
-            self._check_alone(before)
         self.state = state
+
+    def merge(self, rows: pa.Table, gone: set[str], state: CopyState) -> dict[str, int]:
+        """Insert or update rows by `id`, delete the rows of the ids in `gone`, and return the counts of each."""
+        names = set(rows["id"].to_pylist())
+        is_touched = pc.field("id").isin(pa.array([*names, *gone], pa.string()))
+        known = {name for batch in self._batches(is_touched, ["id"]) for name in batch["id"].to_pylist()}
+        if known:
+            self.replace_all(rows.schema, chain(self._batches(~is_touched), rows.to_batches()), state)
+        else:
+            self.append(rows, state)
+        return {"inserted": len(names - known), "updated": len(names & known), "deleted": len(gone & known)}
 
     def replace_all(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch], state: CopyState) -> None:
         """Put other rows in the place of all; until they are all there, the old ones stay."""
-        before = self.version
-        failures: list[BaseException] = []
-        reader = pa.RecordBatchReader.from_batches(schema, _noting(batches, failures))
+        file = self._write(schema, batches)
+        with self._told():
+            commit = self._commit_of(state)
+            self._opened.create_write_transaction([file], "overwrite", schema, commit_properties=commit)
+            self._opened.update_incremental()
+        self.state = state
+
+    def _write(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> AddAction:
+        """Write a file of rows, which no version of the table holds yet.
+
+        deltalake's own merge and writer need more memory the larger the table is; this needs as much for any table.
+        """
+        name, count = f"{uuid.uuid4()}.parquet", 0
+        with self._told():
+            files = self._opened.to_pyarrow_dataset().filesystem
+            writer = pq.ParquetWriter(name, schema, filesystem=files)
         try:
-            self._write(self._opened, reader, state, mode="overwrite", schema_mode="overwrite")
-        except Exception:  # where the reading failed, deltalake raises its own error, or on one core a plain one
-            if failures:
-                raise failures[0] from None
+            for group in _grouped(schema, batches):
+                with self._told():
+                    writer.write_table(group)
+                count += len(group)
+            with self._told():
+                writer.close()
+        except BaseException:
+            with contextlib.suppress(Exception):
+                writer.close()
+            with contextlib.suppress(Exception):
+                files.delete_file(name)
             raise
-        self._check_alone(before)
-        self.state = state
-
-    def _write(self, target: Any, rows: Any, state: CopyState, **mode: str) -> None:
         with self._told():
-            options = {"storage_options": self._options} if isinstance(target, str) else {}
-            more: dict[str, Any] = {**mode, **options}
-            self._deltalake.write_deltalake(target, rows, commit_properties=self._commit_of(state), **more)
+            written = files.get_file_info(name)
+        stats = json.dumps({"numRecords": count})
+        instant = written.mtime_ns // 1_000_000
+        return self._deltalake.transaction.AddAction(name, written.size, {}, instant, data_change=True, stats=stats)
 
-    def merge(self, rows: pa.Table, state: CopyState) -> dict[str, int]:
-        """Insert, update and delete by `id`, and return the counts of each."""
-        before = self.version
+    def _batches(self, which: pc.Expression, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield rows of the table, a few at a time."""
         with self._told():
-            merger = self._opened.merge(
-                rows,
-                "copy.id = changed.id",
-                source_alias="changed",
-                target_alias="copy",
-                commit_properties=self._commit_of(state),
-            )
-            merger = merger.when_matched_delete(f"changed.{GONE}").when_matched_update_all(except_cols=[GONE])
-            counts = merger.when_not_matched_insert_all(f"NOT changed.{GONE}", except_cols=[GONE]).execute()
-        if self.version == before:  # a merge that changes no row makes no commit
-            self.append(rows.drop_columns([GONE]).slice(0, 0), state)
-        else:
-            self._check_alone(before)
-        self.state = state
-        return {name: int(counts[f"num_target_rows_{name}"]) for name in ("inserted", "updated", "deleted")}
-
-    def _check_alone(self, before: int) -> None:
-        if self.version != before + 1:
-            raise KiliCopyError(_AGAIN.replace("Nothing of this one was written; r", "R"), copy=self.where)
+            rows = self._opened.to_pyarrow_dataset()
+            for file in rows.get_fragments():
+                for group in file.split_by_row_group(which, rows.schema):  # one by one, or Arrow reads many ahead
+                    read = group.to_table(rows.schema, columns, which, use_threads=False)
+                    yield from read.to_batches(_ROWS_AT_ONCE)
 
     def read(self, columns: list[str] | None = None) -> pa.Table:
         """Return columns of the table as it is, or was at the version that is open."""
@@ -290,12 +309,17 @@ class CopyTable:
             return self._opened.to_pyarrow_dataset().to_table(columns)
 
 
-def _noting(batches: Iterable[pa.RecordBatch], failures: list[BaseException]) -> Iterator[pa.RecordBatch]:
-    try:
-        yield from batches
-    except BaseException as error:
-        failures.append(error)
-        raise
+def _grouped(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Join batches to groups of rows of a Parquet file."""
+    held, size = list[pa.RecordBatch](), 0
+    for batch in batches:
+        held.append(batch)
+        size += batch.nbytes
+        if size >= _BYTES_A_GROUP:
+            yield pa.Table.from_batches(held, schema)
+            held, size = [], 0
+    if held:
+        yield pa.Table.from_batches(held, schema)
 
 
 def _holds_anything(folder: Path) -> bool:

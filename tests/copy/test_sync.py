@@ -15,6 +15,7 @@ from pathlib import Path
 import copying
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
@@ -24,6 +25,7 @@ from pandas_kili.sandbox import Fault, Sandbox
 from pandas_kili.sandbox.execution import Executor
 
 SYNC = sys.modules["pandas_kili.copy.sync"]  # its function bears the same name
+TABLE = sys.modules["pandas_kili.copy.table"]
 
 
 @pytest.fixture(scope="module")
@@ -435,15 +437,94 @@ def test_a_key_that_is_revoked_in_the_middle_leaves_the_copy(sandbox, tmp_path):
     pd.testing.assert_frame_equal(pk.read_copy(tmp_path / "copy"), before, check_flags=False)
 
 
-def test_a_compaction_by_others_is_no_harm(sandbox, tmp_path):
+def test_a_refresh_leaves_one_file_of_small_groups(sandbox, tmp_path, monkeypatch):
+    monkeypatch.setattr(TABLE, "_ROWS_AT_ONCE", 20)
+    monkeypatch.setattr(TABLE, "_BYTES_A_GROUP", 10_000)
+    project, ids = filled(sandbox)
+    synced(sandbox, project, tmp_path / "copy")
+    for start in (0, 20):
+        sandbox.add_labels(pd.DataFrame({"assetId": ids[start : start + 20], "jsonResponse": ["{}"] * 20}))
+        synced(sandbox, project, tmp_path / "copy")
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+    (path,) = DeltaTable(tmp_path / "copy").to_pyarrow_dataset().files
+    groups = pq.ParquetFile(tmp_path / "copy" / path).metadata
+    sizes = [groups.row_group(place).num_rows for place in range(groups.num_row_groups)]
+    assert len(sizes) >= 3
+    assert max(sizes) <= 120
+    assert groups.num_rows == 250
+
+
+def test_a_refresh_that_only_adds_rows_writes_these_only(sandbox, tmp_path):
+    project, _ = filled(sandbox, 30)
+    synced(sandbox, project, tmp_path / "copy")
+    before = DeltaTable(tmp_path / "copy").file_uris()
+    sandbox.add_assets(project, [{"externalId": "new"}])
+    assert synced(sandbox, project, tmp_path / "copy").inserted == 1
+    after = DeltaTable(tmp_path / "copy").file_uris()
+    assert set(before) < set(after)
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+
+
+def test_all_rows_can_leave_the_copy_and_others_come(sandbox, tmp_path):
     project, ids = filled(sandbox, 30)
     synced(sandbox, project, tmp_path / "copy")
-    sandbox.delete_assets(ids[:3])
+    sandbox.delete_assets(ids)
+    assert synced(sandbox, project, tmp_path / "copy").deleted == 30
+    assert pk.read_copy(tmp_path / "copy").empty
+    sandbox.add_assets(project, [{"externalId": "new"}])
     synced(sandbox, project, tmp_path / "copy")
-    DeltaTable(tmp_path / "copy").optimize.compact()
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+
+
+def compact(table):
+    table.optimize.compact()
+
+
+def vacuum(table):
+    table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True)
+
+
+def checkpoint(table):
+    table.create_checkpoint()
+
+
+def clean_the_log(table):
+    log = Path(table.table_uri.removeprefix("file://")) / "_delta_log"
+    for path in log.iterdir():
+        os.utime(path, (0, 0))
+    table.create_checkpoint()
+    table.cleanup_metadata()
+
+
+@pytest.mark.parametrize("upkeep", [compact, vacuum, checkpoint, clean_the_log])
+def test_upkeep_of_the_table_is_no_harm(sandbox, tmp_path, upkeep):
+    project, ids = filled(sandbox, 30)
+    first = synced(sandbox, project, tmp_path / "copy")
+    sandbox.delete_assets(ids[:3])
+    second = synced(sandbox, project, tmp_path / "copy")
+    for _ in range(2):
+        upkeep(DeltaTable(tmp_path / "copy"))
+        checkpoint(DeltaTable(tmp_path / "copy"))
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+    assert synced(sandbox, project, tmp_path / "copy").updated == 0
     sandbox.delete_assets(ids[3:5])
     assert synced(sandbox, project, tmp_path / "copy").deleted == 2
     copying.assert_true(tmp_path / "copy", project, sandbox.client)
+    assert len(pk.read_copy(tmp_path / "copy", version=second.version)) == 27
+    if upkeep is not vacuum:
+        assert len(pk.read_copy(tmp_path / "copy", version=first.version)) == 30
+
+
+def test_a_log_that_lost_the_state_is_said_so(sandbox, tmp_path):
+    project, _ = filled(sandbox, 30)
+    synced(sandbox, project, tmp_path / "copy")
+    table = DeltaTable(tmp_path / "copy")
+    table.alter.set_table_properties({"delta.logRetentionDuration": "interval 1 days"})
+    for _ in range(2):
+        vacuum(DeltaTable(tmp_path / "copy"))
+    clean_the_log(DeltaTable(tmp_path / "copy"))
+    with pytest.raises(pk.KiliCopyError, match="removed that part of its log: delete the copy"):
+        synced(sandbox, project, tmp_path / "copy")
 
 
 @pytest.mark.parametrize("kind", copying.KINDS)
@@ -511,6 +592,8 @@ def test_a_full_disk_leaves_the_copy_as_it_was(sandbox, tmp_path):
     command += [sandbox.api_endpoint, sandbox.api_key]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert "is untouched" in done.stdout, done.stderr
+    left = {path.name for path in (tmp_path / "copy").glob("*.parquet*")}
+    assert left == {Path(name).name for name in DeltaTable(tmp_path / "copy").file_uris()}
     pd.testing.assert_frame_equal(pk.read_copy(tmp_path / "copy"), before)
     assert pk.sync(project, tmp_path / "copy", client=sandbox.client).updated == 20
 
