@@ -451,6 +451,12 @@ def test_answers_of_plain_shapes_are_read_as_those_that_hold_more(answers):
     assert table(*answers).drop(columns="extra").equals(table(*more).drop(columns="extra"))
 
 
+def test_a_coordinate_that_no_double_holds_is_kept_as_it_came():
+    corners = [{"x": 2**53 + 1, "y": 0}, {"x": 0, "y": 1}, {"x": 1, "y": 1}]
+    shape = {"type": "polygon", "categories": [{"name": "CAR"}], "boundingPoly": [{"normalizedVertices": corners}]}
+    assert "9007199254740993" in table({"BOX": {"annotations": [shape]}}).loc[0, "extra"]
+
+
 @pytest.mark.parametrize(
     "odd_one", [None, "{", '{"BOX": {"annotations": [{"mid": null}]}}', '{"BOX": {"new": 1}}', "{}\n{}"]
 )

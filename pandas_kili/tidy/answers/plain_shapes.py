@@ -16,7 +16,7 @@ from pandas_kili.tidy.answers.schema import ANNOTATION, RING
 
 _MOST_MISSES = 5  # more than hits: where other answers are usual, none of them is tried in vain
 
-_Number = Annotated[float, Meta(ge=-EXACT, le=EXACT)]
+_Number = Annotated[float, Meta(gt=-EXACT, lt=EXACT)]  # read as a double, the whole number behind EXACT equals it
 
 
 class _Corner(Struct, forbid_unknown_fields=True, gc=False):
