@@ -17,12 +17,12 @@ def ask(terms: Terms) -> list[Line]:
 def _faster(latency: float, goal: int, terms: Terms) -> list[Line]:
     """Read 2,000 labels. The SDK fetches one after the other, so that its time for a part can be scaled."""
     count = 2_000
-    part = terms.of(500, 50)
+    part = terms.of(200, 50)
     with Replay("behind", count) as many, Replay("behind", part) as few:
         run("ours", "read", many.given)
         many.reset(file_latency=latency)
         few.reset(file_latency=latency)
-        ours = Runs([run("ours", "read", many.given | {"warm": 1}) for _ in range(terms.of(3, 1))])
+        ours = Runs([run("ours", "read", many.given | {"warm": 1}) for _ in range(terms.of(2, 1))])
         sdk = run("sdk", "read", few.given, terms.sdk)["wall"] * count / part
     what = f"{count:,} answers behind URLs at {1000 * latency:.0f} ms: how much faster"
     peer = f"SDK: {sdk:.1f} s (measured at {part})"
@@ -34,7 +34,7 @@ def _pace(terms: Terms) -> Line:
     count = terms.of(20_000, 5_000)
     with Replay("two behind", count) as server:
         server.reset(_LATENCY, file_latency=_LATENCY)
-        ours = Runs([run("ours", "read", server.given | {"warm": 1}) for _ in range(terms.of(3, 1))])
+        ours = Runs([run("ours", "read", server.given | {"warm": 1}) for _ in range(terms.of(2, 1))])
     what = f"`read_kili`, {count:,} assets, two labels each behind URLs, {1000 * _LATENCY:.0f} ms a call and a GET"
     peer = f"limit of calls, without its first burst: {count / _BUDGET:.1f} s"
     return Line("12", what, ours.text("wall", "s"), peer, ours.median("wall") / (count / _BUDGET), at_most=1.3)
@@ -42,7 +42,7 @@ def _pace(terms: Terms) -> Line:
 
 def _cost(terms: Terms) -> Line:
     """Fetch files alone, as many at a time as we come to."""
-    count = terms.of(10_000, 3_000)
+    count = terms.of(5_000, 3_000)
     with Replay("behind", 1) as server:
         server.reset(file_latency=_LATENCY)
         urls = [f"{server.url}/answers/{number}" for number in range(count)]
@@ -64,29 +64,19 @@ def _cost(terms: Terms) -> Line:
 
 
 def _memory(terms: Terms) -> list[Line]:
-    """Walk through assets with two labels each, and through five times as many."""
-    large, small = terms.of(100_000, 10_000), terms.of(20_000, 5_000)
-    return [
-        _flat(how, batches, large, small)
-        for how, batches in (("in chunks of 2,000", False), ("by `scan_batches`", True))
-    ]
-
-
-def _flat(how: str, batches: bool, large: int, small: int) -> Line:
-    ours, base = _walked(large, batches, 1), _walked(small, batches, 3)
-    return Line(
-        "14",
-        f"{large:,} assets, two labels each behind URLs, {how}: peak memory",
-        ours.text("peak", "MB"),
-        f"itself at {small:,}: {base.text('peak', 'MB')}",
-        ours.median("peak") / base.median("peak"),
-        at_most=1.15,
-    )
-
-
-def _walked(count: int, batches: bool, repeat: int) -> Runs:
+    """Walk through assets with two labels each, as fast as the server answers, and look at memory on the way."""
+    count, part = terms.of(100_000, 10_000), terms.of(20_000, 5_000)
     with Replay("two behind", count) as server:
-        return Runs([run("ours", "answers", server.given | {"rows": 2_000, "batches": batches}) for _ in range(repeat)])
+        return [
+            _flat(f"{count:,} assets, two labels each behind URLs, {how}: peak memory", part, server, batches=batches)
+            for how, batches in (("in chunks of 2,000", False), ("by `scan_batches`", True))
+        ]
+
+
+def _flat(what: str, part: int, server: Replay, *, batches: bool) -> Line:
+    ours = Runs([run("ours", "answers", server.given | {"rows": 2_000, "part": part, "batches": batches})])
+    peer = f"itself after {part:,}: {ours.text('part', 'MB')}"
+    return Line("14", what, ours.text("peak", "MB"), peer, ours.median("peak") / ours.median("part"), at_most=1.15)
 
 
 if __name__ == "__main__":

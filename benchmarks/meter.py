@@ -15,11 +15,11 @@ from typing import Any
 def measured(work: Callable[[], Any]) -> dict[str, Any]:
     """Do the work once; return wall and CPU seconds, the peak of memory above the start in MB, and the result."""
     gc.collect()
-    start_memory = _start_of_peak()
+    start_memory = start_of_peak()
     start_cpu, start = time.process_time(), time.perf_counter()
     result = work()
     wall, cpu = time.perf_counter() - start, time.process_time() - start_cpu
-    return {"wall": wall, "cpu": cpu, "peak": _peak() - start_memory, "result": result}
+    return {"wall": wall, "cpu": cpu, "peak": peak() - start_memory, "result": result}
 
 
 def measured_twice(work: Callable[[], Any]) -> dict[str, Any]:
@@ -32,13 +32,13 @@ def measured_twice(work: Callable[[], Any]) -> dict[str, Any]:
     return {**measured(work), "first": first["wall"], "peak": first["peak"]}
 
 
-def _start_of_peak() -> float:
+def start_of_peak() -> float:
     """Forget the peak so far, where the system can, and return what is resident now."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         return _status("VmRSS")
     except OSError:
-        return _peak()
+        return peak()
 
 
 def resident() -> float:
@@ -46,7 +46,8 @@ def resident() -> float:
     return _status("VmRSS")
 
 
-def _peak() -> float:
+def peak() -> float:
+    """Return the most MB of memory that were resident since the start of the peak."""
     try:
         return _status("VmHWM")  # `ru_maxrss` is inherited from whoever started the process
     except OSError:

@@ -14,7 +14,7 @@ import pandas as pd
 import pandas_kili as pk
 from benchmarks.canned import asset_id
 from benchmarks.contenders import sizes
-from benchmarks.meter import measured, measured_twice, resident, serve
+from benchmarks.meter import measured, measured_twice, peak, resident, serve, start_of_peak
 from pandas_kili.connection.rate_limit import Clock
 from pandas_kili.media import Uploads, plan_media
 from pandas_kili.parallel import in_order
@@ -78,17 +78,20 @@ def fetch_answers(endpoint: str, key: str, urls: list[str]) -> dict[str, Any]:
     return measured(work)
 
 
-def answers(endpoint: str, key: str, project: str, *, rows: int, batches: bool = False) -> dict[str, Any]:
-    """Walk through all assets with their answers, in chunks or batches; calls count as they do by default."""
-    client = pk.Client(key, endpoint)
+def answers(endpoint: str, key: str, project: str, *, rows: int, part: int, batches: bool = False) -> dict[str, Any]:
+    """Walk through all assets with their answers, in chunks or batches; return the peak of memory after a part, too."""
+    client = pk.Client(key, endpoint, max_calls_per_minute=UNLIMITED)
     pk.read_kili(project, client=client, first=1)
-
-    def work() -> int:
-        if batches:
-            return sum(batch.num_rows for batch in pk.scan_batches(project, batch_size=rows, client=client))
-        return sum(len(chunk) for chunk in pk.read_kili(project, chunksize=rows, client=client))
-
-    return measured(work)
+    gc.collect()
+    start, count, after_part = start_of_peak(), 0, 0.0
+    if batches:
+        lengths = (batch.num_rows for batch in pk.scan_batches(project, batch_size=rows, client=client))
+    else:
+        lengths = (len(chunk) for chunk in pk.read_kili(project, chunksize=rows, client=client))
+    for length in lengths:
+        count += length
+        after_part = after_part or (peak() - start if count >= part else 0.0)
+    return {"peak": peak() - start, "part": after_part, "result": count}
 
 
 def download(endpoint: str, key: str, project: str) -> dict[str, Any]:
