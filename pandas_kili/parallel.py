@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from queue import SimpleQueue
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
 from pandas_kili.messages import held_warnings, warn
@@ -15,6 +16,10 @@ from pandas_kili.messages import held_warnings, warn
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 _Done: TypeAlias = tuple[Result, list[tuple[str | Warning, type[Warning]]]]  # with what was to be warned of
+
+# Seconds between looks for Ctrl-C. It does not end a wait without limit on Windows, nor where another thread gets the
+# signal.
+_LOOK = 0.25
 
 
 class Workers(ThreadPoolExecutor):
@@ -47,6 +52,20 @@ class Workers(ThreadPoolExecutor):
             except Exception as error:  # noqa: BLE001 - the future holds it, as that of a thread would
                 future.set_exception(error)
             return future
+
+
+def next_of(queue: SimpleQueue[Result]) -> Result:
+    """Wait for the next item of a queue, and let Ctrl-C end the wait on every system."""
+    while True:
+        with contextlib.suppress(Empty):
+            return queue.get(timeout=_LOOK)
+
+
+def result_of(future: Future[Result]) -> Result:
+    """Wait for a result, and let Ctrl-C end the wait on every system."""
+    while not future.done():
+        wait([future], timeout=_LOOK)
+    return future.result()
 
 
 def chunked(items: Sequence[Task], size: int) -> Iterator[Sequence[Task]]:
@@ -103,10 +122,10 @@ def as_done(work: Callable[[Task], Result], tasks: Iterable[Task], *, workers: i
             under_way += 1
             while under_way >= 4 * workers or not done.empty():
                 under_way -= 1
-                finished, future = done.get()
+                finished, future = next_of(done)
                 yield finished, _result(future)
         for _ in range(under_way):
-            finished, future = done.get()
+            finished, future = next_of(done)
             yield finished, _result(future)
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
@@ -123,7 +142,7 @@ def _done(work: Callable[[Task], Result], task: Task) -> _Done[Result]:
 
 
 def _result(future: Future[_Done[Result]]) -> Result:
-    result, held = future.result()
+    result, held = result_of(future)
     for message, category in held:
         warn(message, category)
     return result

@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pandas as pd
 import pytest
 from writing import SwiftClock, client_of, filled
 
@@ -219,3 +220,63 @@ def test_ctrl_c_ends_a_read_and_the_client_can_be_used_again(sandbox, pages):
         process.kill()
     assert said.split("\n") == ["interrupted", "[]", str(100 * PAGES), ""]
     assert sum(each.operation == "assets" for each in sandbox.requests) < PAGES
+
+
+BUSY = """
+    import signal, sys, tempfile
+    import pandas as pd
+    import pandas_kili as pk
+    from pandas_kili.connection.downloads import current_pace
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started this may ignore it
+    endpoint, key, project, work = sys.argv[1:]
+    client = pk.Client(key, endpoint, timeout=300)
+    current_pace().limit = 200
+    folder = tempfile.TemporaryDirectory()
+    names = [f"new-{number}" for number in range(300)]
+    try:
+        if work == "answers":
+            pk.read_kili(project, client=client)
+        elif work == "media":
+            pk.read_kili(project, download_media=True, local_media_dir=folder.name, fields=["content"], client=client)
+        else:
+            pd.DataFrame({"content": names, "externalId": names}).kili.append_many_to_dataset(project, client=client)
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+@pytest.fixture(scope="module")
+def stocked():
+    """A project of texts in the bucket, each with an answer behind a URL."""
+    with Sandbox(max_calls_per_minute=None, json_response_urls=True) as sandbox:
+        project = sandbox.create_project("Texts", "TEXT")
+        names = [f"text {number}" for number in range(120)]
+        frame = pd.DataFrame({"content": names, "externalId": names})
+        assets = frame.kili.append_many_to_dataset(project, client=client_of(sandbox))
+        sandbox.add_labels(pd.DataFrame({"assetId": assets["id"], "jsonResponse": "{}"}))
+        yield sandbox, project
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent as POSIX has them")
+@pytest.mark.parametrize("work", ["answers", "media", "upload"])
+def test_ctrl_c_ends_the_process_while_a_hundred_files_are_under_way(stocked, work):
+    """The server holds all of them back until the process has ended."""
+    sandbox, project = stocked
+    has_ended, under_way = threading.Event(), threading.Semaphore(0)
+
+    def hold(request):
+        if request.method in {"GET", "PUT"}:
+            under_way.release()
+            has_ended.wait(60)
+
+    sandbox.clear_hooks()
+    sandbox.before_request(hold)
+    process = script(BUSY, sandbox.api_endpoint, sandbox.api_key, project, work)
+    try:
+        assert all(under_way.acquire(timeout=30) for _ in range(100))
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=40)
+    finally:
+        process.kill()
+        has_ended.set()
+    assert said.strip().endswith("interrupted")

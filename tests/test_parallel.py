@@ -1,14 +1,17 @@
 """Work side by side ends whole, also where no thread can be started."""
 
+import signal
 import subprocess
 import sys
 import threading
 import warnings
+from concurrent.futures import Future
+from queue import SimpleQueue
 
 import pytest
 
 from pandas_kili.messages import warn
-from pandas_kili.parallel import Workers, as_done, in_order
+from pandas_kili.parallel import Workers, as_done, in_order, next_of, result_of
 
 
 def test_work_goes_on_while_the_interpreter_shuts_down():
@@ -48,6 +51,29 @@ def test_errors_come_out_where_no_thread_can_be_started(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(ZeroDivisionError):
         Workers(2).submit(lambda: 1 / 0).result()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals are sent as POSIX has them")
+@pytest.mark.parametrize("wait", [lambda _, queue: next_of(queue), lambda future, _: result_of(future)])
+def test_ctrl_c_ends_a_wait_though_another_thread_gets_the_signal(wait):
+    future, queue, is_over = Future(), SimpleQueue(), threading.Event()
+
+    def strike():
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        if not is_over.wait(20):  # so that a failure is no wait without end
+            future.set_result(None)
+            queue.put(None)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # processes in the background ignore it
+    timer = threading.Timer(0.1, strike)
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            wait(future, queue)
+    finally:
+        is_over.set()
+        timer.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_closed_pool_takes_no_work():

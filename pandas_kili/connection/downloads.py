@@ -30,7 +30,7 @@ _BYTES_UNDER_WAY = 256 * 2**20
 _GROWTH = 1.1  # the rate must grow by so much for the number to grow on
 _ROUNDS_WITHOUT = 2  # rounds without growth end it: in the first one with more at a time, connections are made
 _ROUNDS_UNTIL_RETRY = 16
-_LOOK = 0.25  # seconds between looks whether a caller gave up
+_LOOK = 0.25  # seconds between looks whether a caller gave up, also by Ctrl-C
 _IDLE = 2.0  # seconds that a thread without work waits for more
 
 
@@ -240,7 +240,7 @@ def side_by_side(
             if stop is not None and stop.is_set():
                 raise CancelledError
             with contextlib.suppress(Empty):
-                task, outcome = done.get(timeout=None if stop is None else _LOOK)
+                task, outcome = done.get(timeout=_LOOK)
                 break
         if isinstance(outcome, BaseException) and not isinstance(outcome, KiliError):
             raise outcome

@@ -16,6 +16,7 @@ import urllib3
 from pandas_kili.connection.downloads import current_pace, resting, side_by_side
 from pandas_kili.connection.pools import Opened
 from pandas_kili.connection.retry import (
+    ATTEMPTS,
     OVERLOAD_CAUSES,
     OVERLOAD_STATUSES,
     Retry,
@@ -175,7 +176,7 @@ class FileTransfers:
                 result = send(until)
                 if isinstance(result, NoResponse):
                     trouble = result.cause in OVERLOAD_CAUSES
-                    return judge_missing(result)
+                    return replace(judge_missing(result), attempts=ATTEMPTS)
                 trouble, is_open = result.status in OVERLOAD_STATUSES, result.opened is not None
                 size = None if trouble else len(result.body) + sent
                 return self._judge_file(result, request.method)
@@ -221,7 +222,7 @@ class FileTransfers:
         safe = response.without(self._api_key)
         verdict = judge_status(safe) or Verdict.failed(safe, f"HTTP status {safe.status}: {safe.first_line}")
         is_busy = method == "GET" and response.status == HTTPStatus.SERVICE_UNAVAILABLE
-        return replace(verdict, attempts=_ATTEMPTS_WHEN_BUSY) if is_busy else verdict
+        return replace(verdict, attempts=_ATTEMPTS_WHEN_BUSY if is_busy else ATTEMPTS)
 
 
 def _size(data: bytes | IO[bytes]) -> int:

@@ -13,6 +13,8 @@ unknown        no response in time; reset; cut; 408; other 5xx; resent, 5 times 
 transient      GraphQL errors that are all internal            sent 3 times in all        raised at once
 failed         everything else                                 raised at once             raised at once
 =============  ==============================================  =========================  =====================
+
+A file is fetched or stored 5 times in all after a time-out too: a bucket has no work to do over again.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "ATTEMPTS",
     "OVERLOAD_CAUSES",
     "OVERLOAD_STATUSES",
     "Fate",
@@ -47,7 +50,7 @@ __all__ = [
 ]
 
 # A server that did not respond in time rarely does so at the third attempt, and each attempt costs it the whole work.
-_ATTEMPTS, _ATTEMPTS_AFTER_TIMEOUT, _ATTEMPTS_TRANSIENT = 5, 2, 3
+ATTEMPTS, _ATTEMPTS_AFTER_TIMEOUT, _ATTEMPTS_TRANSIENT = 5, 2, 3
 # Two of Cloudflare's own: 524, the server behind took too long; 521, the server behind refused the connection.
 _TIMEOUT_STATUSES = frozenset({HTTPStatus.GATEWAY_TIMEOUT, 524})
 _NOT_PROCESSED_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, 521})
@@ -75,9 +78,10 @@ class Verdict:
     problem: str = ""
     response: HttpResponse | None = None
     status: int | None = None
-    attempts: int = _ATTEMPTS
+    attempts: int = ATTEMPTS
     retry_after: float | None = None
     unreachable: bool = False
+    timed_out: bool = False
     doubtful: bool = False
     error: KiliError | None = None
     data: Any = None
@@ -119,8 +123,9 @@ def judge_missing(missing: NoResponse) -> Verdict:
         return Verdict(Fate.NOT_PROCESSED, str(missing), unreachable=True)
     if missing.cause in {Cause.REFUSED, Cause.EXCESSIVE}:
         return Verdict(Fate.FAILED, str(missing), doubtful=missing.cause is Cause.EXCESSIVE)
-    attempts = _ATTEMPTS_AFTER_TIMEOUT if missing.cause is Cause.TIMEOUT else _ATTEMPTS
-    return Verdict(Fate.UNKNOWN, str(missing), attempts=attempts)
+    timed_out = missing.cause is Cause.TIMEOUT
+    attempts = _ATTEMPTS_AFTER_TIMEOUT if timed_out else ATTEMPTS
+    return Verdict(Fate.UNKNOWN, str(missing), attempts=attempts, timed_out=timed_out)
 
 
 def judge_status(response: HttpResponse) -> Verdict | None:
@@ -131,8 +136,16 @@ def judge_status(response: HttpResponse) -> Verdict | None:
         return Verdict(Fate.NOT_PROCESSED, _problem(response), status=status, retry_after=wait)
     # After a 408 the server may have received enough of the request to work on it.
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
-        attempts = _ATTEMPTS_AFTER_TIMEOUT if status in _TIMEOUT_STATUSES else _ATTEMPTS
-        return Verdict(Fate.UNKNOWN, _problem(response), status=status, attempts=attempts, retry_after=wait)
+        attempts = _ATTEMPTS_AFTER_TIMEOUT if status in _TIMEOUT_STATUSES else ATTEMPTS
+        timed_out = status in _TIMEOUT_STATUSES or status == HTTPStatus.REQUEST_TIMEOUT
+        return Verdict(
+            Fate.UNKNOWN,
+            _problem(response),
+            status=status,
+            attempts=attempts,
+            retry_after=wait,
+            timed_out=timed_out,
+        )
     return None
 
 
@@ -244,7 +257,6 @@ def _error(verdict: Verdict, subject: str, sent: int, repeatable: bool) -> KiliE
         text += f" It was sent {sent} times."
     if unknown and not repeatable:
         text += " The server may have done the work all the same."
-    timed_out = verdict.attempts == _ATTEMPTS_AFTER_TIMEOUT or verdict.status == HTTPStatus.REQUEST_TIMEOUT
     return KiliConnectionError(
-        text, status=verdict.status, attempts=sent, outcome_unknown=unknown, timed_out=unknown and timed_out
+        text, status=verdict.status, attempts=sent, outcome_unknown=unknown, timed_out=unknown and verdict.timed_out
     )

@@ -21,7 +21,7 @@ from pandas_kili.errors import (
     KiliValidationError,
 )
 from pandas_kili.messages import warn
-from pandas_kili.parallel import Workers, chunked, in_order
+from pandas_kili.parallel import Workers, chunked, in_order, result_of
 from pandas_kili.query import Selection, Where
 from pandas_kili.reading.accounts import Consistency
 from pandas_kili.reading.long_answers import Source, complete_answers
@@ -76,27 +76,28 @@ class Crawl:
     def rows(self, skip: int, first: int | None, bar: tqdm[Any] | None = None) -> Generator[pa.Table]:
         """Yield the rows from `skip` on, at most `first`, as tables that also hold `ID` and `_CREATED`."""
         left = first
-        with Workers(1) as executor:  # the count comes while the first page does
-            count = executor.submit(self._count_all)
+        executor = Workers(1)
+        try:
+            count = executor.submit(self._count_all)  # it comes while the first page does
 
             def counted() -> int:
-                rows = count.result()
+                rows = result_of(count)
                 if bar is not None:
                     bar.total = min(max(0, rows - skip), rows if first is None else first)
                     if not getattr(bar, "delay", 0):  # a bar that waits goes on waiting
                         bar.refresh()
                 return rows
 
-            try:
-                with contextlib.closing(ListWalk(self, counted, self.found, skip, first).tables()) as tables:
-                    for table in tables:
-                        wanted = self._inside(table) if left is None else self._inside(table).slice(0, left)
-                        left = None if left is None else left - len(wanted)
-                        self.found.read += len(wanted)
-                        if len(wanted):
-                            yield wanted
-            finally:
-                self.stop.set()  # requests under way need not be waited for
+            with contextlib.closing(ListWalk(self, counted, self.found, skip, first).tables()) as tables:
+                for table in tables:
+                    wanted = self._inside(table) if left is None else self._inside(table).slice(0, left)
+                    left = None if left is None else left - len(wanted)
+                    self.found.read += len(wanted)
+                    if len(wanted):
+                        yield wanted
+        finally:
+            self.stop.set()  # requests under way need not be waited for
+            executor.shutdown(wait=False, cancel_futures=True)
         if self.found.in_doubt:
             warn(
                 f"The project changed while it was read, too fast to follow: {self.found.in_doubt} of"

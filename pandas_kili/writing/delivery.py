@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pandas_kili.catalog import BATCH_BYTES, BATCH_SIZE
 from pandas_kili.errors import KiliConnectionError, KiliError, KiliGraphQLError
-from pandas_kili.parallel import Workers
+from pandas_kili.parallel import Workers, next_of
 from pandas_kili.writing.account import Account, Outcome, Result
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _await(
     while under_way:
         error: BaseException | None
         try:
-            done = news.get()
+            done = next_of(news)
             if done is None:
                 raise KeyboardInterrupt
             bar.update(under_way.pop(done))

@@ -143,6 +143,17 @@ def test_faults_of_one_in_ten_lose_nothing(client, bucket, reply):
     assert found == {number: f"/{number}".encode() for number in range(200)}
 
 
+def test_a_file_that_comes_too_late_four_times_is_asked_for_again(client, bucket):
+    class Late(Bucket):
+        def reply(self, asked, number):
+            is_late = sum(each.path == asked.path for each in self.asked) < 5
+            return Reply(status=504) if is_late else super().reply(asked, number)
+
+    bucket.__class__ = Late
+    assert dict(client.get_all(bucket.urls(3))) == {number: f"/{number}".encode() for number in range(3)}
+    assert len(bucket.asked) == 15
+
+
 def test_stopping_does_not_wait_for_what_is_under_way(client, bucket):
     bucket.delay = 30
     stop = threading.Event()
