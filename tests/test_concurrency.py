@@ -280,3 +280,18 @@ def test_ctrl_c_ends_the_process_while_a_hundred_files_are_under_way(stocked, wo
         process.kill()
         has_ended.set()
     assert said.strip().endswith("interrupted")
+
+
+def test_answers_behind_urls_are_fetched_inside_a_running_event_loop(stocked):
+    sandbox, project = stocked
+    sandbox.clear_hooks()
+    client = client_of(sandbox)
+
+    def read():
+        labels = pk.read_kili(project, fields=["id", "labels.jsonResponse"], client=client)["labels"]
+        return [label["jsonResponse"] for row in labels for label in row]
+
+    async def read_in_the_loop():
+        return [read(), *await asyncio.gather(*(asyncio.to_thread(read) for _ in range(3)))]
+
+    assert asyncio.run(read_in_the_loop()) == [["{}"] * 120] * 4
