@@ -45,7 +45,7 @@ HOUSE = {
         " new_assets presence append_assets append_labels merge_metadata projects edits revision apply"
         " holdings question compare plan_text plan_file inverse plan"
     ),
-    "formats": "pages pictures shapes samples classes folder incoming coco coco_reader yolo voc geojson huggingface",
+    "formats": "stills pictures shapes samples classes folder incoming coco coco_reader yolo voc geojson huggingface",
     "copy": "events fingerprint table log_since sync",
     "accessor": "mutations tables exports views",
     "dask": "cluster read accessor",

@@ -3,6 +3,7 @@
 from pandas_kili.display.choice import LabelChoice
 from pandas_kili.display.decoding import Still, drawn
 from pandas_kili.display.gallery import Preview, preview_frame
+from pandas_kili.display.media import rate_of
 from pandas_kili.display.overview import as_html, as_text, overview
 from pandas_kili.display.plot import KiliPlot
 from pandas_kili.display.thumbnails import NotShownError
@@ -18,4 +19,5 @@ __all__ = [
     "drawn",
     "overview",
     "preview_frame",
+    "rate_of",
 ]

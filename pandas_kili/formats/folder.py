@@ -14,7 +14,6 @@ import msgspec
 
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.classes import Classes
-from pandas_kili.formats.pages import draw_page
 from pandas_kili.formats.pictures import Pictures
 from pandas_kili.formats.samples import Samples
 
@@ -77,15 +76,15 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, overwrite: bool) ->
 
 
 def put_media(pictures: Pictures, paths: Iterable[Path], media: str) -> None:
-    """Copy or link the files of pictures to their paths; pages are drawn."""
+    """Copy or link the files of pictures to their paths; pages of documents and frames of videos are drawn."""
     if media == "none":
         return
-    columns = (pictures.source, pictures.part.tolist(), pictures.is_page.tolist(), pictures.size.tolist(), paths)
-    for source, part, is_page, (width, height), path in zip(*columns, strict=True):
+    columns = (pictures.source, pictures.drawing, pictures.size.tolist(), paths)
+    for source, drawing, (width, height), path in zip(*columns, strict=True):
         if source is None:
             continue
-        if is_page:
-            draw_page(source, part + 1, (width, height), path)
+        if drawing is not None:
+            drawing.write((width, height), path)
         elif media == "copy":
             shutil.copyfile(source, path)
         else:

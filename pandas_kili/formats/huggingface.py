@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
@@ -15,6 +16,7 @@ from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.classes import collect_classes
 from pandas_kili.formats.pictures import Pictures, asset_names, assigned_splits, local_file, refuse
 from pandas_kili.formats.samples import AREAS, ExportOptions, Report, categories_of, chosen_labels, collect, questions
+from pandas_kili.formats.stills import Drawing
 from pandas_kili.media import EXTENSIONS, is_url
 from pandas_kili.tidy import ANNOTATION, annotations_table
 
@@ -25,7 +27,7 @@ HfTask = Literal["objects", "classes", "tokens"]
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _OUTSIDE = "O"
-_NO_TEXT = "have no text here: run df.kili.download_media() first, or read them with download_media=True"
+_NO_TEXT = "no text here: run df.kili.download_media() first, or read them with download_media=True"
 _LAST_OF_ONE_UNIT = 0xFFFF
 
 
@@ -48,8 +50,8 @@ def to_hf(frame: pd.DataFrame, *, task: HfTask = "objects", **options: Unpack[Ex
     datasets.Dataset or datasets.DatasetDict
         With `split`, one data set by the name of each split that has rows. Classes are `datasets.ClassLabel`, in the
         order of the project. ``part`` is the frame of a video, from 0, or the page of a document, from 1. ``image`` is
-        there if all pictures are local files; ``bbox`` is left, top, width, height in pixels. Texts are those of
-        ``content``, or of the local files that it names.
+        there if all pictures are local files; pages of PDFs and frames of videos are drawn, as for `media`. ``bbox`` is
+        left, top, width, height in pixels. Texts are those of ``content``, or of the local files that it names.
 
     Raises
     ------
@@ -125,10 +127,23 @@ def _objects(frame: pd.DataFrame, options: ExportOptions) -> Columns:
 def _images(pictures: Pictures) -> tuple[dict[str, list[Any]], dict[str, Any]]:
     from datasets import Image  # noqa: PLC0415 - an optional dependency, heavy
 
-    files = [source for source in pictures.source if source is not None and _type_of(source) == "image"]
-    if not files or len(files) < len(pictures):
-        return {}, {}
-    return {"image": [str(file) for file in files]}, {"image": Image()}
+    images = [
+        _drawn(drawing, (width, height)) if drawing else str(source) if _is_image(source) else None
+        for source, drawing, (width, height) in zip(
+            pictures.source, pictures.drawing, pictures.size.tolist(), strict=True
+        )
+    ]
+    return ({"image": images}, {"image": Image()}) if images and None not in images else ({}, {})
+
+
+def _is_image(source: Path | None) -> bool:
+    return source is not None and _type_of(source) == "image"
+
+
+def _drawn(drawing: Drawing, size: tuple[int, int]) -> dict[str, bytes]:
+    data = io.BytesIO()
+    drawing.image(size).save(data, "PNG")
+    return {"bytes": data.getvalue()}
 
 
 def _type_of(file: Path) -> str:

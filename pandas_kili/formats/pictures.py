@@ -16,9 +16,9 @@ import pandas as pd
 
 from pandas_kili.arrow import plain_cells
 from pandas_kili.errors import KiliFieldError, KiliValidationError
-from pandas_kili.formats.pages import page_sizes
+from pandas_kili.formats.stills import Drawing, is_video, page_sizes, played_rate
 from pandas_kili.media import extension_of, folded, image_size, is_url, known_extension, local_path, marked, safe_stem
-from pandas_kili.messages import FailureCase, label_at, listed, validation_error
+from pandas_kili.messages import FailureCase, label_at, listed, plural, validation_error
 
 Whole = npt.NDArray[np.int64]
 
@@ -44,6 +44,8 @@ class Pictures:
         The name of the file is unique, also without its extension; `split` is empty if there are none.
     source : list of Path or None
         The local file.
+    drawing : list of Drawing or None
+        How a picture is drawn that is no file of its own: pages, and frames of a video that is one file.
     size : array of int, shape (pictures, 2)
         Width and height in pixels; 0 if they are unknown and not needed.
     splits : list of str
@@ -57,6 +59,7 @@ class Pictures:
     file_name: list[str]
     split: list[str]
     source: list[Path | None]
+    drawing: list[Drawing | None]
     size: Whole
     splits: list[str]
 
@@ -95,10 +98,11 @@ def find_pictures(
     names = asset_names(frame)
     splits, of_picture = assigned_splits(frame, asset, split)
     sources = _sources(frame, asset, np.where(is_page, -1, part))
+    drawings = _drawings(frame, asset, part, is_page, sources)
     if needs_files:
         refuse(frame, asset, [source is None for source in sources], _NO_FILE)
     size = np.zeros((len(asset), 2), np.int64)
-    if needs_sizes or (needs_files and is_page.any()):
+    if needs_sizes or (needs_files and any(drawings)):
         size = _sizes(frame, asset, part, is_page, sources)
     if needs_sizes:
         refuse(frame, asset, (size <= 0).any(axis=1), _NO_SIZE)
@@ -110,14 +114,18 @@ def find_pictures(
         file_name=_file_names(frame, asset, part, is_page, names, sources),
         split=of_picture,
         source=sources,
+        drawing=drawings,
         size=size,
         splits=splits,
     )
 
 
-_NO_FILE = "have no local picture: run df.kili.download_media() first, or leave media='none'"
+_NO_FILE = (
+    "no local picture: run df.kili.download_media() first (frames of videos are those in 'jsonContent', or drawn "
+    "out of 'content'), or leave media='none'"
+)
 _NO_SIZE = (
-    "have no known size: read 'resolution.width' and 'resolution.height' (of PDFs 'pageResolutions.width', '.height' "
+    "no known size: read 'resolution.width' and 'resolution.height' (of PDFs 'pageResolutions.width', '.height' "
     "and '.pageNumber'), or download the media, so that they can be measured"
 )
 
@@ -138,8 +146,9 @@ def refuse(frame: pd.DataFrame, asset: Whole, missing: npt.ArrayLike, reason: st
     if rows:
         names = asset_names(frame)
         told = listed([f"row {row}, {names[row]!r}" for row in rows], where=" in .failure_cases")
+        count = plural(len(rows), "asset has", "assets have")
         cases = [FailureCase(label_at(frame.index, row), row, column, reason, names[row]) for row in rows]
-        raise validation_error(f"{len(rows)} assets {reason}: {told}.", cases)
+        raise validation_error(f"{count} {reason}: {told}.", cases)
 
 
 def assigned_splits(
@@ -152,7 +161,7 @@ def assigned_splits(
         if split not in frame:
             raise KiliFieldError(f"the frame has no column {split!r} of splits.", field=split)
         cells = plain_cells(frame[split])
-        refuse(frame, asset, [cells[each] is None for each in asset], f"have no split in {split!r}", split)
+        refuse(frame, asset, [cells[each] is None for each in asset], f"no split in {split!r}", split)
         chosen = [str(cells[each]) for each in asset]
         _check_names(chosen)
         return list(dict.fromkeys(chosen)) or [""], chosen
@@ -189,7 +198,23 @@ def _sources(frame: pd.DataFrame, asset: Whole, number: Whole) -> list[Path | No
             found.append(local_file(contents[row]))
         else:
             files = frames.get(row, [])
-            found.append(local_file(files[count]) if count < len(files) else None)
+            whole = None if files else local_file(contents[row])
+            found.append(local_file(files[count]) if count < len(files) else whole if is_video(whole) else None)
+    return found
+
+
+def _drawings(
+    frame: pd.DataFrame, asset: Whole, part: Whole, is_page: npt.NDArray[np.bool_], sources: Sequence[Path | None]
+) -> list[Drawing | None]:
+    """Return how pages of local documents and frames of local videos are drawn."""
+    found: list[Drawing | None] = [None] * len(asset)
+    for at in np.flatnonzero(part >= 0).tolist():
+        source, number = sources[at], int(part[at])
+        if source is not None and is_page[at]:
+            found[at] = Drawing(source, "page", number + 1)
+        elif source is not None and is_video(source):
+            metadata = frame["jsonMetadata"].iloc[asset[at]] if "jsonMetadata" in frame else None
+            found[at] = Drawing(source, "frame", number, played_rate(metadata))
     return found
 
 
@@ -234,7 +259,7 @@ def _sizes(
         size[row] = of_document[asset[row]].get(int(part[row]) + 1, (0, 0))
     for row in np.flatnonzero((size <= 0).any(axis=1) & ~is_page).tolist():
         source = sources[row]
-        if source is not None:
+        if source is not None and not is_video(source):
             size[row] = image_size(source)
     return size.round().astype(np.int64)
 
@@ -256,7 +281,7 @@ def _file_names(
         name = names[row]
         own = known_extension(name)
         content = contents[row]
-        extension = _PAGE if page else source.suffix if source else own if count < 0 else ""
+        extension = _PAGE if page else source.suffix if source and not is_video(source) else own if count < 0 else ""
         if not extension and count < 0 and is_url(content):
             extension = extension_of("", content)
         stem = safe_stem(name[: len(name) - len(own)] if own else name)

@@ -60,7 +60,8 @@ class ExportOptions(TypedDict, total=False):
         decides, so that an asset stays in its split when others come. Or the name of a column that holds the split.
     media : {"none", "copy", "link"}
         Whether the pictures are copied or linked; they must be local files, see `download_media`. Pages of PDFs are
-        drawn, which needs ``pip install 'pandas-kili[preview]'``; frames of videos are those in ``jsonContent``.
+        drawn, and so are frames of videos that are one file, each in a process of its own (0.3 s); this needs
+        ``pip install 'pandas-kili[preview]'``. Of videos made of frames, those in ``jsonContent`` are taken.
     overwrite : bool
         Whether an export that is already there is replaced.
     """

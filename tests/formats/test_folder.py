@@ -113,7 +113,7 @@ def test_splits_have_about_their_shares_and_may_be_a_column():
     by_column = frame.kili.to_coco(split="part")
     assert {name: len(each["images"]) for name, each in by_column.items()} == {"val": 1, "train": 1}
     unsplit = frame.assign(part=["val", None])
-    with pytest.raises(KiliValidationError, match=r"have no split in 'part': row 1, 'b'"):
+    with pytest.raises(KiliValidationError, match=r"1 asset has no split in 'part': row 1, 'b'"):
         unsplit.kili.to_coco(split="part")
     with pytest.warns(UserWarning, match="no label"):
         unsplit.assign(labels=[frame["labels"][0], []]).kili.to_coco(split="part")

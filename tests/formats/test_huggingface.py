@@ -71,7 +71,7 @@ def test_tasks_that_are_not_there_are_refused():
 
 def test_texts_that_are_hosted_are_named():
     frame = assets({"a": {}, "b": {}}).assign(content=["A text.", "https://h.invalid/b.txt"])
-    with pytest.raises(KiliValidationError, match=r"1 assets have no text here: .*download_media.*row 1, 'b'"):
+    with pytest.raises(KiliValidationError, match=r"1 asset has no text here: .*download_media.*row 1, 'b'"):
         frame.kili.to_hf(task="tokens")
 
 

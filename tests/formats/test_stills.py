@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from datasets import load_from_disk
-from moving import pdf
+from moving import gray, pdf, video
 from PIL import Image
 from training import assets, label, objects, rectangle, shape
 
@@ -99,3 +99,39 @@ def test_frames_that_are_local_files_are_pictures(tmp_path):
     rows = load_from_disk(tmp_path / "hf")
     assert rows["part"] == [0, 2]
     assert rows[1]["image"].getpixel((0, 0)) == (2, 0, 0)
+
+
+@pytest.fixture
+def film(tmp_path):
+    answer = {str(number): objects(shape("CAT", rectangle(0, 0, 0.5, 0.5))) for number in (0, 2)}
+    size = {"resolution.width": 32, "resolution.height": 24}
+    return assets({"v": answer}).assign(content=video(tmp_path / "v.mp4", frames=6), **size)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "shown"), [("{}", 2), ('{"processingParameters": {"framesPlayedPerSecond": 12.5}}', 4)]
+)
+def test_frames_of_a_video_are_drawn_as_kili_numbers_them(film, tmp_path, metadata, shown):
+    film.assign(jsonMetadata=metadata).kili.to_yolo(tmp_path / "yolo", media="copy")
+    for name, number in (("v_1.jpg", 0), ("v_3.jpg", shown)):
+        with Image.open(tmp_path / "yolo/images" / name) as image:
+            assert image.size == (32, 24)
+            assert np.abs(np.asarray(image).astype(int) - gray(number)).max() < 6
+    assert pk.read_yolo(tmp_path / "yolo")["externalId"].tolist() == ["v_1.jpg", "v_3.jpg"]
+
+
+def test_what_is_drawn_goes_into_a_hugging_face_data_set(film, document):
+    size = {"resolution.width": None, "resolution.height": None}
+    rows = pd.concat([film, document.assign(**size)], ignore_index=True).kili.to_hf()
+    assert [row["part"] for row in rows] == [0, 2, 1, 2]
+    assert [row["image"].size for row in rows] == [(32, 24)] * 2 + [(400, 200)] * 2
+    assert rows[3]["image"].convert("RGB").getpixel((10, 10)) == (255, 0, 0)
+
+
+def test_a_frame_without_a_local_video_is_refused(film, tmp_path):
+    with pytest.raises(KiliValidationError, match=r"1 asset has no local picture: run df\.kili\.download_media"):
+        film.assign(content="https://h.invalid/v.mp4").kili.to_yolo(tmp_path / "set", media="copy")
+    beyond = film.assign(labels=[[label({"9": objects(shape("CAT", rectangle(0, 0, 0.5, 0.5)))})]])
+    with pytest.raises(KiliValidationError, match=r"frame 9 of .*v\.mp4 is not drawn: the video ends before frame 9"):
+        beyond.kili.to_yolo(tmp_path / "set", media="copy")
+    assert not (tmp_path / "set").exists()
