@@ -80,6 +80,7 @@ def test_two_clients_in_many_threads_spend_one_budget(sandbox):
     clients = [client_of(sandbox, max_calls_per_minute=budget, **patient) for _ in range(2)]
     for client in clients:
         client._use_clock(clock)
+        client._retry.deadline = client._retry.first_contact = patient["timeout"]
     start = clock.now()
     with ThreadPoolExecutor(8) as executor:
         list(executor.map(lambda number: clients[number % 2].execute("{ me { id } }"), range(calls)))
