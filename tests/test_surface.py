@@ -255,7 +255,7 @@ def test_faults_are_documented_in_full():
 EXAMPLES = [
     example
     for module in MODULES
-    if module != "pandas_kili" and not (module.endswith(".dask") and importlib.util.find_spec("dask") is None)
+    if not (module.endswith(".dask") and importlib.util.find_spec("dask") is None)
     for example in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(module))
     if example.examples
 ]

@@ -9,10 +9,9 @@ from pandas_kili.accessor.mutations import Mutations
 from pandas_kili.accessor.tables import Tables
 from pandas_kili.accessor.views import Views
 
-__all__ = ["KiliAccessor", "kili"]
+__all__ = ["KiliAccessor"]
 
 
-@pd.api.extensions.register_dataframe_accessor("kili")
 class KiliAccessor(Mutations, Tables, Exports, Views):
     """Rows become mutations of a Kili project; the frame comes back, so that calls chain.
 
@@ -43,24 +42,3 @@ class KiliAccessor(Mutations, Tables, Exports, Views):
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame  # pandas builds an accessor at every access: it holds no more than this
-
-
-def kili(frame: pd.DataFrame) -> KiliAccessor:
-    """Return ``frame.kili``, spelled so that type checkers know what it is.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-
-    Returns
-    -------
-    KiliAccessor
-
-    Examples
-    --------
-    >>> import pandas_kili as pk
-    >>> df = pk.read_kili(project_id, fields=["id"], first=1)
-    >>> pk.kili(df).delete_many_from_dataset(dry_run=True).kili.report["outcome"].tolist()
-    ['not_sent']
-    """
-    return KiliAccessor(frame)
