@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pandas_kili.accessor import KiliAccessor
 from pandas_kili.errors import KiliFieldError, KiliValidationError
 from pandas_kili.tidy import ANNOTATION_SCHEMA, annotations_table, labels_table, to_json_response
 
@@ -855,7 +856,7 @@ class TestWide:
 
 
 def test_the_help_names_every_column_with_its_type():
-    lines = pd.DataFrame.kili.annotations.__doc__.splitlines()
+    lines = KiliAccessor.annotations.__doc__.splitlines()
     named = {}
     for line in lines:
         head = line[:60].split("  ")
