@@ -22,7 +22,7 @@ from pandas_kili.copy.log_since import LogSince, end_of_log
 from pandas_kili.copy.table import CopyState, CopyTable, schema_text
 from pandas_kili.errors import KiliCopyError
 from pandas_kili.messages import listed
-from pandas_kili.parallel import Workers
+from pandas_kili.parallel import Workers, result_of
 from pandas_kili.query import AssetFilters, Fields, asset_query, select, with_filters
 from pandas_kili.reading import Read
 
@@ -163,20 +163,20 @@ def sync(
         return counters[0]
 
     counting = client._counted_by(counted)  # noqa: SLF001 - the package's own
-    with Workers(1) as beside:
-        project = beside.submit(find_project, counting, project_id, "id")
-        try:
-            work = _Sync(counting, table, wanted, schema, dict(filters), fields, disable_tqdm, project)
-            if table.state is None:
-                counts = work.fill()
-            elif full:
-                counts = work.replace_all()
-            elif table.state.is_whole:
-                counts = work.refresh(look=verify)
-            else:
-                counts = work.resume()
-        finally:
-            project.result()  # that there is no such project says more than what went wrong for it
+    project = Workers(1).submit(find_project, counting, project_id, "id")
+    try:
+        work = _Sync(counting, table, wanted, schema, dict(filters), fields, disable_tqdm, project)
+        if table.state is None:
+            counts = work.fill()
+        elif full:
+            counts = work.replace_all()
+        elif table.state.is_whole:
+            counts = work.refresh(look=verify)
+        else:
+            counts = work.resume()
+    except Exception:
+        result_of(project)  # that there is no such project says more than what went wrong for it
+        raise
     return SyncReport(**counts, calls=counters[0].made, seconds=time.monotonic() - started, version=table.version)
 
 
@@ -245,7 +245,7 @@ class _Sync:
 
     def fill(self) -> dict[str, int]:
         """Make the first copy."""
-        self._project.result()
+        result_of(self._project)
         state = replace(self._wanted, place=end_of_log(self._client, self._wanted.project_id))
         self._table.append(self._schema.empty_table(), state)
         return self._filled(state)
@@ -274,7 +274,7 @@ class _Sync:
     def resume(self) -> dict[str, int]:
         """Go on with a first copy, then look at what changed in the part that was there."""
         state = self._state()
-        self._project.result()
+        result_of(self._project)
         later: dict[str, Any] = {}
         if state.position is not None:
             own = pd.to_datetime(state.filters.get("createdAtGte", state.position), utc=True)
@@ -286,7 +286,7 @@ class _Sync:
 
     def replace_all(self) -> dict[str, int]:
         """Read everything anew, and put it in the place of the old rows."""
-        self._project.result()
+        result_of(self._project)
         place = end_of_log(self._client, self._wanted.project_id)
         reading = self._reading(self._read)
         deleted = len(self._table.read(["id"]))
@@ -329,7 +329,7 @@ class _Sync:
 
         parts = [self._rows(read) for read in self._reading(self._read).by_id(ids())]
         rows = pa.concat_tables([self._schema.empty_table(), *parts])
-        self._project.result()
+        result_of(self._project)
         gone = (asked | log.deleted).difference(rows["id"].to_pylist())
         if not gone <= log.deleted:
             self._find_project_again()
