@@ -18,7 +18,6 @@ from benchmarks.contenders import sizes
 from benchmarks.meter import measured, measured_twice, peak, resident, serve, start_of_peak
 from pandas_kili.connection.rate_limit import Clock
 from pandas_kili.media import Uploads, plan_media
-from pandas_kili.parallel import in_order
 from pandas_kili.query.fields import select
 from pandas_kili.reading.crawl import Crawl, _blocks
 from pandas_kili.reading.frame import concatenate, to_pandas
@@ -34,10 +33,7 @@ UNLIMITED = 1_000_000
 
 
 def parse(pages: int) -> dict[str, Any]:
-    """Turn the bytes of pages into a frame, by what a read does with them.
-
-    Two blocks side by side: a read takes one after the other, as the other core fetches.
-    """
+    """Turn the bytes of pages into a frame, by what a read does with them."""
     bodies = sizes.bodies(pages)
     selection = select(pk.DEFAULT_FIELDS, also=("id", "createdAt"))
     crawl = Crawl(pk.Client("key", "http://localhost/graphql"), "", {}, selection)
@@ -55,8 +51,8 @@ def _tables(crawl: Crawl, bodies: list[bytes]) -> Iterator[pa.Table]:
     windows = (Window(sizes.PAGE * number, sizes.PAGE) for number in range(len(bodies)))
     fetched = ((window, [(window, body)]) for window, body in zip(windows, bodies, strict=True))
     names = crawl.selection.schema.names
-    for _, pages in in_order(crawl._pages, _blocks(fetched, grow=True), workers=2):  # noqa: SLF001 - the very code that reads
-        yield from (page.table.select(names) for page in pages)
+    for block in _blocks(fetched, grow=True):
+        yield from (page.table.select(names) for page in crawl._pages(block))  # noqa: SLF001 - the very code that reads
 
 
 def read(endpoint: str, key: str, project: str, *, workers: int = 8, warm: int = 200) -> dict[str, Any]:

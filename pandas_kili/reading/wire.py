@@ -81,7 +81,7 @@ def _read_json(bodies: Sequence[bytes], wire: pa.StructType) -> pa.ListArray:
     text = b"\n".join(bodies)
     table = pj.read_json(
         pa.BufferReader(text),
-        # One block, parsed here: pages are parsed side by side already.
+        # One block, parsed here: the other cores fetch the next pages.
         read_options=pj.ReadOptions(use_threads=False, block_size=len(text) + 1),
         parse_options=pj.ParseOptions(
             explicit_schema=pa.schema([("data", pa.struct([("data", pa.list_(wire))]))]),

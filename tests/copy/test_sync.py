@@ -613,10 +613,10 @@ def test_a_first_copy_that_filled_the_disk_goes_on_where_it_was(sandbox, tmp_pat
 
 
 SYNCS = """
-    import os, sys
+    import importlib, os, sys
     import deltalake
     import pandas_kili as pk
-    sys.modules["pandas_kili.copy.sync"]._ROWS_A_COMMIT = 100
+    importlib.import_module("pandas_kili.copy.sync")._ROWS_A_COMMIT = 100
     project, endpoint, key = sys.argv[1:]
     for copy in sys.stdin:
         child = os.fork()
@@ -625,45 +625,59 @@ SYNCS = """
             os._exit(0)
         print(child, flush=True)
         sys.stdin.readline()
-        print(os.waitpid(child, 0), flush=True)
+        print(os.waitpid(child, 0)[1], flush=True)
 """
 
 
 @contextlib.contextmanager
-def killed_syncs(sandbox, project):
-    """Give a function that starts a sync, in a process forked from one that has imported all, and kills it."""
+def forked_syncs(sandbox, project):
+    """Give a function that syncs in a process forked from one that has imported all.
+
+    It kills that process after so many seconds, and returns whether it was still at work, and the seconds.
+    """
     command = [sys.executable, "-c", textwrap.dedent(SYNCS), project, sandbox.api_endpoint, sandbox.api_key]
 
-    def kill(copy, after):
+    def sync(copy, kill_after=None):
+        started = time.monotonic()
         process.stdin.write(f"{copy}\n")
         process.stdin.flush()
         child = int(process.stdout.readline())
-        time.sleep(after)
-        os.kill(child, signal.SIGKILL)
-        process.stdin.write("killed\n")
+        if kill_after is not None:
+            time.sleep(kill_after)
+            os.kill(child, signal.SIGKILL)
+        process.stdin.write("wait\n")
         process.stdin.flush()
-        assert process.stdout.readline()
+        return int(process.stdout.readline()) == signal.SIGKILL, time.monotonic() - started
 
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield kill
+        yield sync
 
 
 @pytest.mark.campaign
 def test_a_killed_sync_leaves_the_copy_as_before_or_as_after(sandbox, tmp_path):
     project, ids = filled(sandbox, 1000)
-    with killed_syncs(sandbox, project) as kill:
+
+    def change(first, last):
+        sandbox.add_labels(pd.DataFrame({"assetId": ids[first:last], "jsonResponse": ["{}"] * (last - first)}))
+
+    killed = 0
+    with forked_syncs(sandbox, project) as sync:
+        _, to_make = sync(tmp_path / "whole")
+        change(0, 90)
+        _, to_refresh = sync(tmp_path / "whole")
         for turn in range(30):
-            copy = tmp_path / f"copy{turn // 5}"
-            kill(copy, 0.01 * turn)
-            if Path(copy).exists() and turn % 5:
-                with contextlib.suppress(pk.KiliCopyError):
-                    assert pk.read_copy(copy)["id"].is_unique
-            sandbox.add_labels(pd.DataFrame({"assetId": ids[:50], "jsonResponse": ["{}"] * 50}))
+            copy, is_new = tmp_path / f"copy{turn // 5}", turn % 5 == 0
+            was_at_work, _ = sync(copy, turn / 30 * (to_make if is_new else to_refresh))
+            killed += was_at_work
+            if copy.exists() and not is_new:
+                assert pk.read_copy(copy)["id"].is_unique
+            change(0, 50)
             pk.sync(project, copy, client=sandbox.client)
             kept = pk.read_copy(copy).sort_values("id", ignore_index=True)
             read = pk.read_kili(project, client=sandbox.client).sort_values("id", ignore_index=True)
             pd.testing.assert_frame_equal(kept, read)
-            sandbox.add_labels(pd.DataFrame({"assetId": ids[50:90], "jsonResponse": ["{}"] * 40}))
+            change(50, 90)
+    assert killed > 5  # most, as each is given less time than a sync took; the others were quicker
 
 
 def test_the_command_syncs_and_says_what_it_did(sandbox, tmp_path, monkeypatch, capsys):
