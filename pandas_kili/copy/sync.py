@@ -142,8 +142,10 @@ def sync(
     """
     started = time.monotonic()
     fields = tuple(fields) if isinstance(fields, Iterator) else fields
+    # Each read asks for them again, which an iterator answers once.
+    kept = {name: list(value) if isinstance(value, Iterator) else value for name, value in filters.items()}
     schema = select(fields).schema
-    query = asset_query(project_id, filters)
+    query = asset_query(project_id, kept)
     client = client_or_default(client)
     wanted = CopyState(
         project_id=project_id,
@@ -154,8 +156,11 @@ def sync(
     )
     table = CopyTable(copy, storage_options)
     if table.state is not None and not full and (differences := table.state.differences(wanted)):
-        message = f"The copy at {table.where} is another one. {listed(differences)}. Pass full=True to make it anew."
-        raise KiliCopyError(message, copy=table.where)
+        raise KiliCopyError(
+            f"The copy at {table.where} is another one. {listed(differences)}. Ask for what it holds, or pass full=True"
+            " to make it anew.",
+            copy=table.where,
+        )
     counters: list[_CountedCalls] = []
 
     def counted(budget: Budget) -> Limit:
@@ -165,7 +170,7 @@ def sync(
     counting = client._counted_by(counted)  # noqa: SLF001 - the package's own
     project = Workers(1).submit(find_project, counting, project_id, "id")
     try:
-        work = _Sync(counting, table, wanted, schema, dict(filters), fields, disable_tqdm, project)
+        work = _Sync(counting, table, wanted, schema, kept, fields, disable_tqdm, project)
         if table.state is None:
             counts = work.fill()
         elif full:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from pandas_kili.copy.fingerprint import narrowed
 from pandas_kili.errors import KiliCopyError, KiliFieldError
-from pandas_kili.messages import nearest
+from pandas_kili.messages import nearest, shown
 from pandas_kili.reading import to_pandas
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _ROWS_AT_ONCE = 10_000
 _BYTES_A_GROUP = 16 * 2**20  # of rows in memory; whoever reads the copy holds at least a group at a time
 _SETTINGS = {"delta.logRetentionDuration": "interval 36500 days"}  # the log holds the state; 30 days by default
 _LONGEST_ERROR = 500
+_ODD_IN_A_PATH = re.compile(r"[\[\]^|#?\x00-\x1f]|%[0-9A-Fa-f]{2}" + ("" if os.sep == "\\" else r"|\\"))
 _KEY = "pandas_kili"  # of the state among the metadata of a commit
 _UNTOUCHED = "What the copy held before is untouched. If it cannot be read any more, delete it and sync again."
 _CLEANED = "A clean-up of the table may have removed what an earlier version was made of; later ones can be read."
@@ -99,7 +100,9 @@ class CopyState:
             "filters": (self.filters, other.filters),
         }
         found = [
-            f"{name}: the copy has {mine}, asked is {asked}" for name, (mine, asked) in pairs.items() if mine != asked
+            f"{name}: the copy has {shown(mine)}, asked is {shown(asked)}"
+            for name, (mine, asked) in pairs.items()
+            if _in_any_order(mine) != _in_any_order(asked)
         ]
         missing = [name for name in other.fields if name not in self.fields]
         surplus = [name for name in self.fields if name not in other.fields]
@@ -110,6 +113,14 @@ class CopyState:
         elif self.schema != other.schema:
             found.append("fields: their order or types differ")
         return found
+
+
+def _in_any_order(value: Any) -> Any:
+    """Return filters as JSON keeps them, with their names in order: a set has another order in each process."""
+    if not isinstance(value, dict):
+        return value
+    kept = json.loads(json.dumps(value))
+    return {path: sorted(names) if isinstance(names, list) else names for path, names in kept.items()}
 
 
 def schema_text(schema: pa.Schema) -> str:
@@ -138,6 +149,8 @@ class CopyTable:
         self._options = dict(storage_options or {})
         self._table: DeltaTable | None = None
         self._is_earlier = False
+        if "://" not in self.where:
+            self._check_folder()
         with self._told(), contextlib.suppress(deltalake.exceptions.TableNotFoundError):
             self._table = deltalake.DeltaTable(self.where, storage_options=self._options)
         if self._table is None and "://" not in self.where and _holds_anything(Path(self.where)):
@@ -145,6 +158,15 @@ class CopyTable:
                 f"{self.where} holds other files, and no Delta table. Name an empty folder.", copy=self.where
             )
         self.state = None if self._table is None else self._read_state()
+
+    def _check_folder(self) -> None:
+        """Refuse a path that deltalake loses its way in, or fails at with an error that no one can read."""
+        path = Path(self.where).absolute()
+        if odd := _ODD_IN_A_PATH.search(str(path)):
+            message = f"A copy cannot be in {path}: deltalake cannot use {odd[0]!r} in a path. Name another folder."
+            raise KiliCopyError(message, copy=self.where)
+        if path.is_file():
+            raise KiliCopyError(f"{self.where} is a file. Name a folder.", copy=self.where)
 
     @property
     def exists(self) -> bool:
@@ -177,7 +199,7 @@ class CopyTable:
                 advice = "Check the address, storage_options and the network. What the copy held before is untouched."
             said = self._said(error)
             raise KiliCopyError(
-                f"The copy at {self.where} cannot be used: {said}. {advice}", copy=self.where
+                f"The copy at {self.where} cannot be used: {said.rstrip('.')}. {advice}", copy=self.where
             ) from error
 
     def _said(self, error: Exception) -> str:
@@ -380,7 +402,11 @@ def read_copy(
     if version is not None:
         state = table.go_back(version)
     schema = state.arrow_schema
+    if isinstance(columns, str):
+        raise KiliFieldError(f"columns is a list of names, such as ['id']; got the string {columns!r}.", field=columns)
     names = schema.names if columns is None else list(columns)
+    if not names:
+        raise KiliFieldError("columns is empty; name at least one, such as ['id'].")
     for name in names:
         if name not in schema.names:
             hint = "".join(f" Did you mean {near!r}?" for near in nearest(str(name), schema.names, most=1))

@@ -229,6 +229,72 @@ def test_other_fields_filters_or_projects_are_refused_and_full_makes_the_copy_an
     assert sorted(pk.read_copy(tmp_path / "copy")["id"]) == sorted(ids)
 
 
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ({"status_in": ["TODO", "LABELED"]}, {"status_in": ("LABELED", "TODO")}),
+        ({"status_in": ["TODO", "LABELED"]}, {"status_in": {"TODO", "LABELED"}}),
+        ({"metadata_where": {"size": (1, 5)}}, {"metadata_where": {"size": [1, 5]}}),
+        ({"metadata_where": {"size": (1, 5)}}, {"metadata_where": {"size": (1, 5)}}),
+    ],
+)
+def test_filters_that_say_the_same_are_those_of_the_copy(sandbox, tmp_path, first, again):
+    """A set of texts has another order in each process."""
+    project, _ = filled(sandbox, 3)
+    synced(sandbox, project, tmp_path / "copy", **first)
+    assert synced(sandbox, project, tmp_path / "copy", **again).calls == 2
+
+
+def test_filters_that_differ_are_told_in_short(sandbox, tmp_path):
+    project, ids = filled(sandbox, 100)
+    synced(sandbox, project, tmp_path / "copy", asset_id_in=ids)
+    with pytest.raises(pk.KiliCopyError, match="filters") as told:
+        synced(sandbox, project, tmp_path / "copy", asset_id_in=ids[1:])
+    assert len(str(told.value)) < 800
+
+
+def test_a_filter_may_be_an_iterator(sandbox, tmp_path):
+    project, ids = filled(sandbox, 30, labeled=10)
+    assert synced(sandbox, project, tmp_path / "copy", status_in=iter(["LABELED"])).inserted == 10
+    sandbox.add_labels(pd.DataFrame({"assetId": ids[8:12], "jsonResponse": ["{}"] * 4}))
+    report = synced(sandbox, project, tmp_path / "copy", status_in=iter(["LABELED"]))
+    assert (report.inserted, report.updated, report.deleted) == (2, 2, 0)
+    copying.assert_true(tmp_path / "copy", project, sandbox.client, status_in=["LABELED"])
+
+
+@pytest.mark.parametrize("name", ["[client] cats", "cats | dogs", "50%20off", "a^b", "cat #1", "why?", "new\nline"])
+def test_a_folder_that_deltalake_cannot_use_is_refused_before_a_request(sandbox, tmp_path, name):
+    sandbox.clear_requests()
+    for use in (lambda folder: pk.sync("any", folder, client=sandbox.client), pk.read_copy):
+        with pytest.raises(pk.KiliCopyError, match="Name another folder"):
+            use(tmp_path / name / "copy")
+    assert not sandbox.requests
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["mein Ordner", "cat's (1)", "100% ü"])
+def test_a_folder_may_have_an_odd_name(sandbox, tmp_path, name):
+    project, ids = filled(sandbox, 3)
+    for change in ([], ids[:1]):
+        sandbox.delete_assets(change)
+        synced(sandbox, project, tmp_path / name / "copy")
+        copying.assert_true(tmp_path / name / "copy", project, sandbox.client)
+
+
+def test_a_file_is_no_place_for_a_copy(sandbox, tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(pk.KiliCopyError, match=r"thesis.tex is a file. Name a folder"):
+        synced(sandbox, "any", tmp_path / "thesis.tex")
+
+
+@pytest.mark.parametrize(("columns", "said"), [("status", "the string 'status'"), ([], "empty")])
+def test_columns_of_a_copy_are_a_list_of_names(sandbox, tmp_path, columns, said):
+    project, _ = filled(sandbox, 3)
+    synced(sandbox, project, tmp_path / "copy")
+    with pytest.raises(pk.KiliFieldError, match=said):
+        pk.read_copy(tmp_path / "copy", columns=columns)
+
+
 @pytest.mark.parametrize("full", [False, True])
 def test_a_read_that_fails_leaves_the_copy_as_it_was(sandbox, tmp_path, full):
     project, ids = filled(sandbox)
