@@ -2,6 +2,8 @@
 
 import email.utils
 import hashlib
+import os
+import socket
 import subprocess
 import sys
 import threading
@@ -38,6 +40,11 @@ class _Handler(BaseHTTPRequestHandler):
             is_taken = self.headers.get("If-None-Match") == "*" and key in self.server.objects
             if not is_taken:
                 self.server.objects[key] = body
+        if not is_taken and self.server.lost and key.endswith(self.server.lost):
+            if self.server.is_mortal:
+                os._exit(0)
+            self.close_connection = True
+            return self.connection.shutdown(socket.SHUT_RDWR)
         return self._reply(412 if is_taken else 200, b"", ETag=_tag(body))
 
     def do_GET(self):
@@ -94,11 +101,19 @@ def _tag(body):
 class ObjectStore:
     """The store while it runs; `options` are what deltalake takes as `storage_options`.
 
+    The response to the first write of a key that ends with `lost` is lost on the way, though the object is there; a
+    store that `is_mortal` ends at that moment.
+
     It is a process of its own, as deltalake keeps Python's lock while it waits for some responses.
     """
 
+    def __init__(self, lost="", *, is_mortal=False):
+        self._arguments = [lost, "mortal" if is_mortal else ""]
+
     def __enter__(self):
-        self._process = subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, *self._arguments], stdout=subprocess.PIPE, text=True
+        )
         self.options = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{int(self._process.stdout.readline())}",
             "AWS_ACCESS_KEY_ID": "sandbox",
@@ -116,6 +131,7 @@ class ObjectStore:
 
 if __name__ == "__main__":
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.lost, server.is_mortal = sys.argv[1:]
     server.objects, server.parts, server.lock = {}, {}, threading.Lock()
     print(server.server_port, flush=True)  # noqa: T201 - read by the test
     server.serve_forever()

@@ -158,7 +158,7 @@ def sync(
     if table.state is not None and not full and (differences := table.state.differences(wanted)):
         raise KiliCopyError(
             f"The copy at {table.where} is another one. {listed(differences)}. Ask for what it holds, or pass full=True"
-            " to make it anew.",
+            " (or --full) to make it anew.",
             copy=table.where,
         )
     counters: list[_CountedCalls] = []

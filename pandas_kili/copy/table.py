@@ -33,11 +33,15 @@ _ROWS_AT_ONCE = 10_000
 _BYTES_A_GROUP = 16 * 2**20  # of rows in memory; whoever reads the copy holds at least a group at a time
 _SETTINGS = {"delta.logRetentionDuration": "interval 36500 days"}  # the log holds the state; 30 days by default
 _LONGEST_ERROR = 500
-_ODD_IN_A_PATH = re.compile(r"[\[\]^|#?\x00-\x1f]|%[0-9A-Fa-f]{2}" + ("" if os.sep == "\\" else r"|\\"))
+_ODD = r"[\[\]^|#?\x00-\x1f]" + ("" if os.sep == "\\" else r"|\\")  # deltalake loses its way in such paths, or panics
+_ODD_IN_A_FOLDER = _ODD + "|%[0-9A-Fa-f]{2}"
 _KEY = "pandas_kili"  # of the state among the metadata of a commit
-_UNTOUCHED = "What the copy held before is untouched. If it cannot be read any more, delete it and sync again."
+_MARK = "pandas_kili_commit"  # of one commit among its metadata
+_UNTOUCHED = "What the copy held before is untouched."
+_READABLE = f"{_UNTOUCHED} If it cannot be read any more, delete it and sync again."
+_EITHER = "Whether the last commit was made is not known: the copy is as before it or as after it. Run the sync again."
 _CLEANED = "A clean-up of the table may have removed what an earlier version was made of; later ones can be read."
-_AGAIN = "Another sync wrote to the copy meanwhile. Nothing of this one was written; run it again."
+_AGAIN = "Another sync wrote to the copy meanwhile; run this one again."
 
 
 @dataclass(frozen=True)
@@ -149,24 +153,28 @@ class CopyTable:
         self._options = dict(storage_options or {})
         self._table: DeltaTable | None = None
         self._is_earlier = False
-        if "://" not in self.where:
-            self._check_folder()
-        with self._told(), contextlib.suppress(deltalake.exceptions.TableNotFoundError):
-            self._table = deltalake.DeltaTable(self.where, storage_options=self._options)
+        self._check_address()
+        self._open()
         if self._table is None and "://" not in self.where and _holds_anything(Path(self.where)):
             raise KiliCopyError(
                 f"{self.where} holds other files, and no Delta table. Name an empty folder.", copy=self.where
             )
-        self.state = None if self._table is None else self._read_state()
+        self.state: CopyState | None = None if self._table is None else self._read_state()
 
-    def _check_folder(self) -> None:
-        """Refuse a path that deltalake loses its way in, or fails at with an error that no one can read."""
-        path = Path(self.where).absolute()
-        if odd := _ODD_IN_A_PATH.search(str(path)):
-            message = f"A copy cannot be in {path}: deltalake cannot use {odd[0]!r} in a path. Name another folder."
+    def _check_address(self) -> None:
+        scheme, _, rest = self.where.rpartition("://")
+        path = rest.partition("/")[2] if scheme else str(Path(rest).absolute())
+        if odd := re.search(_ODD if scheme else _ODD_IN_A_FOLDER, path):
+            message = (
+                f"A copy cannot be at {self.where}: deltalake cannot use {odd[0]!r} in {path}. Name another folder."
+            )
             raise KiliCopyError(message, copy=self.where)
-        if path.is_file():
+        if not scheme and Path(path).is_file():
             raise KiliCopyError(f"{self.where} is a file. Name a folder.", copy=self.where)
+
+    def _open(self, advice: str = _READABLE) -> None:
+        with self._told(advice), contextlib.suppress(self._deltalake.exceptions.TableNotFoundError):
+            self._table = self._deltalake.DeltaTable(self.where, storage_options=self._options)
 
     @property
     def exists(self) -> bool:
@@ -185,18 +193,17 @@ class CopyTable:
         return self._table
 
     @contextlib.contextmanager
-    def _told(self, advice: str = _UNTOUCHED) -> Iterator[None]:
+    def _told(self, advice: str = _READABLE) -> Iterator[None]:
         """Turn the errors of deltalake into one that says what to do."""
         errors = self._deltalake.exceptions
         try:
             yield
-        except errors.TableNotFoundError:
-            raise
         except errors.CommitFailedError as error:
             raise KiliCopyError(f"{_AGAIN} ({error})", copy=self.where) from error
         except (errors.DeltaError, pa.ArrowException, OSError) as error:
-            if "://" in self.where and isinstance(error, OSError):
-                advice = "Check the address, storage_options and the network. What the copy held before is untouched."
+            if "://" in self.where and isinstance(error, (OSError, errors.TableNotFoundError)):
+                state = _EITHER if advice is _EITHER else _UNTOUCHED
+                advice = f"Check the address, storage_options and the network. {state}"
             said = self._said(error)
             raise KiliCopyError(
                 f"The copy at {self.where} cannot be used: {said.rstrip('.')}. {advice}", copy=self.where
@@ -251,22 +258,31 @@ class CopyTable:
         self.state = state = self._read_state()
         return state
 
-    def _commit_of(self, state: CopyState) -> CommitProperties:
-        # Without a second try, deltalake refuses the commit where another one came first.
-        metadata = {_KEY: json.dumps(asdict(state))}
-        return self._deltalake.CommitProperties(custom_metadata=metadata, max_commit_retries=0)
+    @contextlib.contextmanager
+    def _committing(self, state: CopyState) -> Iterator[CommitProperties]:
+        """Give what a commit carries. One that was made counts as made, though its response was lost."""
+        mark = uuid.uuid4().hex
+        metadata = {_KEY: json.dumps(asdict(state)), _MARK: mark}
+        try:
+            with self._told():
+                # Without a second try, deltalake refuses the commit where another one came first.
+                yield self._deltalake.CommitProperties(custom_metadata=metadata, max_commit_retries=0)
+        except KiliCopyError:
+            self._open(_EITHER)
+            with self._told(_EITHER):
+                if self._table is None or self._table.history(1)[0].get(_MARK) != mark:
+                    raise
+        self.state = state
 
     def append(self, rows: pa.Table, state: CopyState) -> None:
         """Add rows, or with none of them only the state."""
-        commit = self._commit_of(state)
-        with self._told():
+        with self._committing(state) as commit:
             if self._table is not None:
                 self._deltalake.write_deltalake(self._table, rows, mode="append", commit_properties=commit)
             else:
                 options: dict[str, Any] = {"configuration": _SETTINGS, "storage_options": self._options}
                 self._deltalake.write_deltalake(self.where, rows, commit_properties=commit, **options)
-                self._table = self._deltalake.DeltaTable(self.where, storage_options=self._options)
-        self.state = state
+                self._open()
 
     def merge(self, rows: pa.Table, gone: set[str], state: CopyState) -> dict[str, int]:
         """Insert or update rows by `id`, delete the rows of the ids in `gone`, and return the counts of each."""
@@ -282,11 +298,9 @@ class CopyTable:
     def replace_all(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch], state: CopyState) -> None:
         """Put other rows in the place of all; until they are all there, the old ones stay."""
         file = self._write(schema, batches)
-        with self._told():
-            commit = self._commit_of(state)
+        with self._committing(state) as commit:
             self._opened.create_write_transaction([file], "overwrite", schema, commit_properties=commit)
             self._opened.update_incremental()
-        self.state = state
 
     def _write(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> AddAction:
         """Write a file of rows, which no version of the table holds yet.
@@ -327,7 +341,7 @@ class CopyTable:
 
     def read(self, columns: list[str] | None = None) -> pa.Table:
         """Return columns of the table as it is, or was at the version that is open."""
-        with self._told(_CLEANED if self._is_earlier else _UNTOUCHED):
+        with self._told(_CLEANED if self._is_earlier else _READABLE):
             return self._opened.to_pyarrow_dataset().to_table(columns)
 
 

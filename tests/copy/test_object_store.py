@@ -60,7 +60,7 @@ def test_of_two_writers_to_an_object_store_one_is_refused(sandbox, store):
             once[0] = synced(sandbox, project, store)
 
     sandbox.before_request(other)
-    with pytest.raises(pk.KiliCopyError, match="run it again"):
+    with pytest.raises(pk.KiliCopyError, match="run this one again"):
         synced(sandbox, project, store)
     sandbox.clear_hooks()
     assert once[0].updated == 5
@@ -73,3 +73,30 @@ def test_a_store_that_cannot_be_reached_is_said_so_without_its_secret():
         pk.read_copy(COPY, storage_options=store.options)
     assert store.options["AWS_SECRET_ACCESS_KEY"] not in str(told.value)
     assert "Connection refused" in str(told.value) or "error sending request" in str(told.value)
+
+
+@pytest.mark.parametrize("retries", ["0", "3"])
+@pytest.mark.parametrize("lost", ["0.json", "1.json", "2.json", "3.json"])
+def test_a_commit_that_was_made_counts_as_made_though_its_response_was_lost(sandbox, lost, retries):
+    """A client that tries again finds its own commit in its way."""
+    project, ids = filled(sandbox)
+    with ObjectStore(lost) as store:
+        store.options["max_retries"] = retries
+        assert synced(sandbox, project, store).inserted == 120
+        sandbox.delete_assets(ids[:3])
+        report = synced(sandbox, project, store)
+        assert (report.deleted, report.version) == (3, 3)
+        kept = pk.read_copy(COPY, storage_options=store.options)
+        assert sorted(kept["id"]) == sorted(ids[3:])
+
+
+@pytest.mark.parametrize("lost", ["0.json", "3.json"])
+def test_a_store_that_ends_with_a_commit_leaves_open_whether_it_was_made(sandbox, lost):
+    project, ids = filled(sandbox)
+    with ObjectStore(lost, is_mortal=True) as store:
+        if lost != "0.json":
+            synced(sandbox, project, store)
+            sandbox.delete_assets(ids[:3])
+        with pytest.raises(pk.KiliCopyError, match="is not known") as told:
+            synced(sandbox, project, store)
+    assert "untouched" not in str(told.value)

@@ -272,6 +272,22 @@ def test_a_folder_that_deltalake_cannot_use_is_refused_before_a_request(sandbox,
     assert not (tmp_path / name).exists()
 
 
+@pytest.mark.parametrize("address", ["s3://bucket/[client] cats", "s3://bucket/cat#1", "file:///tmp/why?/copy"])
+def test_an_address_that_deltalake_cannot_use_is_refused_before_a_request(sandbox, address):
+    """It takes what follows ``#`` and ``?`` for no part of the address, and writes elsewhere."""
+    sandbox.clear_requests()
+    for use in (lambda folder: pk.sync("any", folder, client=sandbox.client), pk.read_copy):
+        with pytest.raises(pk.KiliCopyError, match="Name another folder"):
+            use(address)
+    assert not sandbox.requests
+
+
+def test_an_unknown_scheme_is_said_so(sandbox, tmp_path):
+    project, _ = filled(sandbox, 3)
+    with pytest.raises(pk.KiliCopyError, match=r"Check the address"):
+        synced(sandbox, project, "s33://bucket/copy")
+
+
 @pytest.mark.parametrize("name", ["mein Ordner", "cat's (1)", "100% ü"])
 def test_a_folder_may_have_an_odd_name(sandbox, tmp_path, name):
     project, ids = filled(sandbox, 3)
@@ -344,7 +360,7 @@ def test_of_two_at_a_time_one_is_refused(sandbox, tmp_path):
             once[0] = synced(sandbox, project, tmp_path / "copy")
 
     sandbox.before_request(other)
-    with pytest.raises(pk.KiliCopyError, match="run it again"):
+    with pytest.raises(pk.KiliCopyError, match="run this one again"):
         synced(sandbox, project, tmp_path / "copy")
     sandbox.clear_hooks()
     assert once[0].updated == 5
@@ -754,7 +770,7 @@ def test_the_command_syncs_and_says_what_it_did(sandbox, tmp_path, monkeypatch, 
     assert "5 inserted" in capsys.readouterr().out.splitlines()[-1]
     assert main(["sync", project, str(tmp_path / "copy"), "--verify"]) == 0
     assert main(["sync", project, str(tmp_path / "copy"), "--field", "id"]) == 1
-    assert "Pass full=True" in capsys.readouterr().err
+    assert "pass full=True (or --full)" in capsys.readouterr().err
     assert main(["sync", project, str(tmp_path / "copy"), "--field", "id", "--full"]) == 0
     assert pk.read_copy(tmp_path / "copy").columns.tolist() == ["id"]
     assert main(["sync", "nowhere", str(tmp_path / "other")]) == 1
