@@ -1,9 +1,8 @@
-"""Work cut into parts and done side by side; results come in order, or as soon as they are done."""
+"""Work cut into parts and done side by side; results come in order."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -100,33 +99,6 @@ def in_order(
                 yield done, result
         while pending:
             yield _take(pending)
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
-
-
-def as_done(work: Callable[[Task], Result], tasks: Iterable[Task], *, workers: int) -> Generator[tuple[Task, Result]]:
-    """Yield each task with its result as soon as it is done, so that a slow one holds up no other.
-
-    Tasks are drawn lazily and at most four rounds of workers ahead. Closing the iterator is as for `in_order`.
-    """
-    executor = Workers(workers)
-    done: SimpleQueue[tuple[Task, Future[_Done[Result]]]] = SimpleQueue()
-    under_way = 0
-
-    def hand_over(task: Task, future: Future[_Done[Result]]) -> None:
-        done.put((task, future))
-
-    try:
-        for task in tasks:
-            executor.submit(_done, work, task).add_done_callback(functools.partial(hand_over, task))
-            under_way += 1
-            while under_way >= 4 * workers or not done.empty():
-                under_way -= 1
-                finished, future = next_of(done)
-                yield finished, _result(future)
-        for _ in range(under_way):
-            finished, future = next_of(done)
-            yield finished, _result(future)
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
 

@@ -11,24 +11,22 @@ from queue import SimpleQueue
 import pytest
 
 from pandas_kili.messages import warn
-from pandas_kili.parallel import Workers, as_done, in_order, next_of, result_of
+from pandas_kili.parallel import Workers, in_order, next_of, result_of
 
 
 def test_work_goes_on_while_the_interpreter_shuts_down():
     program = """
 import atexit
-from pandas_kili.parallel import as_done, in_order
+from pandas_kili.parallel import in_order
 @atexit.register
 def late():
     print([result for _, result in in_order(str, range(9), workers=3)])
-    print(sorted(result for _, result in as_done(str, range(9), workers=3)))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.splitlines() == [str([str(number) for number in range(9)])] * 2
+    assert done.stdout.splitlines() == [str([str(number) for number in range(9)])]
 
 
-@pytest.mark.parametrize("side_by_side", [in_order, as_done])
-def test_each_task_is_done_once_where_threads_cannot_be_started(monkeypatch, side_by_side):
+def test_each_task_is_done_once_where_threads_cannot_be_started(monkeypatch):
     started, start = [], threading.Thread.start
 
     def start_two(thread):
@@ -39,7 +37,7 @@ def test_each_task_is_done_once_where_threads_cannot_be_started(monkeypatch, sid
 
     monkeypatch.setattr(threading.Thread, "start", start_two)
     done = []
-    results = dict(side_by_side(lambda task: done.append(task) or task, range(100), workers=8))
+    results = dict(in_order(lambda task: done.append(task) or task, range(100), workers=8))
     assert results == {task: task for task in range(100)}
     assert sorted(done) == list(range(100))
 
@@ -83,10 +81,9 @@ def test_a_closed_pool_takes_no_work():
         workers.submit(str)
 
 
-@pytest.mark.parametrize("side_by_side", [in_order, as_done])
-def test_what_threads_warn_of_points_at_the_line_that_takes_the_results(side_by_side):
+def test_what_threads_warn_of_points_at_the_line_that_takes_the_results():
     with pytest.warns(UserWarning, match="odd") as caught:
-        results = list(side_by_side(warn, ["odd", "odd too"], workers=2))
+        results = list(in_order(warn, ["odd", "odd too"], workers=2))
     assert [result for _, result in results] == [None, None]
     assert {warning.filename for warning in caught} == {__file__}
 

@@ -30,7 +30,7 @@ from pandas_kili.catalog.events import (
 )
 from pandas_kili.catalog.labels import ANNOTATION_VALUE, APPEND_LABELS, LABEL_TYPES
 from pandas_kili.catalog.projects import CREATE_PROJECT, DELETE_PROJECT, INPUT_TYPES, LIST_PROJECTS
-from pandas_kili.catalog.reference import fields, filters
+from pandas_kili.catalog.reference import fields, filters, leaves
 from pandas_kili.catalog.terms import Entity, Field, Filter, Mutation
 from pandas_kili.catalog.users import LIST_MEMBERS, MEMBER_PAGE_SIZE
 
@@ -74,4 +74,5 @@ __all__ = [
     "Mutation",
     "fields",
     "filters",
+    "leaves",
 ]

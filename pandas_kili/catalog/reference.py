@@ -46,7 +46,7 @@ def fields() -> pd.DataFrame:
     """
     rows = [
         {"field": path, "type": str(field.type), "note": field.note, "choices": ", ".join(field.choices)}
-        for path, field in _leaves(ENTITIES["Asset"])
+        for path, field in leaves(ENTITIES["Asset"])
     ]
     return _frame(rows)
 
@@ -73,12 +73,13 @@ def filters() -> pd.DataFrame:
     return _frame(rows)
 
 
-def _leaves(root: Entity, depth: int = _DEEPEST) -> Iterator[tuple[str, Field]]:
+def leaves(root: Entity, depth: int = _DEEPEST) -> Iterator[tuple[str, Field]]:
+    """Yield the fields with a value within so many steps of an entity, each with its dotted path."""
     for field in root.fields:
         if field.type is not None:
             yield field.name, field
         elif depth > 1:
-            yield from ((f"{field.name}.{rest}", leaf) for rest, leaf in _leaves(ENTITIES[field.to], depth - 1))
+            yield from ((f"{field.name}.{rest}", leaf) for rest, leaf in leaves(ENTITIES[field.to], depth - 1))
 
 
 def _frame(rows: list[dict[str, str]]) -> pd.DataFrame:

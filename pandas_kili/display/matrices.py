@@ -1,4 +1,4 @@
-"""Labelers side by side: whose classes are whose, and how far each two agree."""
+"""Labelers side by side: the classes that each two of them chose, and how far they agree."""
 
 from __future__ import annotations
 
@@ -101,19 +101,15 @@ def _classes(
     chosen = chosen_labels(frame, PER_LABELER, label_types)
     rows = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0))
     rows = rows[rows["kind"].isin(_CHOSEN) & rows["category"].notna() & rows["parentMid"].isna()]
-    job = known_job(job, rows["job"]) if job is not None else _only_job(rows["job"], "choose classes")
+    if job is None:
+        job = _only_job(rows["job"], "choose classes")
+    check_known(job, rows["job"].dropna().tolist(), "job")
     rows = rows[rows["job"] == job]
     said = rows["category"].astype(object).groupby(rows.index).agg(lambda names: " + ".join(sorted(set(names))))
     found: dict[str, dict[int, str]] = {}
     for number, (labeler, asset) in enumerate(zip(labelers(chosen), chosen.index, strict=True)):
         found.setdefault(labeler, {})[asset] = said.get(number, NONE)
     return job, found
-
-
-def known_job(job: str, jobs: pd.Series[Any]) -> str:
-    """Return the job, which must be among those that are answered."""
-    check_known(job, jobs.dropna().tolist(), "job")
-    return job
 
 
 def check_known(name: str, known: list[Any], noun: str) -> None:

@@ -49,7 +49,7 @@ def _is_beyond(row: Row) -> bool:
 
 
 def _shape(row: Row, path: str, palette: Palette) -> str:
-    kind = "kp-area" if row["rings"] is not None else "kp-dot" if _is_dot(row) else "kp-line"
+    kind = "kp-area" if row["rings"] is not None else "kp-dot" if row["polyline"] is None else "kp-line"
     tone = palette[category_of(row)]
     return (
         f'<g class="kp-shape {kind} {tone.classes}"><title>{name(described(row))}</title>'
@@ -81,10 +81,6 @@ def _line(vertices: Sequence[Vertex], *, closed: bool) -> str:
     if not vertices or not all(map(_is_placed, vertices)):
         return ""
     return "M" + "L".join(map(_place, vertices)) + ("Z" if closed else "")
-
-
-def _is_dot(row: Row) -> bool:
-    return row["polyline"] is None
 
 
 def _is_placed(vertex: Vertex | None) -> bool:

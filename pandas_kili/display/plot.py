@@ -26,7 +26,7 @@ from pandas_kili.display.axes import (
 )
 from pandas_kili.display.choice import PER_ASSET, chosen_labels, labelers
 from pandas_kili.display.known_classes import known_classes
-from pandas_kili.display.matrices import agreement_matrix, check_known, confusion_matrix, known_job, place_of_class
+from pandas_kili.display.matrices import agreement_matrix, check_known, confusion_matrix, place_of_class
 from pandas_kili.display.palette import COLORS, HATCHES, Palette, outline
 from pandas_kili.errors import KiliFieldError
 from pandas_kili.tidy import ANNOTATION, CATEGORY, CHOICE, SUBMITTED, annotations_table, labels_table, lacking, of_types
@@ -276,7 +276,8 @@ class KiliPlot:
         rows = annotations_table(chosen_labels(self._frame, PER_ASSET, label_types))
         rows = rows[rows["kind"].isin(_CLASSES) & rows["category"].notna()]
         if job is not None:
-            rows = rows[rows["job"].isin([known_job(job, rows["job"])])]
+            check_known(job, rows["job"].dropna().tolist(), "job")
+            rows = rows[rows["job"].isin([job])]
         classes = pd.Series(list(zip(rows["job"], rows["category"], strict=True)), dtype=object)
         counts = classes.value_counts().sort_values(kind="stable").astype("int64")
         several = len({each[0] for each in counts.index}) > 1

@@ -121,7 +121,7 @@ class _AssetRows:
     def __init__(self, frame: pd.DataFrame, project_id: str, input_type: str, client: Client) -> None:
         self.frame, self.project_id, self.input_type, self.client = frame, project_id, input_type, client
         names = ("content", "jsonContent", "ocrMetadata")
-        self.columns = {name: _cells(frame[name]) for name in names if name in frame}
+        self.columns = {name: python_cells(frame[name]) for name in names if name in frame}
         self.ids = _texts(frame["id" if "id" in frame else "externalId"])
         self.stems = _stems(frame, self.ids)
         wanted = Counter(folded(stem) for stem in dict(zip(self.ids, self.stems, strict=True)).values())
@@ -180,12 +180,9 @@ class _AssetRows:
         return frame
 
 
-def _cells(column: pd.Series) -> list[Any]:
-    return python_cells(column)
-
-
 def _texts(column: pd.Series) -> list[str]:
-    return ["" if cell is None else str(cell) for cell in _cells(column.astype(object).where(column.notna(), None))]
+    cells = python_cells(column.astype(object).where(column.notna(), None))
+    return ["" if cell is None else str(cell) for cell in cells]
 
 
 def _stems(frame: pd.DataFrame, ids: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What projects take: one row per input type, and the rules of imports that happen after their answer."""
+"""What projects take: one row per input type, and how imports are asked for that end after their response."""
 
 from __future__ import annotations
 
@@ -54,14 +54,11 @@ class Kind:
         What bytes may turn out to be: beginnings of content types.
     slot
         Where the content goes below the path of its asset.
-    layered
-        Whether an asset may consist of several files.
     """
 
     types: Mapping[str, str] = field(default_factory=dict)
     families: tuple[str, ...] = ()
     slot: str = "content"
-    layered: bool = False
 
 
 _VIDEO = Kind(_VIDEOS, ("video/", "audio/mp4"))
@@ -70,8 +67,8 @@ _IMAGE_FAMILIES = ("image/", NITF)
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "AUDIO": Kind(_SOUNDS, ("audio/", "video/")),
-        "GEOSPATIAL": Kind(_MAPS, _IMAGE_FAMILIES, slot="content.tif", layered=True),
-        "IMAGE": Kind(_IMAGES, _IMAGE_FAMILIES, layered=True),
+        "GEOSPATIAL": Kind(_MAPS, _IMAGE_FAMILIES, slot="content.tif"),
+        "IMAGE": Kind(_IMAGES, _IMAGE_FAMILIES),
         "LLM_RLHF": Kind({".json": JSON}, (JSON, "text/")),
         "PDF": Kind({".pdf": "application/pdf"}, ("application/pdf",)),
         "TEXT": Kind({".txt": TEXT, ".csv": "text/csv"}, ("text/",)),

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from pandas_kili.catalog import ANNOTATION_VALUE, ENTITIES, Entity, Field
+from pandas_kili.catalog import ANNOTATION_VALUE, ENTITIES, Entity, Field, leaves
 from pandas_kili.errors import KiliFieldError
 from pandas_kili.messages import kind_of, nearest, shown
 
@@ -116,15 +116,6 @@ def _selected(types: tuple[tuple[str, pa.DataType | None], ...], also: tuple[str
     return Selection(asked.text(), asked.arrow(), tuple(_columns(wanted, [path for path, _ in types])))
 
 
-def leaf_paths(root: Entity, *, depth: int = 3) -> Iterable[str]:
-    """Yield the dotted paths of the leaves within so many steps of an entity."""
-    for item in root.fields:
-        if item.type is not None:
-            yield item.name
-        elif depth > 1:
-            yield from (f"{item.name}.{rest}" for rest in leaf_paths(ENTITIES[item.to], depth=depth - 1))
-
-
 def known_fields(path: str, *, root: Entity | None = None) -> list[Field]:
     """Return the catalog's fields along a dotted path, as far as it is known."""
     entity: Entity | None = root or ENTITIES["Asset"]
@@ -211,7 +202,7 @@ def _readable(path: str, given: pa.DataType) -> pa.DataType:
 
 
 def _unknown(path: str, root: Entity) -> KiliFieldError:
-    paths = list(leaf_paths(root))
+    paths = [path for path, _ in leaves(root)]
     suggestions = nearest(path, reversed(paths))
     tail = path.rpartition(".")[2].lower()
     same = [known for known in reversed(paths) if known.lower().rpartition(".")[2] == tail and known not in suggestions]

@@ -14,7 +14,6 @@ from graphql import (
     GraphQLError,
     GraphQLObjectType,
     OperationDefinitionNode,
-    OperationType,
     execute_sync,
     parse,
     validate,
@@ -55,11 +54,6 @@ class Prepared:
     def is_introspection(self) -> bool:
         """Whether the document asks about the schema itself."""
         return any(name in {"__schema", "__type"} for name in self.roots)
-
-    @property
-    def is_mutation(self) -> bool:
-        """Whether the document may change something."""
-        return self.operation is not None and self.operation.operation is OperationType.MUTATION
 
     @property
     def is_key_check(self) -> bool:

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from pandas_kili.sandbox.store import Row, Store
 
-__all__ = ["BUCKET_ROUTE", "FILES_ROUTE", "Bucket"]
+__all__ = ["ANSWERS_ROUTE", "API_ROUTE", "BUCKET_ROUTE", "FILES_ROUTE", "Bucket"]
 
+API_ROUTE = "/api/label/v2"
+FILES_ROUTE = f"{API_ROUTE}/files"
+ANSWERS_ROUTE = f"{API_ROUTE}/answers"  # of labels
 BUCKET_ROUTE = "/bucket/"
-FILES_ROUTE = "/api/label/v2/files"
 _STORED = "stored:"
 
 

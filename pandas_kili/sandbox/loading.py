@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pandas_kili.sandbox.category_search import category_counts
 from pandas_kili.sandbox.conversations import CONVERSATION_TYPES, annotations_of
+from pandas_kili.sandbox.files import ANSWERS_ROUTE
 from pandas_kili.sandbox.organization import ADMIN_EMAIL, ORGANIZATION
 from pandas_kili.sandbox.store import one_of
 from pandas_kili.sandbox.workflow import steps_of
@@ -23,7 +24,6 @@ __all__ = ["Loader"]
 
 Roles = dict[tuple[str, str], str | None]
 
-_ANSWER_ROUTE = "/api/label/v2/answers"
 _FAR_FUTURE = "2099-01-01T00:00:00.000Z"
 _LINKS = ("content", "jsonContent", "ocrMetadata")
 _ASSET_FLAGS = ("skipped", "isHoneypot", "isUsedForConsensus")
@@ -207,7 +207,7 @@ class Loader:
             row["response"] = json.loads(row["jsonResponse"])
         if self._workspace.json_response_urls and not in_annotations:
             row["jsonResponse"] = ""
-            row["jsonResponseUrl"] = f"{self._workspace.bucket.origin}{_ANSWER_ROUTE}?id={row['id']}"
+            row["jsonResponseUrl"] = f"{self._workspace.bucket.origin}{ANSWERS_ROUTE}?id={row['id']}"
 
     def _attach_latest(self, rows: list[Row]) -> None:
         every = self._of("labels", "assetId", (row["assetId"] for row in rows), "createdAt, rank")

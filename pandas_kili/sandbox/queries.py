@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from pandas_kili.sandbox.category_search import category_counts
 from pandas_kili.sandbox.loading import Loader, api_key, user
 from pandas_kili.sandbox.refusals import Refusal
-from pandas_kili.sandbox.stamps import as_instant
 from pandas_kili.sandbox.store import one_of
 from pandas_kili.sandbox.where import Condition, asset_condition, label_condition
 
@@ -190,9 +189,7 @@ def _project_condition(where: Mapping[str, Any]) -> Condition:
     if where.get("searchQuery"):
         condition.add("title LIKE ?", where["searchQuery"])
     for name in ("createdAt", "updatedAt"):
-        for suffix, sign in (("Gte", ">="), ("Lte", "<=")):
-            if where.get(name + suffix) is not None:
-                condition.add(f"{name} {sign} ?", as_instant(where[name + suffix], round_up=suffix == "Gte"))
+        condition.between(name, where, name)
     if where.get("archived") is not None:
         archived = "id IN (SELECT projectId FROM project_settings WHERE settings ->> 'archivedAt' IS NOT NULL)"
         condition.add(archived if where["archived"] else f"NOT {archived}")

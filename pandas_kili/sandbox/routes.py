@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from pandas_kili.sandbox.execution import error_entry
-from pandas_kili.sandbox.files import BUCKET_ROUTE, FILES_ROUTE
+from pandas_kili.sandbox.files import ANSWERS_ROUTE, API_ROUTE, BUCKET_ROUTE, FILES_ROUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GRAPHQL_ROUTE", "Reply", "Request", "Routes"]
 
-_API = "/api/label/v2"
-GRAPHQL_ROUTE = f"{_API}/graphql"
-_ANSWER_ROUTE = f"{_API}/answers"
+GRAPHQL_ROUTE = f"{API_ROUTE}/graphql"
 _KEY_PREFIX = "X-API-Key: "
 _MINUTE = 60.0
 _PIECE = 1 << 20
@@ -168,7 +166,7 @@ class Routes:
         """Answer a GET or HEAD."""
         parts = urlsplit(request.path)
         given = parse_qs(parts.query).get("id", [""])[0]
-        if parts.path == f"{_API}/version":
+        if parts.path == f"{API_ROUTE}/version":
             return Reply.of_json(HTTPStatus.OK, {"version": f"2.0.0-sandbox-{self._workspace.generation}"})
         if parts.path == FILES_ROUTE:
             return self._file(given, request.headers)
@@ -176,7 +174,7 @@ class Routes:
             bucket = self._workspace.bucket
             refusal = bucket.refusal_of(request.path)
             return self.forbidden(refusal) if refusal else self._file(bucket.id_in(request.path), request.headers)
-        if parts.path == _ANSWER_ROUTE:
+        if parts.path == ANSWERS_ROUTE:
             return self._label_answer(given)
         return Reply.of_page(HTTPStatus.NOT_FOUND, "Not Found")
 

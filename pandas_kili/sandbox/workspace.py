@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +40,6 @@ class Workspace:
     habits: Habits = field(default_factory=Habits)
     events: EventLog = field(init=False)
     between_looks: list[Callable[[], None]] = field(default_factory=list)
-    _next_import: float = field(default_factory=time.time)
 
     def organization(self) -> dict[str, Any]:
         """Return the organization of all users, with its license."""

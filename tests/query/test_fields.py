@@ -3,10 +3,10 @@
 import pyarrow as pa
 import pytest
 
-from pandas_kili.catalog import ANNOTATION_VALUE, ENTITIES
+from pandas_kili.catalog import ANNOTATION_VALUE, ENTITIES, leaves
 from pandas_kili.catalog.terms import DATE, FLAG, REAL, TEXT, WHOLE
 from pandas_kili.errors import KiliFieldError
-from pandas_kili.query.fields import known_fields, leaf_paths, select
+from pandas_kili.query.fields import known_fields, select
 
 ASSET = ENTITIES["Asset"]
 
@@ -20,7 +20,7 @@ def refused(fields, **options):
 
 @pytest.mark.parametrize("root", ENTITIES.values(), ids=ENTITIES)
 def test_every_path_of_the_catalog_is_a_selection_with_a_schema(root):
-    for path in leaf_paths(root):
+    for path, _ in leaves(root):
         selection = select([path], root=root)
         text = selection.text.replace(ANNOTATION_VALUE, "annotationValue")  # a shape for each type of annotation
         assert text.replace("{", " ").replace("}", " ").split() == path.split(".")

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 import pandas_kili as pk
-from pandas_kili.catalog import ENTITIES
+from pandas_kili.catalog import ENTITIES, leaves
 from pandas_kili.errors import KiliValidationError
-from pandas_kili.query.fields import leaf_paths, select
+from pandas_kili.query.fields import select
 from pandas_kili.reading.frame import to_pandas
 from pandas_kili.reading.validation import asset_schema, validate_frame
 
@@ -87,13 +87,13 @@ def test_the_schema_of_assets_checks_marks_choices_and_ids_wherever_they_stand()
     assert not schema.columns["labels"].checks
 
 
-def test_every_path_of_the_catalogue_has_a_schema_that_its_own_empty_frame_fits():
-    paths = list(leaf_paths(ENTITIES["Asset"], depth=2))
+def test_every_path_of_the_catalog_has_a_schema_that_its_own_empty_frame_fits():
+    paths = [path for path, _ in leaves(ENTITIES["Asset"], 2)]
     empty = to_pandas(select(paths).schema.empty_table(), {})
     validate_frame(empty, asset_schema(paths), True)
 
 
-def test_the_schema_of_assets_takes_fields_that_the_catalogue_lacks():
+def test_the_schema_of_assets_takes_fields_that_the_catalog_lacks():
     schema = pk.asset_schema({"id": None, "newField": pa.int64()})
     validate_frame(
         pd.DataFrame({"id": ["a"], "newField": [1]}).astype(

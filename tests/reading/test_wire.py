@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pandas_kili.catalog import ENTITIES
+from pandas_kili.catalog import ENTITIES, leaves
 from pandas_kili.errors import KiliError, KiliGraphQLError, KiliValidationError
-from pandas_kili.query.fields import leaf_paths, select
+from pandas_kili.query.fields import select
 from pandas_kili.reading import wire
 from pandas_kili.reading.wire import columns, read_pages
 
@@ -420,7 +420,7 @@ def on_the_wire(value):
     return [on_the_wire(inner) for inner in value] if isinstance(value, list) else value
 
 
-PATHS = sorted(leaf_paths(ENTITIES["Asset"]))
+PATHS = sorted(path for path, _ in leaves(ENTITIES["Asset"]))
 
 
 @st.composite

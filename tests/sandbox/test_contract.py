@@ -19,12 +19,12 @@ from graphql import (
 )
 
 from pandas_kili import count_assets, read_kili
-from pandas_kili.catalog import ENTITIES
+from pandas_kili.catalog import ENTITIES, leaves
 from pandas_kili.catalog.assets import COUNT_ASSETS, DEFAULT_FIELDS, FILTERS, IN_LIMIT, LIST_ASSETS, PAGE_SIZE, STATUSES
 from pandas_kili.catalog.labels import LABEL_TYPES
 from pandas_kili.catalog.projects import INPUT_TYPES, ISSUE_STATUSES, ISSUE_TYPES, LIST_PROJECTS, STEP_STATUSES
 from pandas_kili.catalog.users import PROJECT_ROLES
-from pandas_kili.query.fields import leaf_paths, select
+from pandas_kili.query.fields import select
 from pandas_kili.query.filters import asset_query
 from pandas_kili.sandbox import Sandbox
 from pandas_kili.sandbox.schema import schema_of
@@ -134,7 +134,7 @@ def test_every_value_of_the_catalogue_can_hold_what_the_schema_promises(entity):
     assert not wrong
 
 
-def leaves(type_):
+def leaf_names(type_):
     return {name for name, field in type_.fields.items() if is_leaf_type(get_named_type(field.type))}
 
 
@@ -150,7 +150,7 @@ LEFT_OUT = {
 @pytest.mark.parametrize("entity", ENTITIES)
 def test_every_value_of_the_schema_is_in_the_catalogue(entity):
     known = {field.name for field in ENTITIES[entity].fields}
-    assert leaves(type_of(entity)) - known == LEFT_OUT.get(entity, set())
+    assert leaf_names(type_of(entity)) - known == LEFT_OUT.get(entity, set())
 
 
 CHOICES = {
@@ -183,7 +183,7 @@ def test_a_field_of_an_enumeration_takes_the_values_of_the_schema(entity):
 
 @pytest.mark.parametrize("first", ENTITIES["Asset"].fields, ids=lambda field: field.name)
 def test_every_selection_is_valid(first):
-    paths = [path for path in leaf_paths(ENTITIES["Asset"], depth=3) if path.split(".")[0] == first.name]
+    paths = [path for path, _ in leaves(ENTITIES["Asset"]) if path.split(".")[0] == first.name]
     assert paths
     for path in paths:
         assert not errors_of(LIST_ASSETS % select([path]).text), path
