@@ -82,6 +82,11 @@ def nearest(name: str, known: Iterable[str], *, most: int = 3, cutoff: float = 0
     return [folded[near] for near in difflib.get_close_matches(name.lower(), folded, n=most, cutoff=cutoff)]
 
 
+def did_you_mean(near: Sequence[Any], lead: str = " Did") -> str:
+    """Ask whether one of some names is meant, `` Did you mean 'a' or 'b'?``; empty where there are none."""
+    return f"{lead} you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
 def plural(count: int, one: str, many: str) -> str:
     """Return a count with the words that go with it: ``1 value does not fit``, ``2 values do not fit``."""
     return f"{count:,} {one if count == 1 else many}"

@@ -93,7 +93,7 @@ def shown_labels(
     if not len(chosen):
         return {}
     if "jsonResponse" not in chosen:
-        raise lacking("jsonResponse", [str(name) for name in chosen.columns])
+        raise lacking("jsonResponse", chosen.columns)
     table = annotations_table(chosen.set_axis(pd.RangeIndex(len(chosen)), axis=0), job=job)
     columns = [arrow_array(table[name]).to_pylist() for name in _NEEDED]
     rows: list[list[Row]] = [[] for _ in range(len(chosen))]

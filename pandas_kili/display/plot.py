@@ -397,7 +397,7 @@ class KiliPlot:
     def _labels(self, field: str, label_types: Collection[str] | None) -> pd.DataFrame:
         labels = of_types(labels_table(self._frame), label_types)
         if field not in labels:
-            raise lacking(field, [str(name) for name in labels.columns])
+            raise lacking(field, labels.columns)
         return labels
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pandas_kili.catalog import ANNOTATION_VALUE, ENTITIES, Entity, Field, leaves
 from pandas_kili.errors import KiliFieldError
-from pandas_kili.messages import kind_of, nearest, shown
+from pandas_kili.messages import did_you_mean, kind_of, nearest, shown
 
 Fields: TypeAlias = Iterable[str] | Mapping[str, pa.DataType]
 
@@ -207,9 +207,8 @@ def _unknown(path: str, root: Entity) -> KiliFieldError:
     tail = path.rpartition(".")[2].lower()
     same = [known for known in reversed(paths) if known.lower().rpartition(".")[2] == tail and known not in suggestions]
     suggestions += same[: 3 - len(suggestions)]
-    hint = f" Did you mean {' or '.join(map(repr, suggestions))}?" if suggestions else ""
     return KiliFieldError(
-        f"Kili's {root.name} has no field {path!r}.{hint}"
+        f"Kili's {root.name} has no field {path!r}.{did_you_mean(suggestions)}"
         " A field newer than this package can be read by giving its type: fields={" + repr(path) + ": pa.string()}.",
         field=path,
         suggestions=suggestions,

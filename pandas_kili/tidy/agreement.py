@@ -10,13 +10,13 @@ import pandas as pd
 import pyarrow as pa
 
 from pandas_kili.arrow import plain_frame
-from pandas_kili.errors import KiliFieldError, KiliValidationError
-from pandas_kili.messages import nearest, plural, shown, warn
+from pandas_kili.errors import KiliValidationError
+from pandas_kili.messages import did_you_mean, nearest, plural, shown, warn
 from pandas_kili.tidy.annotations import annotations_table
 from pandas_kili.tidy.answers.schema import UNREADABLE
 from pandas_kili.tidy.chance import cohen_kappa, fleiss_kappa, krippendorff_alpha
 from pandas_kili.tidy.comparison import MEASURES, comparisons_of, in_words, questions_of
-from pandas_kili.tidy.labels import holds_assets, labels_table, lacking
+from pandas_kili.tidy.labels import labels_of_assets, lacking
 from pandas_kili.tidy.people import MODEL_TYPES, SUBMITTED, check_label_types, labeler_names, latest_of_each, of_types
 
 By = Literal["day", "week", "month"]
@@ -256,17 +256,10 @@ def _counted(
     frame: pd.DataFrame, label_types: Collection[str] | None, against: str | None, by: By | None
 ) -> pd.DataFrame:
     """Return the labels that count: of each labeler and asset the latest."""
-    if not holds_assets(frame):
-        raise KiliFieldError(
-            "labelers are compared within assets, and this is a frame of labels: call it on the frame of the assets.",
-            field="labels",
-        )
-    labels = labels_table(frame.set_axis(pd.RangeIndex(len(frame)), axis=0))
-    names = [str(name) for name in labels.columns]
+    labels = labels_of_assets(frame)
     for name in ["jsonResponse", *(["createdAt"] if by else [])]:
         if len(labels) and name not in labels:
-            raise lacking(name, names)
-    labels = labels.assign(asset=labels.index).reset_index(drop=True)
+            raise lacking(name, labels.columns)
     labels = of_types(labels, label_types) if against is None else _with_one(labels, label_types, against)
     if not len(labels):
         empty = pd.Series(dtype=pd.ArrowDtype(pa.string()))
@@ -287,12 +280,13 @@ def _with_one(labels: pd.DataFrame, label_types: Collection[str] | None, against
     if not len(labels):
         return labels
     if "labelType" not in labels:
-        raise lacking("labelType", [str(name) for name in labels.columns])
+        raise lacking("labelType", labels.columns)
     names = pd.Series(labeler_names(labels).to_pylist(), index=labels.index, dtype=object)
     if against not in set(names):
         near = nearest(str(against), names.dropna().unique())
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise KiliValidationError(f"against= names a labeler or a model; there is no {against!r} here.{hint}")
+        raise KiliValidationError(
+            f"against= names a labeler or a model; there is no {against!r} here.{did_you_mean(near)}"
+        )
     is_model = labels["labelType"].isin(list(MODEL_TYPES)).to_numpy(bool, na_value=False)
     wanted = labels.index.isin(of_types(labels, label_types).index) & ~(is_model & (names != against).to_numpy())
     return labels[wanted | (names == against).to_numpy()]

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from pandas_kili.arrow import arrow_array
 from pandas_kili.errors import KiliFieldError, KiliValidationError
-from pandas_kili.messages import nearest
+from pandas_kili.messages import did_you_mean, nearest
 from pandas_kili.tidy.answers.conversations import answer_of
 from pandas_kili.tidy.answers.geometry import box, rotation, turned_back
 from pandas_kili.tidy.answers.json_values import encode
@@ -169,7 +169,7 @@ def _of_jobs(
     for name in names:
         near = nearest(name, known) if name not in known else ()
         if near or (jobs is not None and name not in known):
-            hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else f" There are {', '.join(known)}."
+            hint = did_you_mean(near) or f" There are {', '.join(known)}."
             raise KiliValidationError(f"there is no job {name!r}.{hint}")
     keep: npt.NDArray[np.bool_] = pc.is_in(columns["job"], pa.array(names, pa.string())).to_numpy(zero_copy_only=False)
     if "parentRow" not in columns:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pandas_kili.messages import nearest
+from pandas_kili.messages import did_you_mean, nearest
 from pandas_kili.tidy.answers.schema import (
     ANNOTATION,
     CATEGORY,
@@ -28,9 +28,8 @@ from pandas_kili.tidy.shape_checks import CheckedRows, Misfit
 Columns = Mapping[str, pa.Array]
 Flags = npt.NDArray[np.bool_]
 
-IGNORED_JOBS = frozenset(
-    {"ROTATION_JOB", "ANNOTATION_JOB_COUNTER", "ANNOTATION_NAMES_JOB"}
-)  # Kili's own, in no interface
+# Kili's own jobs, which no interface holds.
+IGNORED_JOBS = frozenset({"ROTATION_JOB", "ANNOTATION_JOB_COUNTER", "ANNOTATION_NAMES_JOB"})
 _KINDS = {
     "CLASSIFICATION": CATEGORY,
     "PAGE_LEVEL_CLASSIFICATION": CATEGORY,
@@ -52,6 +51,14 @@ _SAID = {
     CHOICE: "a comparison",
     RANK: "a ranking",
 }
+_FEW = 5  # names in a hint
+# What makes a row a relation, a span of text or a drawing: a bit of its structure, and the columns that set it.
+_RELATED, _SPAN, _DRAWN = 1, 2, 4
+_STRUCTURE = {
+    _RELATED: ("startMids", "endMids"),
+    _SPAN: ("beginOffset", "beginId", "content"),
+    _DRAWN: ("rings", "x", "polyline", "points", "xmin"),
+}
 _RELATIONS = frozenset({"NAMED_ENTITIES_RELATION", "OBJECT_RELATION"})
 
 
@@ -69,12 +76,14 @@ def interface_misfits(columns: Columns, length: int, jobs: Mapping[str, Job], la
     """
     rows = CheckedRows(columns, length)
     structure = np.zeros(length, np.int64)
-    for bit, names in enumerate((("startMids", "endMids"), ("beginOffset", "beginId", "content"), _SHAPE_COLUMNS)):
+    for bit, names in _STRUCTURE.items():
         for name in names:
             if name in rows:
-                structure |= rows.there(name).astype(np.int64) << bit
-    inner = CheckedRows({**dict(columns), "row": pa.array(structure)}, length)
-    numbers, combinations = inner.codes("kind", "job", "parentJob", "parentCategories", "tool", "category", "row")
+                structure |= bit * rows.there(name).astype(np.int64)
+    structured = CheckedRows({**columns, "structure": pa.array(structure)}, length)
+    numbers, combinations = structured.codes(
+        "kind", "job", "parentJob", "parentCategories", "tool", "category", "structure"
+    )
     misfitting = {
         number: misfits
         for number, combination in enumerate(combinations)
@@ -86,10 +95,6 @@ def interface_misfits(columns: Columns, length: int, jobs: Mapping[str, Job], la
     yield from _too_many(rows, jobs, labels)
     yield from _relation_misfits(rows, jobs, labels)
     yield from _value_misfits(rows, jobs)
-
-
-_SHAPE_COLUMNS = ("rings", "x", "polyline", "points", "xmin")
-_RELATED, _SPAN, _DRAWN = 1, 2, 4
 
 
 def _combination_misfits(
@@ -157,12 +162,7 @@ def _annotation_misfits(job: Job, tool: str | None, structure: int) -> Iterator[
 
 def _hint(name: str, known: Mapping[str, Any]) -> str:
     near = nearest(name, known)
-    if near:
-        return f"; did you mean {' or '.join(map(repr, near))}?"
-    return f": {', '.join(list(known)[:_FEW])}{', …' if len(known) > _FEW else ''}"
-
-
-_FEW = 5
+    return did_you_mean(near, "; did") or f": {', '.join(list(known)[:_FEW])}{', …' if len(known) > _FEW else ''}"
 
 
 def _too_many(rows: CheckedRows, jobs: Mapping[str, Job], labels: pa.Array) -> Iterator[Misfit]:

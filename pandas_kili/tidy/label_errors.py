@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from pandas_kili.errors import KiliFieldError, KiliValidationError
-from pandas_kili.messages import nearest, warn
+from pandas_kili.errors import KiliValidationError
+from pandas_kili.messages import did_you_mean, nearest, warn
 from pandas_kili.tidy.annotations import annotations_table
 from pandas_kili.tidy.answers.schema import CATEGORY
-from pandas_kili.tidy.labels import holds_assets, labels_table, lacking
+from pandas_kili.tidy.labels import labels_of_assets, lacking
 from pandas_kili.tidy.people import MODEL_TYPES, SUBMITTED, labeler_names, latest_of_each, of_types
 
 _LEAST_CLASSES = 2
@@ -72,22 +72,15 @@ def _both_sides(
     frame: pd.DataFrame, model: str, label_types: Collection[str] | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the labels of people and the predictions of a model, of each labeler and asset the latest."""
-    if not holds_assets(frame):
-        raise KiliFieldError(
-            "labels are compared within assets, and this is a frame of labels: call it on the frame of the assets.",
-            field="labels",
-        )
-    labels = labels_table(frame.set_axis(pd.RangeIndex(len(frame)), axis=0))
+    labels = labels_of_assets(frame)
     for name in ("jsonResponse", "labelType", "modelName"):
         if name not in labels:
-            raise lacking(name, [str(each) for each in labels.columns])
-    labels = labels.assign(asset=labels.index).reset_index(drop=True)
+            raise lacking(name, labels.columns)
     is_model = labels["labelType"].isin(list(MODEL_TYPES)).to_numpy(bool, na_value=False)
     is_this = is_model & (labels["modelName"] == model).to_numpy(bool, na_value=False)
     if not is_this.any():
         near = nearest(str(model), labels.loc[is_model, "modelName"].dropna().unique())
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise KiliValidationError(f"the frame holds no predictions of model {model!r}.{hint}")
+        raise KiliValidationError(f"the frame holds no predictions of model {model!r}.{did_you_mean(near)}")
     people = of_types(labels[~is_model], label_types)
     sides = (latest_of_each(side, side["asset"]) for side in (people, labels[is_this]))
     first, second = (side.reset_index(drop=True) for side in sides)

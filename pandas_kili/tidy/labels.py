@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from pandas_kili.arrow import arrow_array, cells_to_array
 from pandas_kili.errors import KiliFieldError
 from pandas_kili.json_text import json_text
-from pandas_kili.messages import nearest
+from pandas_kili.messages import did_you_mean, nearest
 
 _LISTS = ("labels", "latestLabels")
 _SINGLE = "latestLabel."
@@ -124,6 +124,23 @@ def holds_assets(frame: pd.DataFrame) -> bool:
     return any(str(name) in _LISTS or str(name).startswith(_SINGLE) for name in frame.columns)
 
 
+def labels_of_assets(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the labels of a frame of assets, with ``asset``: the position of the row that each label is of.
+
+    Raises
+    ------
+    KiliFieldError
+        Where the frame is one of labels, or holds none.
+    """
+    if not holds_assets(frame):
+        raise KiliFieldError(
+            "labels are compared within assets, and this is a frame of labels: call it on the frame of the assets.",
+            field="labels",
+        )
+    labels = labels_table(frame.set_axis(pd.RangeIndex(len(frame)), axis=0))
+    return labels.assign(asset=labels.index).reset_index(drop=True)
+
+
 def _label_lists(series: pd.Series[Any]) -> pa.Array:
     if isinstance(series, pd.DataFrame) or series.dtype != object:
         return arrow_array(series)
@@ -195,12 +212,12 @@ def _wanted(fields: Iterable[str], known: Mapping[str, pa.Array]) -> list[str]:
     return names
 
 
-def lacking(name: str, known: Iterable[str]) -> KiliFieldError:
+def lacking(name: str, known: Iterable[Hashable]) -> KiliFieldError:
     """Return the error of a label's field that was not read."""
-    near = nearest(str(name), known)
-    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"Read it: fields=[…, 'labels.{name}']."
+    near = nearest(str(name), map(str, known))
+    hint = did_you_mean(near) or f" Read it: fields=[…, 'labels.{name}']."
     return KiliFieldError(
-        f"the labels of this frame have no field {name!r}. {hint}",
+        f"the labels of this frame have no field {name!r}.{hint}",
         field=str(name),
         suggestions=near,
     )

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pandas_kili.arrow import arrow_array
 from pandas_kili.catalog import LABEL_TYPES
 from pandas_kili.errors import KiliValidationError
-from pandas_kili.messages import nearest
+from pandas_kili.messages import did_you_mean, nearest
 from pandas_kili.tidy.labels import lacking
 
 SUBMITTED = ("DEFAULT", "REVIEW")
@@ -33,8 +33,7 @@ def check_label_types(label_types: Collection[str] | None) -> None:
     for name in label_types or ():
         if name not in LABEL_TYPES:
             near = nearest(str(name), LABEL_TYPES, most=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise KiliValidationError(f"label_types are of {', '.join(LABEL_TYPES)}; got {name!r}.{hint}")
+            raise KiliValidationError(f"label_types are of {', '.join(LABEL_TYPES)}; got {name!r}.{did_you_mean(near)}")
 
 
 def of_types(labels: pd.DataFrame, label_types: Collection[str] | None) -> pd.DataFrame:
@@ -58,7 +57,7 @@ def of_types(labels: pd.DataFrame, label_types: Collection[str] | None) -> pd.Da
     if label_types is None or not len(labels):
         return labels
     if "labelType" not in labels:
-        raise lacking("labelType", [str(name) for name in labels.columns])
+        raise lacking("labelType", labels.columns)
     return labels[labels["labelType"].isin(list(label_types)).to_numpy(bool, na_value=False)]
 
 
@@ -85,7 +84,7 @@ def labeler_names(labels: pd.DataFrame) -> pa.Array:
     names = author_names({str(name): arrow_array(column) for name, column in labels.items() if name in _AUTHORS})
     if names is None:
         if len(labels):
-            raise lacking("author.email", [str(name) for name in labels.columns])
+            raise lacking("author.email", labels.columns)
         names = pa.nulls(0, pa.string())
     if "labelType" not in labels:
         return names
@@ -93,7 +92,7 @@ def labeler_names(labels: pd.DataFrame) -> pa.Array:
     if not is_model.any():
         return names
     if "modelName" not in labels:
-        raise lacking("modelName", [str(name) for name in labels.columns])
+        raise lacking("modelName", labels.columns)
     return pc.if_else(pa.array(is_model), pc.coalesce(arrow_array(labels["modelName"]).cast(pa.string()), names), names)
 
 

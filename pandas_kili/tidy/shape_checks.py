@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pandas_kili.messages import nearest
+from pandas_kili.messages import did_you_mean, nearest
 from pandas_kili.tidy.answers.geometry import is_number
 from pandas_kili.tidy.answers.json_values import parse
 from pandas_kili.tidy.answers.schema import (
@@ -246,12 +246,8 @@ def tool_misfits(columns: Columns, length: int) -> Iterator[Misfit]:
         if tool is None:
             continue
         if tool not in TOOLS:
-            yield Misfit(row, "tool", f"expected one of {', '.join(TOOLS)}{_near(tool)}", rows.at("tool", row))
+            hint = did_you_mean(nearest(tool, TOOLS, most=1), "; did")
+            yield Misfit(row, "tool", f"expected one of {', '.join(TOOLS)}{hint}", rows.at("tool", row))
         elif not needs[tool][2][row]:
             column, shape, _ = needs[tool]
             yield Misfit(row, column, f"expected {shape} for a {tool}", None)
-
-
-def _near(tool: str) -> str:
-    found = nearest(tool, TOOLS, most=1)
-    return f"; did you mean {found[0]!r}?" if found else ""

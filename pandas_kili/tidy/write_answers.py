@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from pandas_kili.arrow import arrow_array, python_cells, python_value
 from pandas_kili.errors import KiliFieldError, KiliValidationError
-from pandas_kili.messages import FailureCase, label_at, listed, nearest, shown, validation_error
+from pandas_kili.messages import FailureCase, did_you_mean, label_at, listed, nearest, shown, validation_error
 from pandas_kili.scalars import flag, number, text
 from pandas_kili.tidy.answers.compose import Answers
 from pandas_kili.tidy.answers.geometry import box, turned_forth
@@ -315,10 +315,8 @@ def _unwritable(columns: Columns, made: Flags) -> Iterator[Misfit]:
     )
     for row, (kind, job, extra, problem, parent, point) in enumerate(zip(*values, strict=True)):
         if kind not in KINDS:
-            near = nearest(kind, KINDS, most=1)
-            yield Misfit(
-                row, "kind", f"expected one of {', '.join(KINDS)}{f'; did you mean {near[0]!r}?' if near else ''}", kind
-            )
+            hint = did_you_mean(nearest(kind, KINDS, most=1), "; did")
+            yield Misfit(row, "kind", f"expected one of {', '.join(KINDS)}{hint}", kind)
         elif kind == UNREADABLE:
             yield Misfit(row, "kind", f"expected an answer that was readable; it was not: {problem}", kind)
         elif job is None and kind != LABEL:

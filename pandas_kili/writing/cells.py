@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import enum
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from pandas_kili.arrow import Unreadable, python_cells
 from pandas_kili.catalog import STATUSES
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.json_text import NotJsonError, are_structs, as_written, json_text, json_texts, parsed
-from pandas_kili.messages import FailureCase, kind_of, label_at, plural, shown, validation_error
+from pandas_kili.messages import FailureCase, did_you_mean, kind_of, label_at, nearest, plural, shown, validation_error
 
 _SHOWN = 3  # reasons, and rows of each, in a message
 _INT32 = 2**31  # the range of GraphQL's Int
@@ -213,10 +212,8 @@ def require_column(frame: pd.DataFrame, label: Hashable) -> None:
     if count:
         raise KiliValidationError(f"The frame has {count} columns {label!r}; which one is meant?")
     names = {str(name): name for name in frame.columns}
-    near = [repr(names[text]) for text in difflib.get_close_matches(str(label), names, n=3, cutoff=0.5)]
-    hint = (
-        f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(map(repr, names.values())) or 'none'}."
-    )
+    near = [names[text] for text in nearest(str(label), names, cutoff=0.5)]
+    hint = did_you_mean(near, "did") or f"there are {', '.join(map(repr, names.values())) or 'none'}."
     raise KiliValidationError(f"The frame has no column {label!r}; {hint}")
 
 

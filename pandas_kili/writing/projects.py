@@ -10,7 +10,7 @@ from typing import Any
 from pandas_kili.catalog import CREATE_PROJECT, DELETE_PROJECT, INPUT_TYPES
 from pandas_kili.connection import Client, client_or_default, find_project, promised
 from pandas_kili.errors import KiliNotFoundError, KiliValidationError
-from pandas_kili.messages import nearest, shown
+from pandas_kili.messages import did_you_mean, nearest, shown
 from pandas_kili.writing.mutations import spelling
 
 _PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds between looks: a new project shows on all replicas after some
@@ -66,8 +66,8 @@ def create_project(
     if not isinstance(title, str) or not title.strip():
         raise KiliValidationError(f"title is text that is not empty; got {shown(title)}.")
     if input_type not in INPUT_TYPES:
-        near = nearest(str(input_type), INPUT_TYPES)
-        hint = f"did you mean {near[0]!r}?" if near else f"There are {', '.join(INPUT_TYPES)}."
+        near = nearest(str(input_type), INPUT_TYPES, most=1)
+        hint = did_you_mean(near, "did") or f"there are {', '.join(INPUT_TYPES)}."
         raise KiliValidationError(f"There is no input type {shown(input_type)}; {hint}")
     interface = _interface_text(json_interface)
     client = client_or_default(client)

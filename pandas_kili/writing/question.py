@@ -10,7 +10,7 @@ import pandas as pd
 
 from pandas_kili.catalog import ENTITIES, PROPERTIES
 from pandas_kili.errors import KiliValidationError
-from pandas_kili.messages import listed, nearest, shown, warn
+from pandas_kili.messages import did_you_mean, listed, nearest, shown, warn
 from pandas_kili.writing.cells import Columns, require_column
 from pandas_kili.writing.edits import MEDIA
 
@@ -61,8 +61,7 @@ class Question:
         known = ("externalId", *PROPERTIES.values())
         for label in self.properties:
             if label not in known:
-                near = nearest(str(label), known)
-                hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(known)}."
+                hint = did_you_mean(nearest(str(label), known), "did") or f"there are {', '.join(known)}."
                 raise KiliValidationError(f"{shown(label)} is no property that can be set; {hint}")
             require_column(columns.frame, label)
         names = [str(label) for label in self.properties]
@@ -105,4 +104,4 @@ def _meant(label: Hashable, frame: pd.DataFrame) -> str:
     if not isinstance(label, str) or ENTITIES["Asset"].field(label) is not None:
         return ""
     near = [name for name in nearest(label, (*_COMPARED, *MEDIA), most=1, cutoff=_ALIKE) if name not in frame.columns]
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    return f" ({did_you_mean(near, 'did')})" if near else ""

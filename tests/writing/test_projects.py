@@ -40,7 +40,7 @@ def test_another_title_deletes_nothing(sandbox):
     [
         (("", "TEXT"), "title is text"),
         (("Cats", "IMAG"), "did you mean 'IMAGE'"),
-        (("Cats", None), "There are AUDIO"),
+        (("Cats", None), "there are AUDIO"),
         (("Cats", "TEXT", "{"), "got '{'"),
         (("Cats", "TEXT", {"job": {}}), "json_interface is an object"),
         (("Cats", "TEXT", {"jobs": []}), "its jobs are"),
