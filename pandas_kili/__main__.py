@@ -41,12 +41,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     sandbox.add_argument("--port", type=int, default=0, metavar="N", help="port to listen on; any free one by default")
     sandbox.set_defaults(run=_serve_sandbox)
-    refreshing = commands.add_parser("sync", help="make or refresh a copy of a project, a Delta table")
-    refreshing.add_argument("project", help="identifier of the project; key and server come from the environment")
+    refreshing = commands.add_parser(
+        "sync",
+        help="make or refresh a copy of a project, a Delta table",
+        description="Make or refresh a copy of a project, a Delta table. The last line of output says what was done.",
+        epilog="KILI_API_KEY holds the key, KILI_API_ENDPOINT the server; an object store takes its own variables, such"
+        " as AWS_ACCESS_KEY_ID. The exit status is 0; 1 where it failed, with the reason on stderr; 2 for wrong"
+        " arguments. It may be run again at any time.",
+    )
+    refreshing.add_argument("project", help="identifier of the project")
     refreshing.add_argument("copy", help="folder of the copy, or its address in an object store")
-    refreshing.add_argument("--field", action="append", metavar="PATH", help="a field to copy, not the default ones")
-    refreshing.add_argument("--verify", action="store_true", help="compare all with the project, and repair it")
-    refreshing.add_argument("--full", action="store_true", help="make the copy anew")
+    refreshing.add_argument(
+        "--field", action="append", metavar="PATH", help="a field to copy instead of the default ones; may be repeated"
+    )
+    refreshing.add_argument("--verify", action="store_true", help="compare all with the project, and repair the copy")
+    refreshing.add_argument("--full", action="store_true", help="make the copy anew, also with other fields")
     refreshing.set_defaults(run=_sync)
     return parser
 
@@ -58,6 +67,9 @@ def _sync(chosen: argparse.Namespace) -> int:
     except (KiliError, ImportError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Interrupted. Run it again: what is copied already is kept.", file=sys.stderr)
+        return 128 + signal.SIGINT
     print(report)
     return 0
 

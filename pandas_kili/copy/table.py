@@ -148,6 +148,8 @@ class CopyTable:
             import deltalake  # noqa: PLC0415 - an optional dependency, needed for copies only
         except ImportError as error:
             raise ImportError("A local copy needs deltalake: pip install 'pandas-kili[copy]'") from error
+        if not str(where).strip():
+            raise KiliCopyError("The name of the copy is empty. Name a folder, or an address in an object store.")
         self._deltalake = deltalake
         self.where = str(where) if "://" in str(where) else str(Path(where).expanduser())
         self._options = dict(storage_options or {})

@@ -775,3 +775,82 @@ def test_the_command_syncs_and_says_what_it_did(sandbox, tmp_path, monkeypatch, 
     assert pk.read_copy(tmp_path / "copy").columns.tolist() == ["id"]
     assert main(["sync", "nowhere", str(tmp_path / "other")]) == 1
     assert "no project" in capsys.readouterr().err
+
+
+COMMAND = [sys.executable, "-m", "pandas_kili", "sync"]
+
+
+def command_of(sandbox, tmp_path, *arguments, **variables):
+    """Run the command as cron does: it knows its environment, and nothing else."""
+    known = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "PYTHONPATH") if name in os.environ}
+    known |= {"HOME": str(tmp_path), **sandbox.environ, **variables}
+    return subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        env=known,
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_the_command_runs_as_cron_does_it(sandbox, tmp_path):
+    project, _ = filled(sandbox, 5)
+    with command_of(sandbox, tmp_path, project, "copy") as run:
+        out, err = run.communicate()
+    assert (run.returncode, err) == (0, "")
+    assert out.startswith("<version 2: 5 inserted")
+    assert out.count("\n") == 1
+    copying_fields = pk.read_copy(tmp_path / "copy").columns.tolist()
+    assert copying_fields == pk.read_kili(project, client=sandbox.client).columns.tolist()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "said"),
+    [
+        (["nowhere", "copy"], {}, "no project 'nowhere'"),
+        (["any", ""], {}, "Name a folder"),
+        (["any", "copy"], {"KILI_API_KEY": "a-wrong-secret"}, "refused the API key"),
+        (["any", "copy"], {"KILI_API_KEY": " "}, "KILI_API_KEY"),
+        (["any", "copy"], {"KILI_API_ENDPOINT": "https://ada:a-wrong-secret@host/graphql"}, "endpoint"),
+        (["any", "copy", "--field", "externalid"], {}, "'externalId'"),
+        (["any", "s3:/[bucket]"], {}, "Name another folder"),
+    ],
+)
+def test_a_fault_of_the_command_is_a_line_on_stderr(sandbox, tmp_path, monkeypatch, capsys, arguments, variables, said):
+    monkeypatch.chdir(tmp_path)
+    for name, value in {**sandbox.environ, **variables}.items():
+        monkeypatch.setenv(name, value)
+    assert main(["sync", *arguments]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert err.count("\n") == 1
+    assert "a-wrong-secret" not in err
+    assert sandbox.api_key not in err
+    assert not (tmp_path / "copy").exists()
+
+
+def test_the_help_of_the_command_names_the_variables_and_the_exit_status(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["sync", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    for each in ("KILI_API_KEY", "KILI_API_ENDPOINT", "exit status", "last line", "--verify", "--full"):
+        assert each in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_command_that_is_interrupted_says_so_in_a_line(sandbox, tmp_path):
+    project, _ = filled(sandbox, 5)
+    run = command_of(sandbox, tmp_path, project, "copy")
+    once = []
+
+    def interrupt(request):
+        if request.operation == "assets" and not once:
+            once.append(run.send_signal(signal.SIGINT))
+
+    sandbox.before_request(interrupt)
+    with run:
+        out, err = run.communicate(timeout=60)
+    assert (run.returncode, out) == (130, "")
+    assert err == "Interrupted. Run it again: what is copied already is kept.\n"
