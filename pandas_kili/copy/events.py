@@ -13,7 +13,7 @@ import pyarrow as pa
 from pandas_kili.catalog import EVENT_PAGE, EVENT_PAGE_SIZE, EVENT_PAYLOADS, LIST_EVENTS
 from pandas_kili.connection import Client, client_or_default, find_project, promised
 from pandas_kili.errors import KiliConnectionError, KiliFieldError, KiliFilterError, KiliGraphQLError, KiliNotFoundError
-from pandas_kili.messages import nearest, shown
+from pandas_kili.messages import did_you_mean, nearest, shown
 from pandas_kili.query import Date, Where, as_date
 from pandas_kili.reading import to_pandas
 
@@ -103,15 +103,16 @@ def read_events(
     pandas.DataFrame or iterator of pandas.DataFrame
         Columns ``id``, ``createdAt`` (``timestamp[ms, tz=UTC]``), ``event``, ``assetId``, ``labelId``, ``externalId``,
         ``userId`` and ``payload`` (JSON text); all but ``createdAt`` are ``string``. An event about no asset, such as
-        a bulk action, has a null ``assetId``. ``attrs["kili"]["cursor"]`` is the id of the last event, None without
-        events.
+        a bulk action, has a null ``assetId``. ``attrs["kili"]["cursor"]`` is the id of the last event; without
+        events the one that was given as `since`, or None.
 
     Raises
     ------
     KiliFieldError, KiliFilterError
         For an unknown column or subject, or a value that is no date; before any request.
     KiliNotFoundError
-        Where there is no such project, or the server keeps no log (servers before 2025).
+        Where there is no such project, the server keeps no log (servers before 2025), or the log does not hold the
+        event that `since` names.
 
     Notes
     -----
@@ -127,24 +128,34 @@ def read_events(
     >>> len(pk.read_events(project_id, since=events.attrs["kili"]["cursor"], event="asset.created"))
     0
     """
-    names = list(fields)
-    for name in names:
-        if name not in EVENT_SCHEMA.names:
-            hint = "".join(f" Did you mean {near!r}?" for near in nearest(str(name), EVENT_SCHEMA.names, most=1))
-            raise KiliFieldError(f"Events have no field {shown(name)}.{hint}", field=str(name))
-    if chunksize is not None and (isinstance(chunksize, bool) or not isinstance(chunksize, int) or chunksize < 1):
-        raise KiliFilterError(f"chunksize must be a whole number of at least 1; got {shown(chunksize)}.")
-    where, cursor = _where(project_id, since, until, event, user_id)
+    names = _names(fields)
+    where, cursor = _where(project_id, since, until, event, user_id, chunksize)
     client = client_or_default(client)
     attrs = {"project_id": project_id, "api_endpoint": client.api_endpoint, "cursor": cursor}
     frames = _frames(_later_than(cursor, client, where), names, attrs, chunksize)
     return next(frames) if chunksize is None else frames
 
 
-def _where(project_id: str, since: Any, until: Any, event: str | None, user_id: str | None) -> tuple[Where, str | None]:
+def _names(fields: Iterable[str]) -> list[str]:
+    """Check the names of the columns."""
+    if isinstance(fields, str):
+        raise KiliFieldError(f"fields is a list of names, such as ['id']; got the string {fields!r}.", field=fields)
+    names = list(dict.fromkeys(fields))
+    if not names:
+        raise KiliFieldError("fields is empty; name at least one, such as ['id'].")
+    if unknown := [name for name in names if name not in EVENT_SCHEMA.names]:
+        near = [each for name in unknown for each in nearest(str(name), EVENT_SCHEMA.names, most=1)]
+        message = f"Events have no field {' and no field '.join(map(shown, unknown))}.{did_you_mean(near)}"
+        raise KiliFieldError(message, field=str(unknown[0]))
+    return names
+
+
+def _where(
+    project_id: str, since: Any, until: Any, event: str | None, user_id: str | None, chunksize: int | None
+) -> tuple[Where, str | None]:
     """Return the condition on events, and the id of the event after which they are wanted."""
     problems: dict[str, str] = {}
-    if not isinstance(project_id, str):
+    if not isinstance(project_id, str) or not project_id.strip():
         problems["project_id"] = f"must be the identifier of a project, a string; got {shown(project_id)}"
     where: Where = {"projectId": project_id, "userId": user_id, "event": event}
     cursor = None
@@ -156,7 +167,11 @@ def _where(project_id: str, since: Any, until: Any, event: str | None, user_id: 
                 cursor = value
             else:
                 problems[name] = str(error)
-    if event is not None and event not in EVENT_PAYLOADS:
+    if user_id is not None and (not isinstance(user_id, str) or not user_id.strip()):
+        problems["user_id"] = f"must be the identifier of a user, a string; got {shown(user_id)}"
+    if chunksize is not None and (isinstance(chunksize, bool) or not isinstance(chunksize, int) or chunksize < 1):
+        problems["chunksize"] = f"must be a whole number of at least 1; got {shown(chunksize)}"
+    if event is not None and not (isinstance(event, str) and event in EVENT_PAYLOADS):
         near = nearest(str(event), EVENT_PAYLOADS) or list(EVENT_PAYLOADS)[:3]
         problems["event"] = f"must be the subject of an event, such as {', '.join(map(repr, near))}; got {shown(event)}"
     if problems:
@@ -165,8 +180,19 @@ def _where(project_id: str, since: Any, until: Any, event: str | None, user_id: 
 
 
 def _later_than(cursor: str | None, client: Client, where: Where) -> Iterator[Event]:
-    # Whether the event that is named counts among those from it on is not documented.
-    yield from (event for page in event_pages(client, where, from_id=cursor) for event in page if event["id"] != cursor)
+    has_begun = False
+    try:
+        for page in event_pages(client, where, from_id=cursor):
+            has_begun = True
+            # Whether the event that is named counts among those from it on is not documented.
+            yield from (event for event in page if event["id"] != cursor)
+    except KiliGraphQLError as error:
+        if cursor is None or has_begun:
+            raise
+        raise KiliNotFoundError(
+            f"The log cannot be read from the event {cursor!r} on; it may be forgotten, or of no such id. ({error})"
+            " Give an instant as `since`, such as a day before the last read."
+        ) from error
 
 
 def _frames(

@@ -108,6 +108,13 @@ def test_hundreds_of_events_of_one_instant_are_read(sandbox, monkeypatch):
         ({"until": "cabcdefgh"}, pk.KiliFilterError, "until"),
         ({"since": "?"}, pk.KiliFilterError, "since"),
         ({"chunksize": 0}, pk.KiliFilterError, "chunksize"),
+        ({"fields": "id"}, pk.KiliFieldError, "the string 'id'"),
+        ({"fields": []}, pk.KiliFieldError, "empty"),
+        ({"fields": ["idd", "assetid"]}, pk.KiliFieldError, "'idd' and no field 'assetid'.*'id' or 'assetId'"),
+        ({"event": ["asset.created", "asset.deleted"]}, pk.KiliFilterError, "event must be the subject"),
+        ({"user_id": 5}, pk.KiliFilterError, "user_id must be"),
+        ({"user_id": ""}, pk.KiliFilterError, "user_id must be"),
+        ({"since": "?", "until": 3.5, "event": 1, "user_id": 2, "chunksize": 1.5}, pk.KiliFilterError, "chunksize"),
     ],
 )
 def test_what_cannot_be_asked_is_said_before_a_request(sandbox, project, wrong, error, said):
@@ -148,6 +155,28 @@ def test_a_server_that_refuses_several_pages_by_one_call_is_asked_one_by_one(san
     assert pk.read_events(project, client=sandbox.client)["assetId"].tolist() == ids
     asked = [len(each.operations) for each in sandbox.requests if each.operation == "events"]
     assert asked == [2, 1, 1, *[1] * 5]
+
+
+def test_all_wrong_filters_are_told_at_once(sandbox):
+    with pytest.raises(pk.KiliFilterError) as told:
+        pk.read_events("", since="?", until=3.5, event="x", user_id=2, chunksize=True, client=sandbox.client)
+    assert set(told.value.problems) == {"project_id", "since", "until", "event", "user_id", "chunksize"}
+
+
+def test_a_quiet_night_keeps_the_cursor(sandbox, project):
+    cursor = pk.read_events(project, client=sandbox.client).attrs["kili"]["cursor"]
+    (quiet,) = pk.read_events(project, since=cursor, chunksize=5, client=sandbox.client)
+    assert (len(quiet), quiet.attrs["kili"]["cursor"]) == (0, cursor)
+
+
+@pytest.mark.parametrize("options", [{}, {"chunksize": 10}])
+def test_an_event_that_the_log_forgot_is_said_so(options):
+    with Sandbox(max_calls_per_minute=None, events="short", kept_events=20) as short:
+        project, _ = filled(short, 20)
+        cursor = pk.read_events(project, client=short.client)["id"].iloc[3]
+        short.add_assets(project, [{} for _ in range(20)])
+        with pytest.raises(pk.KiliNotFoundError, match=f"{cursor}.*may be forgotten.*Give an instant"):
+            list(pk.read_events(project, since=cursor, client=short.client, **options))
 
 
 def test_no_project_and_no_log_are_said_so(sandbox):
