@@ -23,8 +23,8 @@ HOUSE = {
     "catalog": "terms users projects labels events assets entities reference",
     "query": "fields category_search filters",
     "connection": (
-        "settings private_networks adapter pools rate_limit document transport retry verdict server_schema downloads"
-        " files client lookup"
+        "settings private_networks adapter pools rate_limit document transport verdict retry graphql_response"
+        " server_schema downloads files client lookup"
     ),
     "progress": "",
     "tidy": (

@@ -3,6 +3,7 @@
 from pandas_kili.connection.client import Client, client_or_default
 from pandas_kili.connection.downloads import side_by_side
 from pandas_kili.connection.files import PIECE
+from pandas_kili.connection.graphql_response import promised
 from pandas_kili.connection.lookup import (
     count_matching,
     counted,
@@ -16,7 +17,6 @@ from pandas_kili.connection.lookup import (
 from pandas_kili.connection.pools import Opened
 from pandas_kili.connection.rate_limit import Budget, Clock, Limit, limit_of, showing_waits, wait_for_turn
 from pandas_kili.connection.settings import progress_disabled
-from pandas_kili.connection.verdict import promised
 
 __all__ = [
     "PIECE",

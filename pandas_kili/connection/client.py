@@ -17,13 +17,9 @@ from typing import Any, Self, TypeVar
 
 from pandas_kili.connection.document import Operation, encoded, read_operation
 from pandas_kili.connection.files import FileTransfers, seconds_to_send
+from pandas_kili.connection.graphql_response import judge_response, refuses_compression
 from pandas_kili.connection.rate_limit import Budget, Clock, Limit, budget_of, shared_rate_limit
-from pandas_kili.connection.retry import (
-    Fate,
-    Retry,
-    Verdict,
-    judge_missing,
-)
+from pandas_kili.connection.retry import Retry
 from pandas_kili.connection.server_schema import schema_names
 from pandas_kili.connection.settings import (
     Secret,
@@ -39,7 +35,7 @@ from pandas_kili.connection.transport import (
     Transport,
     program_version,
 )
-from pandas_kili.connection.verdict import judge_response, refuses_compression
+from pandas_kili.connection.verdict import Fate, Verdict, judge_missing
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.messages import kind_of
 

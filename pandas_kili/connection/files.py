@@ -14,16 +14,9 @@ import requests
 import urllib3
 
 from pandas_kili.connection.downloads import current_pace, resting, side_by_side
+from pandas_kili.connection.graphql_response import REFUSAL_STATUSES
 from pandas_kili.connection.pools import Opened
-from pandas_kili.connection.retry import (
-    ATTEMPTS,
-    OVERLOAD_CAUSES,
-    OVERLOAD_STATUSES,
-    Retry,
-    Verdict,
-    judge_missing,
-    judge_status,
-)
+from pandas_kili.connection.retry import Retry
 from pandas_kili.connection.settings import Secret, blotted, origin
 from pandas_kili.connection.transport import (
     MAX_FILE,
@@ -34,7 +27,14 @@ from pandas_kili.connection.transport import (
     no_response,
     place,
 )
-from pandas_kili.connection.verdict import REFUSAL_STATUSES
+from pandas_kili.connection.verdict import (
+    ATTEMPTS,
+    OVERLOAD_CAUSES,
+    OVERLOAD_STATUSES,
+    Verdict,
+    judge_missing,
+    judge_status,
+)
 from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliError
 
 __all__ = ["PIECE", "FileTransfers", "seconds_to_send"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from pandas_kili.catalog import BATCH_SIZE, COUNT_ASSETS, LIST_ASSETS, LIST_PROJECTS
 from pandas_kili.connection.client import Client
-from pandas_kili.connection.verdict import promised
+from pandas_kili.connection.graphql_response import promised
 from pandas_kili.errors import KiliFilterError, KiliGraphQLError, KiliNotFoundError, KiliValidationError
 from pandas_kili.messages import shown
 from pandas_kili.query import Lookup, Query, Where

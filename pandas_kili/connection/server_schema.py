@@ -6,7 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from pandas_kili.connection.verdict import promised
+from pandas_kili.connection.graphql_response import promised
 from pandas_kili.errors import KiliGraphQLError
 
 if TYPE_CHECKING:

@@ -1,139 +1,147 @@
-"""What the body of a GraphQL response says, decided without parsing it where possible."""
+"""What became of a request, told from statuses, structured codes and types of exceptions; `retry` acts on it."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
 
-from pandas_kili.connection.retry import Verdict, judge_status
-from pandas_kili.connection.settings import origin
-from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliError, KiliGraphQLError
-from pandas_kili.messages import listed
+from pandas_kili.connection.transport import Cause, HttpResponse, NoResponse
 
 if TYPE_CHECKING:
-    from pandas_kili.connection.document import Operation
-    from pandas_kili.connection.transport import HttpResponse
+    from collections.abc import Mapping
 
-__all__ = ["REFUSAL_STATUSES", "judge_response", "promised", "refuses_compression"]
+    from pandas_kili.errors import KiliError
 
-REFUSAL_STATUSES = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-# The codes that Apollo, the server's library, gives to refusals and to what went wrong inside.
-_REFUSAL_CODES = frozenset({"UNAUTHENTICATED", "FORBIDDEN"})
-_TRANSIENT_CODES = frozenset({"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE"})
-_PLAIN_START = re.compile(rb'\s*\{\s*"data"\s*:\s*\{')
-_MOST_MESSAGES = 3
-_NO_JSON = object()
+__all__ = [
+    "ATTEMPTS",
+    "OVERLOAD_CAUSES",
+    "OVERLOAD_STATUSES",
+    "Fate",
+    "Verdict",
+    "judge_missing",
+    "judge_status",
+    "retry_after",
+]
+
+# A server that did not respond in time rarely does so at the third attempt, and each attempt costs it the whole work.
+ATTEMPTS, _ATTEMPTS_AFTER_TIMEOUT, _ATTEMPTS_TRANSIENT = 5, 2, 3
+# Two of Cloudflare's own: 524, the server behind took too long; 521, the server behind refused the connection.
+_TIMEOUT_STATUSES = frozenset({HTTPStatus.GATEWAY_TIMEOUT, 524})
+_NOT_PROCESSED_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, 521})
+_LONGEST_RETRY_AFTER = 60.0
+# What a host does that is asked for too much at a time.
+OVERLOAD_STATUSES = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+OVERLOAD_CAUSES = frozenset({Cause.TIMEOUT, Cause.UNREACHABLE})
 
 
-@contextmanager
-def promised(what: str) -> Iterator[None]:
-    """Raise one clear error where reading a response shows that it does not have the shape that was asked for."""
+class Fate(Enum):
+    """What became of a request."""
+
+    DONE = "done"
+    NOT_PROCESSED = "not processed"
+    UNKNOWN = "unknown"
+    TRANSIENT = "transient"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The fate of one attempt, and what to do and to say about it."""
+
+    fate: Fate
+    problem: str = ""
+    response: HttpResponse | None = None
+    status: int | None = None
+    attempts: int = ATTEMPTS
+    retry_after: float | None = None
+    unreachable: bool = False
+    timed_out: bool = False
+    doubtful: bool = False
+    error: KiliError | None = None
+    data: Any = None
+
+    @classmethod
+    def done(cls, response: HttpResponse, data: Any = None) -> Verdict:
+        """Take a response as good; `data` is its content where it was parsed."""
+        return cls(Fate.DONE, response=response, status=response.status, data=data)
+
+    @classmethod
+    def failed(cls, response: HttpResponse, problem: str, *, doubtful: bool = False) -> Verdict:
+        """Take a response as final; `doubtful` where it leaves open whether anything was done."""
+        return cls(Fate.FAILED, problem, status=response.status, doubtful=doubtful)
+
+    @classmethod
+    def refused(cls, error: KiliError) -> Verdict:
+        """Take the server's error as its last word."""
+        return cls(Fate.FAILED, error=error)
+
+    @classmethod
+    def cut(cls, response: HttpResponse) -> Verdict:
+        """Take a body as incomplete."""
+        return cls(Fate.UNKNOWN, "the response was cut", status=response.status)
+
+    @classmethod
+    def misled(cls, response: HttpResponse, problem: str) -> Verdict:
+        """Take a good status as that of a proxy on the way: it may pass, or stay."""
+        return cls(Fate.UNKNOWN, problem, status=response.status, attempts=_ATTEMPTS_TRANSIENT)
+
+    @classmethod
+    def transient(cls, error: KiliError) -> Verdict:
+        """Take the server's error as one that may pass."""
+        return cls(Fate.TRANSIENT, error=error, attempts=_ATTEMPTS_TRANSIENT)
+
+
+def judge_missing(missing: NoResponse) -> Verdict:
+    """Decide what a missing response means."""
+    if missing.cause is Cause.UNREACHABLE:
+        return Verdict(Fate.NOT_PROCESSED, str(missing), unreachable=True)
+    if missing.cause in {Cause.REFUSED, Cause.EXCESSIVE}:
+        return Verdict(Fate.FAILED, str(missing), doubtful=missing.cause is Cause.EXCESSIVE)
+    timed_out = missing.cause is Cause.TIMEOUT
+    attempts = _ATTEMPTS_AFTER_TIMEOUT if timed_out else ATTEMPTS
+    return Verdict(Fate.UNKNOWN, str(missing), attempts=attempts, timed_out=timed_out)
+
+
+def judge_status(response: HttpResponse) -> Verdict | None:
+    """Decide what an HTTP status alone means; None where the body decides."""
+    status = response.status
+    wait = retry_after(response.headers)
+    if status in _NOT_PROCESSED_STATUSES:
+        return Verdict(Fate.NOT_PROCESSED, _problem(response), status=status, retry_after=wait)
+    # After a 408 the server may have received enough of the request to work on it.
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
+        attempts = _ATTEMPTS_AFTER_TIMEOUT if status in _TIMEOUT_STATUSES else ATTEMPTS
+        timed_out = status in _TIMEOUT_STATUSES or status == HTTPStatus.REQUEST_TIMEOUT
+        return Verdict(
+            Fate.UNKNOWN,
+            _problem(response),
+            status=status,
+            attempts=attempts,
+            retry_after=wait,
+            timed_out=timed_out,
+        )
+    return None
+
+
+def _problem(response: HttpResponse) -> str:
+    return f"HTTP status {response.status}" + (f": {response.first_line}" if response.first_line else "")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read how many seconds the server asks to wait: a number or a date, at most a minute."""
+    text = headers.get("Retry-After", "").strip()
+    if not text:
+        return None
     try:
-        yield
-    except KiliError:
-        raise
-    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        # Of the error only its kind: its text may hold what the server said.
-        text = f"The server's answer to {what} does not have the shape that was asked for ({type(error).__name__})."
-        raise KiliConnectionError(text, outcome_unknown=True) from None
+        seconds = float(text) if text.isdecimal() else _seconds_until(parsedate_to_datetime(text))
+    except (ValueError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
 
 
-def judge_response(response: HttpResponse, operation: Operation, *, build: bool) -> Verdict:
-    """Decide what a response means, and parse its data if `build` is set."""
-    if response.status in REFUSAL_STATUSES:
-        return Verdict.refused(_refusal(response, _messages(_errors(_parsed(response.body))) or [response.first_line]))
-    if (verdict := judge_status(response)) is not None:
-        return verdict
-    if response.is_redirect:
-        return Verdict.failed(response, f"HTTP status {response.status}: redirected to {_target(response)}")
-    if not build and response.status == HTTPStatus.OK and response.framed and _is_plain(response.body):
-        return Verdict.done(response)
-    return _judge_content(response, _parsed(response.body), operation)
-
-
-def refuses_compression(response: HttpResponse) -> bool:
-    """Whether a compressed request was not understood: 415, or a 400 from something in front of the GraphQL server."""
-    if response.status == HTTPStatus.BAD_REQUEST:
-        content = _parsed(response.body)
-        return not (isinstance(content, dict) and ("data" in content or "errors" in content))
-    return response.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-
-
-def _is_plain(body: bytes) -> bool:
-    """Whether a body holds data and cannot hold errors.
-
-    Text inside of the data never reads `"errors"`: its quotes are escaped. A field of that name does, and
-    costs a closer look.
-    """
-    if _PLAIN_START.match(body) is None or not body[-64:].rstrip().endswith(b"}"):
-        return False
-    return body.rfind(b'"errors"') < 0  # backwards, CPython searches such texts twice as fast as forwards
-
-
-def _judge_content(response: HttpResponse, content: Any, operation: Operation) -> Verdict:
-    if errors := _errors(content):
-        return _judge_errors(response, errors, operation)
-    if isinstance(content, dict) and isinstance(content.get("data"), dict) and response.status == HTTPStatus.OK:
-        return Verdict.done(response, content["data"])
-    start = response.body.lstrip()[:1]
-    is_taken = response.status < HTTPStatus.BAD_REQUEST
-    if is_taken and content is _NO_JSON and start in {b"", b"{"}:
-        return Verdict.cut(response)
-    problem = f"HTTP status {response.status} with a body that is not a GraphQL response: {response.first_line!r}"
-    if response.is_success and start == b"<":
-        return Verdict.misled(response, problem)
-    return Verdict.failed(response, problem, doubtful=is_taken)
-
-
-def _judge_errors(response: HttpResponse, errors: list[dict[str, Any]], operation: Operation) -> Verdict:
-    messages = _messages(errors)
-    text = f"Kili refused the {operation}: {listed(messages, _MOST_MESSAGES)}"
-    error = KiliGraphQLError(text, errors=errors, operation=operation.name or operation.kind)
-    if error.codes & _REFUSAL_CODES:
-        return Verdict.refused(_refusal(response, messages))
-    if all(_code(each) in _TRANSIENT_CODES for each in errors):
-        return Verdict.transient(error)
-    return Verdict.refused(error)
-
-
-def _refusal(response: HttpResponse, messages: list[str]) -> KiliAuthenticationError:
-    reason = f": {listed(messages, _MOST_MESSAGES)}" if any(messages) else "."
-    text = f"Kili refused the API key (HTTP status {response.status}){reason}"
-    return KiliAuthenticationError(text, status=response.status)
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return _NO_JSON
-
-
-def _errors(content: Any) -> list[dict[str, Any]]:
-    errors = content.get("errors") if isinstance(content, dict) else None
-    if not isinstance(errors, list):
-        return []
-    return [each if isinstance(each, dict) else {"message": str(each)} for each in errors]
-
-
-def _messages(errors: list[dict[str, Any]]) -> list[str]:
-    return [str(each.get("message", "no message")) for each in errors]
-
-
-def _code(error: dict[str, Any]) -> Any:
-    extensions = error.get("extensions")
-    return extensions.get("code") if isinstance(extensions, dict) else None
-
-
-def _target(response: HttpResponse) -> str:
-    """Name the host that a redirect leads to: the rest of the URL may be a secret."""
-    try:
-        scheme, host, port = origin(urljoin(response.url, response.headers.get("Location", "")))
-    except ValueError:
-        return "a place that is no URL"
-    return f"{scheme}://{host}:{port}"
+def _seconds_until(moment: datetime) -> float:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - datetime.now(UTC).timestamp()

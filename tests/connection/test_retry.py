@@ -10,7 +10,7 @@ import pytest
 from scripted import Reply
 
 from pandas_kili.connection.client import Client
-from pandas_kili.connection.retry import retry_after
+from pandas_kili.connection.verdict import retry_after
 from pandas_kili.errors import KiliAuthenticationError, KiliConnectionError, KiliGraphQLError
 
 QUERY, MUTATION = "query assets { a }", "mutation change { a }"
