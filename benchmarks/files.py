@@ -30,7 +30,7 @@ import requests
 
 from pandas_kili import read_kili
 from pandas_kili.connection.client import Client
-from pandas_kili.media import Uploads, download_media, plan_media
+from pandas_kili.media import Uploads, download_media, media_of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,7 +129,7 @@ def in_turn(turn: int, contenders: dict[str, Callable[[], Any]]) -> dict[str, tu
 
 def ours_in(client: Client, project: str, kind: str, paths: list[Path]) -> None:
     """Plan and store files and register them, as one `append_many_to_dataset` does."""
-    media, problems = plan_media(kind, [str(path) for path in paths], [None] * len(paths), [None] * len(paths))
+    media, problems = media_of_rows(kind, [str(path) for path in paths], [None] * len(paths), [None] * len(paths))
     if problems:
         raise SystemExit(str(problems[:5]))
     of_assets = {f"{project}-{number}": medium for number, medium in enumerate(media) if medium is not None}

@@ -132,7 +132,7 @@ def are_structs(cells: Sequence[Any]) -> bool:
     return len(dicts) > 1 and len(set(dicts)) == 1
 
 
-def is_whole(value: Any) -> bool:
+def is_whole_float(value: Any) -> bool:
     """Return whether a value is a float that stands for a whole number, exactly."""
     return isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT
 
@@ -169,7 +169,11 @@ def _survey(value: Any, path: _Path, found: dict[_Path, _Numbers]) -> None:
         for item in value:
             _survey(item, (*path, ""), found)
     else:
-        kind = (value is None, is_whole(value), value is not None and not is_whole(value) and type(value) is not int)
+        kind = (
+            value is None,
+            is_whole_float(value),
+            value is not None and not is_whole_float(value) and type(value) is not int,
+        )
         found[path] = _Numbers(*map(max, found.get(path, _Numbers()), kind))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pandas_kili.errors import KiliGraphQLError
-from pandas_kili.reading.accounts import Consistency
+from pandas_kili.reading.tally import Consistency
 from pandas_kili.reading.walk import ListWalk
 from pandas_kili.reading.windows import WHOLE, Page, Window
 

@@ -33,17 +33,17 @@ HOUSE = {
         " jobs labels people offsets wide annotations shape_checks interface_checks"
         " answer_checks write_answers metadata assignment overlap chance comparison agreement label_errors"
     ),
-    "media": "kinds inspection medium texts plan upload imports names ledger fetch download",
-    "reading": "wire frame members validation windows accounts looks walk long_answers crawl faces read parts",
+    "media": "kinds inspection medium texts rules upload imports names ledger fetch download",
+    "reading": "wire frame members validation windows tally looks walk long_answers crawl finish reader read parts",
     "display": (
-        "escaping palette patience known_classes choice decoder thumbnails decoding media maps overlay spans summary"
+        "escaping palette deadline known_classes choice decoder thumbnails decoding media maps overlay spans summary"
         " cards style overview gallery"
         " axes matrices plot"
     ),
     "writing": (
         "account interruption cells delivery recent identity mutations work keywords update rename move"
         " new_assets presence append_assets append_labels merge_metadata projects edits revision apply"
-        " holdings question compare plan_text plan_file inverse plan"
+        " holdings scope compare plan_text plan_file inverse plan"
     ),
     "formats": "stills pictures shapes samples classes folder incoming coco coco_reader yolo voc geojson huggingface",
     "copy": "events fingerprint table log_since sync",

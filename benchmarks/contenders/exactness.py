@@ -1,4 +1,4 @@
-"""Projects read while others write to them, by each of our faces: what was read, and how many rows are in doubt.
+"""Projects read while others write to them, in each of our ways: what was read, and how many rows are in doubt.
 
 A read that ends with an error gives its text instead.
 """
@@ -70,5 +70,5 @@ def _in_doubt(message: str) -> int:
 
 
 if __name__ == "__main__":
-    faces = {"read_kili": _frame, "chunks": _chunks, "batches": _batches, "dask": _dask, "emptied": _emptied}
-    serve({name: functools.partial(_read, face) for name, face in faces.items()})
+    ways = {"read_kili": _frame, "chunks": _chunks, "batches": _batches, "dask": _dask, "emptied": _emptied}
+    serve({name: functools.partial(_read, way) for name, way in ways.items()})

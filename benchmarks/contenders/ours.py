@@ -17,7 +17,7 @@ from benchmarks.canned import asset_id
 from benchmarks.contenders import sizes
 from benchmarks.meter import measured, measured_twice, peak, resident, serve, start_of_peak
 from pandas_kili.connection.rate_limit import Clock
-from pandas_kili.media import Uploads, plan_media
+from pandas_kili.media import Uploads, media_of_rows
 from pandas_kili.query.fields import select
 from pandas_kili.reading.crawl import Crawl, _blocks
 from pandas_kili.reading.frame import concatenate, to_pandas
@@ -130,7 +130,7 @@ def store(endpoint: str, key: str, project: str, *, rows: int) -> dict[str, Any]
     client.names("Mutation")
     with tempfile.TemporaryDirectory() as folder:
         paths, none = sizes.pictures(folder, rows), [None] * rows
-        media, _ = plan_media("IMAGE", paths, none, none)
+        media, _ = media_of_rows("IMAGE", paths, none, none)
         of_assets = {asset_id(row): medium for row, medium in enumerate(media) if medium is not None}
         cost = measured_twice(lambda: Uploads(client, project, of_assets).results(list(of_assets)))
         return cost | {"result": len(cost["result"])}

@@ -25,7 +25,7 @@ from pandas_kili.connection.transport import (
     NoResponse,
     Transport,
     no_response,
-    place,
+    without_query,
 )
 from pandas_kili.connection.verdict import (
     ATTEMPTS,
@@ -208,7 +208,7 @@ class FileTransfers:
         return response.body if response else b""
 
     def _subject(self, request: HttpRequest) -> str:
-        return blotted(f"{request.method} {place(request.url)}", self._api_key)
+        return blotted(f"{request.method} {without_query(request.url)}", self._api_key)
 
     def _judge_file(self, response: HttpResponse, method: str) -> Verdict:
         if response.is_success:
@@ -217,7 +217,7 @@ class FileTransfers:
                 return Verdict.misled(response, f"HTTP status {response.status} with a page of something in between")
             return Verdict.done(response)
         if response.status in REFUSAL_STATUSES and origin(response.url) == origin(self.api_endpoint):
-            text = f"Kili refused the API key for {place(response.url)} (HTTP status {response.status})."
+            text = f"Kili refused the API key for {without_query(response.url)} (HTTP status {response.status})."
             return Verdict.refused(KiliAuthenticationError(blotted(text, self._api_key), status=response.status))
         safe = response.without(self._api_key)
         verdict = judge_status(safe) or Verdict.failed(safe, f"HTTP status {safe.status}: {safe.first_line}")

@@ -39,8 +39,8 @@ __all__ = [
     "NoResponse",
     "Transport",
     "no_response",
-    "place",
     "program_version",
+    "without_query",
 ]
 
 # One Arrow string array, and so one block of a page parsed in place, holds less than 2 GiB.
@@ -406,11 +406,11 @@ def _detail(links: list[BaseException]) -> str:
         return str(system[-1].strerror)
     first = links[0]
     if isinstance(first, requests.RequestException) and first.args and isinstance(first.args[0], str):
-        return place(first.args[0])
+        return without_query(first.args[0])
     return type(links[-1]).__name__
 
 
-def place(url: str) -> str:
+def without_query(url: str) -> str:
     """Name a URL without its query, which may be a signature."""
     return url.partition("?")[0].partition("#")[0]
 

@@ -190,13 +190,15 @@ class DaskKiliAccessor:
             raise KiliValidationError(f"The frame needs a column {' or '.join(map(repr, sorted(by, reverse=True)))}.")
         client = client_or_default(named.pop("client", None))
         options = {"errors": "report", **named, "project_id": project_id, "disable_tqdm": True}
-        mutation = _Mutation(Connection(client), verb, tuple(columns), options, prepare, must_have_id=by == {"id"})
+        mutation = _MutatePartition(
+            Connection(client), verb, tuple(columns), options, prepare, must_have_id=by == {"id"}
+        )
         reports: dd.DataFrame = self._frame.map_partitions(mutation, meta=mutation(meta.iloc[:0]))
         return reports
 
 
 @dataclass(frozen=True)
-class _Mutation:
+class _MutatePartition:
     """What is done to each partition: a frame in, its report out. Without rows, nothing is sent."""
 
     connection: Connection

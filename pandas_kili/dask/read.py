@@ -98,7 +98,7 @@ def read_kili(
     connection = Connection(client_or_default(client))
     whole = Part(given, int(skip), first)
     planned = parts(connection.open(), project_id, whole, int(rows_per_partition))
-    source = _Source(connection, project_id, fields, validate, uuid.uuid4().hex)
+    source = _Common(connection, project_id, fields, validate, uuid.uuid4().hex)
     meta = selection.schema.empty_table().to_pandas(types_mapper=pd.ArrowDtype)
     ddf: dd.DataFrame = dd.from_map(_read_part, planned, source=source, meta=meta, label="read-kili")
     return ddf
@@ -111,7 +111,7 @@ def _check_rows(rows: Any) -> None:
 
 
 @dataclass(frozen=True)
-class _Source:
+class _Common:
     """What all partitions have in common; `read` tells one read from an earlier one of the same, which may be stale."""
 
     connection: Connection
@@ -124,7 +124,7 @@ class _Source:
         return self.read
 
 
-def _read_part(part: Part, *, source: _Source, columns: list[str] | None = None) -> pd.DataFrame:
+def _read_part(part: Part, *, source: _Common, columns: list[str] | None = None) -> pd.DataFrame:
     """Read one partition; dask gives the columns that are wanted of it, where these are not all."""
     types = dict(source.fields) if isinstance(source.fields, Mapping) else dict.fromkeys(source.fields)
     if columns is not None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NONE = "(none)"
+ONE_COLOR = {"color": COLORS[0], "legend": False}  # options of a chart
 _FEWEST_DATES = 4
 _CELL = 0.36  # inches; three digits fit
 _CHARACTER = 0.075  # inches
@@ -25,17 +26,12 @@ Place = tuple[int, int]
 _LONGEST_NAME = 28  # characters in a legend; more would leave no room for the chart
 
 
-def plain() -> dict[str, Any]:
-    """Return the options of a chart of one color."""
-    return {"color": COLORS[0], "legend": False}
-
-
 def first_colors(count: int) -> list[str]:
     """Return so many colors of the palette, from its beginning again where it ends."""
     return [COLORS[number % len(COLORS)] for number in range(count)]
 
 
-def filled(step: tuple[int, str], counts: pd.DataFrame) -> pd.DataFrame:
+def fill_gaps(step: tuple[int, str], counts: pd.DataFrame) -> pd.DataFrame:
     """Fill in the days or weeks without labels; a single one gets neighbors, as an area needs more than one."""
     days = pd.Timedelta(days=step[0])
     around = days if len(counts) == 1 else pd.Timedelta(0)
@@ -43,7 +39,7 @@ def filled(step: tuple[int, str], counts: pd.DataFrame) -> pd.DataFrame:
     return counts.reindex(every, fill_value=0)
 
 
-def busiest(counts: pd.DataFrame) -> pd.DataFrame:
+def lump_least_busy(counts: pd.DataFrame) -> pd.DataFrame:
     """Add up the columns beyond those that have colors of their own: the least busy ones."""
     if counts.shape[1] <= len(COLORS):
         return counts
@@ -68,7 +64,7 @@ def write_days(axes: Axes, days: int) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
-def nothing(name: str) -> pd.DataFrame:
+def empty_chart(name: str) -> pd.DataFrame:
     """Return what an empty chart draws."""
     return pd.DataFrame({name: [0.0]}, index=pd.Index([NONE]))
 
@@ -78,7 +74,7 @@ def _need_matplotlib() -> None:
         raise ImportError("Charts need matplotlib: pip install 'pandas-kili[plot]'.", name="matplotlib")
 
 
-def drawn(data: pd.Series[Any] | pd.DataFrame, ax: Axes | None, options: dict[str, Any]) -> Axes:
+def draw(data: pd.Series[Any] | pd.DataFrame, ax: Axes | None, options: dict[str, Any]) -> Axes:
     """Draw with pandas, on new axes where none are given."""
     _need_matplotlib()
     if ax is None:
@@ -94,7 +90,7 @@ def _new_axes(options: dict[str, Any]) -> Axes:
     return plt.subplots(figsize=options.pop("figsize", None), layout="constrained")[1]
 
 
-def boxes(values: dict[str, np.ndarray], ax: Axes | None, options: dict[str, Any]) -> Axes:
+def draw_boxes(values: dict[str, np.ndarray], ax: Axes | None, options: dict[str, Any]) -> Axes:
     """Draw a horizontal box per name, the first name at the top."""
     _need_matplotlib()
     title, xlabel = options.pop("title"), options.pop("xlabel")
@@ -162,7 +158,7 @@ def heat_map(values: pd.DataFrame, words: Mapping[Place, str], ax: Axes | None, 
     return axes
 
 
-def said(axes: Axes, text: str) -> Axes:
+def write_note(axes: Axes, text: str) -> Axes:
     """Write on axes why they are empty."""
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, alpha=0.6)
     return axes

@@ -14,7 +14,7 @@ from pandas_kili.display.media import ShownMedium
 from pandas_kili.display.overlay import category_of, outside, overlay
 from pandas_kili.display.palette import Palette
 from pandas_kili.display.spans import marked_text, unmarked
-from pandas_kili.display.summary import account, chips, problems, statements
+from pandas_kili.display.summary import chips, problems, sentence, statements
 from pandas_kili.display.thumbnails import Picture
 
 _SMALL = 128  # pixels; such pictures are enlarged, and each pixel stays sharp
@@ -102,7 +102,7 @@ def _figure(asset: Asset, labels: Sequence[ShownLabel], palette: Palette, *, fir
 
 def _words(asset: Asset, label: ShownLabel) -> str:
     """Return what a label says of the part that is shown, for screen readers."""
-    words = account(statements([row for row in label.rows if in_part(row, asset.frame, asset.page)]))
+    words = sentence(statements([row for row in label.rows if in_part(row, asset.frame, asset.page)]))
     by = label.model or label.author
     return f"{words} (by {plain_name(by)})" if by else words
 

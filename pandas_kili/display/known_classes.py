@@ -9,16 +9,16 @@ from collections.abc import Mapping
 import pandas as pd
 
 from pandas_kili.connection import Client, client_or_default, find_project
-from pandas_kili.display.palette import Category
-from pandas_kili.display.patience import within
+from pandas_kili.display.deadline import within
+from pandas_kili.display.palette import JobClass
 from pandas_kili.errors import KiliError
 from pandas_kili.tidy import jobs_of
 
 _SECONDS = 3.0  # to wait for the interface; without it, names decide the colors
-_KNOWN: dict[tuple[str, str], list[Category]] = {}  # by endpoint and project
+_KNOWN: dict[tuple[str, str], list[JobClass]] = {}  # by endpoint and project
 
 
-def known_classes(frame: pd.DataFrame, client: Client | None = None) -> list[Category]:
+def known_classes(frame: pd.DataFrame, client: Client | None = None) -> list[JobClass]:
     """Return all jobs and classes of the project that a frame was read from; nothing where they cannot be known.
 
     A process asks once for each project, so that all its charts and pages have the same colors. Only the server that
@@ -35,7 +35,7 @@ def known_classes(frame: pd.DataFrame, client: Client | None = None) -> list[Cat
     return _KNOWN.get((endpoint, project_id), [])
 
 
-def _asked(client: Client, project_id: str) -> list[Category]:
+def _asked(client: Client, project_id: str) -> list[JobClass]:
     stop = threading.Event()
     try:
         project = within(_SECONDS, lambda: find_project(client, project_id, "jsonInterface", stop=stop))

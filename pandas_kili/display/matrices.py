@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pandas_kili.display.axes import NONE, Place, heat_map, said, written_literally
+from pandas_kili.display.axes import NONE, Place, heat_map, write_note, written_literally
 from pandas_kili.display.choice import PER_LABELER, chosen_labels, labelers
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.tidy import CATEGORY, CHOICE, agreement, annotations_table
@@ -49,7 +49,7 @@ def confusion_matrix(
     axes = heat_map(counts, words, ax, options)
     axes.set(title=title, ylabel=pair[0], xlabel=pair[1])
     if not names:
-        said(axes, "no asset has answers of both")
+        write_note(axes, "no asset has answers of both")
     return written_literally(axes, [*names, *pair, job])
 
 
@@ -70,7 +70,7 @@ def agreement_matrix(
         title = options.pop("title", job or "Agreement")
         axes = heat_map(pd.DataFrame(), {}, ax, options)
         axes.set(title=title)
-        return said(axes, "no asset has answers of two labelers")
+        return write_note(axes, "no asset has answers of two labelers")
     job = job if job is not None and job in set(pairs["job"]) else _only_job(pairs["job"], "two labelers answered")
     pairs = pairs[pairs["job"] == job].astype(object)
     known = [name for name in _MEASURES if pairs[name].notna().any()]

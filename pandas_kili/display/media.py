@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pandas_kili.connection import Client, client_or_default
+from pandas_kili.display.deadline import within
 from pandas_kili.display.decoding import Still, StillKind, decoded, still_kind
-from pandas_kili.display.patience import within
 from pandas_kili.display.thumbnails import NotShownError, Picture, is_displayable, picture
 from pandas_kili.media import EXTENSIONS, is_url, local_path
 

@@ -9,7 +9,7 @@ from typing import Any
 from pandas_kili.display.choice import Row, is_drawn
 from pandas_kili.display.escaping import name, plain_name
 from pandas_kili.display.maps import vertices_of
-from pandas_kili.display.palette import Category, Palette
+from pandas_kili.display.palette import JobClass, Palette
 
 Vertex = Mapping[str, Any]
 
@@ -19,7 +19,7 @@ _TAG_SHARE = 27  # of the longer side, for the height of a tag
 _FAR = 1e6  # browsers do not draw paths with larger numbers
 
 
-def category_of(row: Row) -> Category:
+def category_of(row: Row) -> JobClass:
     """Return the job and class that decide the color of a row."""
     job = row["job"] or ""
     return job, row["category"] or job

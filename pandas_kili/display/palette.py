@@ -16,7 +16,7 @@ DASHES = ("", "6 3", "2 3")
 HATCHES = ("", "//", "..")
 """The same of bars in charts."""
 
-Category = tuple[str, str]
+JobClass = tuple[str, str]
 """A job and one of its classes; without a class, the job's name stands for it."""
 
 
@@ -46,19 +46,19 @@ class Palette:
         All categories of the project, in the order of its interface.
     """
 
-    def __init__(self, categories: Iterable[Category], known: Sequence[Category] = ()) -> None:
+    def __init__(self, categories: Iterable[JobClass], known: Sequence[JobClass] = ()) -> None:
         self.counts = Counter(categories)
         places = {category: place for place, category in enumerate(known)}
         order = sorted(self.counts, key=lambda category: (places.get(category, len(places)), category))
-        self.tones: dict[Category, Tone] = {
+        self.tones: dict[JobClass, Tone] = {
             category: _tone(places[category] if category in places else _hash(category)) for category in order
         }
 
-    def __getitem__(self, category: Category) -> Tone:
+    def __getitem__(self, category: JobClass) -> Tone:
         return self.tones[category]
 
 
-def _hash(category: Category) -> int:
+def _hash(category: JobClass) -> int:
     return zlib.crc32("\0".join(category).encode("utf-8", "replace"))
 
 

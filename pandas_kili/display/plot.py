@@ -11,17 +11,17 @@ import pandas as pd
 from pandas_kili.catalog import STATUSES
 from pandas_kili.display.axes import (
     NONE,
-    boxes,
-    busiest,
-    drawn,
-    filled,
+    ONE_COLOR,
+    draw,
+    draw_boxes,
+    empty_chart,
+    fill_gaps,
     first_colors,
     legend_beside,
-    nothing,
-    plain,
-    said,
+    lump_least_busy,
     size_for,
     write_days,
+    write_note,
     written_literally,
 )
 from pandas_kili.display.choice import PER_ASSET, chosen_labels, labelers
@@ -95,8 +95,16 @@ class KiliPlot:
         if by is not None:
             return self._progress_by(by, statuses, known, ax, kwargs)
         counts = statuses.value_counts().reindex(known, fill_value=0).astype("int64")
-        options = {"kind": "bar", "title": "Progress", "rot": 0, "ylabel": "assets", "xlabel": "", **plain(), **kwargs}
-        return drawn(counts, ax, options)
+        options = {
+            "kind": "bar",
+            "title": "Progress",
+            "rot": 0,
+            "ylabel": "assets",
+            "xlabel": "",
+            **ONE_COLOR,
+            **kwargs,
+        }
+        return draw(counts, ax, options)
 
     def _progress_by(
         self, by: Hashable, statuses: pd.Series[Any], known: list[str], ax: Axes | None, kwargs: dict[str, Any]
@@ -109,7 +117,7 @@ class KiliPlot:
         # A status keeps its color, whatever others there are.
         colors = dict(zip(known, first_colors(len(known)), strict=True))
         options |= {"color": [colors[str(name)] for name in counts], "figsize": size_for(counts.index)}
-        axes = drawn(counts, ax, {**options, **kwargs})
+        axes = draw(counts, ax, {**options, **kwargs})
         return written_literally(axes if ax is not None else legend_beside(axes), [*counts.index, str(by)])
 
     def labels_over_time(
@@ -151,7 +159,7 @@ class KiliPlot:
         if freq == "W":
             days -= pd.to_timedelta(days.dt.day_of_week, unit="D")
         counts = pd.crosstab(days.array, pd.Index(labelers(labels))).rename_axis(columns="labeler")
-        counts = filled(_STEPS[freq], busiest(counts)) if len(counts) else nothing("labels")
+        counts = fill_gaps(_STEPS[freq], lump_least_busy(counts)) if len(counts) else empty_chart("labels")
         options: dict[str, Any] = {
             "kind": "area",
             "title": f"Labels a {_STEPS[freq][1]}",
@@ -162,7 +170,7 @@ class KiliPlot:
         if options["kind"] == "line":
             options = {"marker": "o", "clip_on": False, **options, "linewidth": kwargs.get("linewidth", 1.5)}
         has_dates = len(labels) > 0 and options["kind"] in {"line", "area"}  # bars have names, not dates
-        axes = drawn(counts, ax, {**options, **({"x_compat": True} if has_dates else {})})
+        axes = draw(counts, ax, {**options, **({"x_compat": True} if has_dates else {})})
         if has_dates:
             axes.set_xlim(counts.index.min(), counts.index.max())
             write_days(axes, len(counts))
@@ -200,7 +208,9 @@ class KiliPlot:
         seconds = labels["secondsToLabel"].astype("Float64").to_numpy(np.float64, na_value=np.nan)
         groups = pd.Series(seconds).groupby(pd.Series(labelers(labels), dtype=object))
         times = {str(labeler): each.dropna().to_numpy() for labeler, each in groups if each.notna().any()}
-        return written_literally(boxes(times, ax, {"title": "Time to label", "xlabel": "seconds", **kwargs}), times)
+        return written_literally(
+            draw_boxes(times, ax, {"title": "Time to label", "xlabel": "seconds", **kwargs}), times
+        )
 
     def marks(self, ax: Axes | None = None, **kwargs: Any) -> Axes:
         """Draw how the consensus and honeypot marks of the assets are distributed.
@@ -230,9 +240,9 @@ class KiliPlot:
         )
         options = {"kind": "hist", "title": "Marks", "bins": 20, "range": (0, 1), "alpha": 0.6, "xlim": (0, 1)}
         options |= {"ylabel": "assets", "xlabel": "mark", "color": first_colors(len(known))}
-        axes = drawn(marks, ax, {**options, **kwargs})
+        axes = draw(marks, ax, {**options, **kwargs})
         if not marks.notna().any(axis=None):
-            said(axes, "no marks yet")
+            write_note(axes, "no marks yet")
         return axes
 
     def class_balance(
@@ -287,7 +297,7 @@ class KiliPlot:
         options = {"kind": "barh", "title": "Classes", "xlabel": "times", "ylabel": job or "", "legend": False}
         options |= {"color": [COLORS[palette[each].color] for each in counts.index] or COLORS[0], "width": 0.8}
         options |= {"figsize": size_for(bars.index), **kwargs}
-        axes = drawn(bars, ax, dict(options))
+        axes = draw(bars, ax, dict(options))
         if options["kind"] == "barh":
             for bar, each in zip(axes.containers[-1], counts.index, strict=False):  # an empty chart has a bar too
                 if palette[each].dash:

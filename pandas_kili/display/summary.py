@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pandas_kili.display.choice import Row, ShownLabel, is_drawn
 from pandas_kili.display.escaping import name, plain_name
 from pandas_kili.display.overlay import category_of
-from pandas_kili.display.palette import Category, Palette
+from pandas_kili.display.palette import JobClass, Palette
 from pandas_kili.tidy import CATEGORY, CHOICE, RANK, TEXT, UNREADABLE
 
 _CERTAIN = 100
@@ -21,10 +21,10 @@ class Statement(NamedTuple):
 
     job: str
     words: str
-    category: Category | None
+    category: JobClass | None
 
 
-def categories_in(labels: Iterable[ShownLabel]) -> Iterable[Category]:
+def categories_in(labels: Iterable[ShownLabel]) -> Iterable[JobClass]:
     """Yield every use of a category that has a color."""
     for label in labels:
         for row in label.rows:
@@ -107,7 +107,7 @@ def _chip(one: Statement, palette: Palette) -> str:
     return f'<span class="kp-chip">{swatch}<bdi>{name(one.words)}</bdi></span>'
 
 
-def account(said: Sequence[Statement]) -> str:
+def sentence(said: Sequence[Statement]) -> str:
     """Return statements as one sentence."""
     return "; ".join(plain_name(f"{one.job}: {one.words}") for one in said) or "nothing annotated"
 

@@ -6,7 +6,7 @@ from pandas_kili.media.inspection import image_size, is_url, local_path
 from pandas_kili.media.kinds import EXTENSIONS
 from pandas_kili.media.medium import Medium
 from pandas_kili.media.names import extension_of, folded, known_extension, marked, safe_stem
-from pandas_kili.media.plan import plan_media
+from pandas_kili.media.rules import media_of_rows
 from pandas_kili.media.upload import Stored, Uploads
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     "known_extension",
     "local_path",
     "marked",
-    "plan_media",
+    "media_of_rows",
     "safe_stem",
     "wait_for_import",
 ]

@@ -211,7 +211,7 @@ def _error(assets: _AssetRows, frame: pd.DataFrame) -> KiliDownloadError:
 
 
 @dataclass
-class _Work:
+class _CellUrl:
     """One URL to fetch for a row: it becomes a file, or the text of a cell."""
 
     row: int
@@ -250,24 +250,24 @@ class _MediaDownload:
             if url is not None:
                 yield row, url
 
-    def _texts(self) -> Iterator[_Work]:
+    def _texts(self) -> Iterator[_CellUrl]:
         """Yield the cells that will hold JSON."""
         columns = ["ocrMetadata"]
         if self.assets.input_type in {"IMAGE", "VIDEO"}:
             columns.append("jsonContent")
         for column in columns:
-            yield from (_Work(row, column, url) for row, url in self._rows(column))
+            yield from (_CellUrl(row, column, url) for row, url in self._rows(column))
 
-    def _files(self) -> Iterator[_Work]:
+    def _files(self) -> Iterator[_CellUrl]:
         if self.assets.input_type == "TEXT":
             for row, url in self._rows("jsonContent"):
-                yield _Work(row, "jsonContent", url, self.assets.part(row, "jsonContent"), ".json")
+                yield _CellUrl(row, "jsonContent", url, self.assets.part(row, "jsonContent"), ".json")
         for row, url in self._rows("content"):
             # As the official SDK does: with frames, the video itself is not fetched.
             if not (self.assets.input_type == "VIDEO" and self.assets.url(row, "jsonContent")):
-                yield _Work(row, "content", url, self.assets.part(row, "content"))
+                yield _CellUrl(row, "content", url, self.assets.part(row, "content"))
 
-    def _frame_files(self) -> Iterator[_Work]:
+    def _frame_files(self) -> Iterator[_CellUrl]:
         """Yield the frames that the fetched lists name."""
         for row, text in self.lists.items():
             urls = _frame_urls(text)
@@ -278,9 +278,9 @@ class _MediaDownload:
             width = len(str(len(urls)))
             for position, url in enumerate(urls):
                 part = self.assets.part(row, f"frame/{position}", f"_{position + 1:0{width}}")
-                yield _Work(row, f"frame/{position}", url, part)
+                yield _CellUrl(row, f"frame/{position}", url, part)
 
-    def _all(self, works: Iterable[_Work], bar: tqdm[Any]) -> None:
+    def _all(self, works: Iterable[_CellUrl], bar: tqdm[Any]) -> None:
         with contextlib.closing(side_by_side(self._try, works, self.fetch.stop)) as results:
             for work, reason in results:
                 bar.update(1)
@@ -289,7 +289,7 @@ class _MediaDownload:
                 else:
                     self.assets.failures.setdefault(work.row, f"{work.column}: {reason}")
 
-    def _try(self, work: _Work) -> str | None:
+    def _try(self, work: _CellUrl) -> str | None:
         try:
             if work.part is None:
                 work.result = self.fetch.client.get(work.url, stop=self.fetch.stop).decode("utf-8-sig")
@@ -300,7 +300,7 @@ class _MediaDownload:
             return _reason(error)
         return None
 
-    def _keep(self, work: _Work) -> None:
+    def _keep(self, work: _CellUrl) -> None:
         name, _, position = work.column.partition("/")
         if position:
             self.frames[work.row][int(position)] = work.result

@@ -23,8 +23,8 @@ from pandas_kili.errors import (
 from pandas_kili.messages import warn
 from pandas_kili.parallel import Workers, chunked, in_order, result_of
 from pandas_kili.query import Selection, Where
-from pandas_kili.reading.accounts import Consistency
 from pandas_kili.reading.long_answers import Source, complete_answers
+from pandas_kili.reading.tally import Consistency
 from pandas_kili.reading.walk import ListWalk
 from pandas_kili.reading.windows import WHOLE, Page, Stretch, Window, windows
 from pandas_kili.reading.wire import columns, read_pages
@@ -49,7 +49,7 @@ class Crawl:
     Attributes
     ----------
     found : Consistency
-        What this crawl came across, and others that share it; up to date with the rows that were given.
+        The counters of this crawl, and of others that share them; up to date with the rows that were given.
     """
 
     def __init__(
@@ -275,7 +275,7 @@ def _blocks(
         yield block
 
 
-def merged(crawls: Iterable[Crawl], skip: int, first: int | None) -> Generator[pa.Table]:
+def merged_rows(crawls: Iterable[Crawl], skip: int, first: int | None) -> Generator[pa.Table]:
     """Yield the rows of several queries as if they were one: each asset once, in the order of creation."""
     tables = [table for crawl in crawls for table in crawl.rows(0, None)]
     if not tables:

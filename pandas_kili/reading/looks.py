@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pandas_kili.catalog import PAGE_SIZE
 from pandas_kili.errors import KiliGraphQLError
-from pandas_kili.reading.accounts import Consistency, Given
+from pandas_kili.reading.tally import Consistency, Given
 from pandas_kili.reading.windows import WHOLE, Listing, Page, Stretch, Window
 
 _FEW = 8  # instants that are looked into one by one; more are counted first

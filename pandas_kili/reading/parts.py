@@ -13,9 +13,10 @@ from pandas_kili.connection import Client, resolved
 from pandas_kili.parallel import chunked
 from pandas_kili.query import Fields, asset_query, select
 from pandas_kili.reading.crawl import Crawl
-from pandas_kili.reading.faces import Finish, Read
+from pandas_kili.reading.finish import Finish
 from pandas_kili.reading.looks import filters_by_time
 from pandas_kili.reading.read import count_assets, read_kili
+from pandas_kili.reading.reader import Read
 from pandas_kili.reading.windows import WHOLE, Listing, Stretch, Window
 
 

@@ -16,7 +16,8 @@ from pandas_kili.errors import KiliFilterError
 from pandas_kili.frames import KiliFrame
 from pandas_kili.messages import shown
 from pandas_kili.query import AssetFilters, Fields, Selection, asset_query, select, with_filters
-from pandas_kili.reading.faces import Download, Finish, Read
+from pandas_kili.reading.finish import Download, Finish
+from pandas_kili.reading.reader import Read
 
 _MOST_SKIPPED = 2_000_000_000  # the server's whole numbers have 32 bits
 _DISJOINT = {"idIn", "externalIdStrictlyIn"}  # an asset has one of each, so parts of such a list share no asset

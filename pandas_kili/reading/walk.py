@@ -31,8 +31,8 @@ import pyarrow as pa
 
 from pandas_kili.catalog import PAGE_SIZE
 from pandas_kili.errors import KiliGraphQLError
-from pandas_kili.reading.accounts import Consistency, Given
 from pandas_kili.reading.looks import Looks, filters_by_time
+from pandas_kili.reading.tally import Consistency, Given
 from pandas_kili.reading.windows import OVERLAP, WHOLE, Listing, Page, Stretch, Window, windows
 
 _MOST_PATCHES = 2  # pages read to close a gap before the rest is planned anew
@@ -46,7 +46,7 @@ class _OutOfOrderError(Exception):
 
 
 class ListWalk:
-    """Reads a list from its row `skip` on, and keeps the accounts.
+    """Reads a list from its row `skip` on, and counts what happens.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class ListWalk:
     counted : callable
         Gives the number of rows that match when the walk begins; asked once the first page is under way.
     found : Consistency
-        Where the walk counts what it comes across.
+        The counters of the read, which the walk raises.
     skip, first : int, int or None
         Where it begins, and how many rows are wanted.
     """

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pandas_kili.sandbox.imports import Imports, json_text
+from pandas_kili.sandbox.imports import Imports, json_object
 from pandas_kili.sandbox.refusals import Refusal
 from pandas_kili.sandbox.stamps import now
 from pandas_kili.sandbox.store import one_of
@@ -204,7 +204,7 @@ class Edits:
         columns |= {name: self._workspace.bucket.reference(change[name]) for name in _LINKED if name in change}
         columns |= {name: json.dumps(change[name]) for name in _STRUCTURED if name in change}
         if "jsonMetadata" in change:
-            columns["jsonMetadata"] = json_text(change["jsonMetadata"])
+            columns["jsonMetadata"] = json_object(change["jsonMetadata"])
         if "status" in change and self._workspace.generation != "current":
             columns["status"] = change["status"]
         name = columns.get("externalId", asset["externalId"])

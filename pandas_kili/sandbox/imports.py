@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pandas_kili.sandbox.store import Row
     from pandas_kili.sandbox.workspace import Workspace
 
-__all__ = ["Imports", "import_resolvers", "json_text"]
+__all__ = ["Imports", "import_resolvers", "json_object"]
 
 _UNMEASURED = dict.fromkeys(("resolution", "pageResolutions", "duration"))
 Arguments = dict[str, Any]
@@ -86,7 +86,7 @@ class Imports:
                 "externalId": one.get("externalId"),
                 "content": bucket.reference(one.get("content") or ""),
                 "jsonContent": bucket.reference(one.get("jsonContent") or ""),
-                "jsonMetadata": json_text(one.get("jsonMetadata") or "{}"),
+                "jsonMetadata": json_object(one.get("jsonMetadata") or "{}"),
                 "isHoneypot": int(one.get("isHoneypot") or False),
                 "status": one.get("status") or "TODO",
                 "stepId": step,
@@ -188,7 +188,7 @@ def _rows_given(data: Row) -> list[Row]:
     return [dict(zip(arrays, values, strict=True)) for values in zip(*arrays.values(), strict=True)]
 
 
-def json_text(text: str) -> str:
+def json_object(text: str) -> str:
     """Return `text`, or refuse what is not a JSON object."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant)

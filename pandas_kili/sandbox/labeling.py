@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pandas_kili.sandbox.imports import json_text
+from pandas_kili.sandbox.imports import json_object
 from pandas_kili.sandbox.marks import update_marks
 from pandas_kili.sandbox.refusals import Refusal
 from pandas_kili.sandbox.stamps import new_id, now
@@ -116,7 +116,7 @@ class Labeling:
 
     def _label(self, given: Mapping[str, Any], asset_id: str, label_type: str) -> Row:
         label = {name: given.get(name) for name in _GIVEN_BY_NAME}
-        json_text(given["jsonResponse"])
+        json_object(given["jsonResponse"])
         author = given.get("authorID") or self._workspace.admin_id()
         label["secondsToLabel"] = label["secondsToLabel"] or 0  # the official SDK copies it to where no null is taken
         return {**label, "assetId": asset_id, "labelType": label_type, "authorId": self._known_user(author)}
@@ -160,7 +160,7 @@ class Labeling:
             store.change(
                 "UPDATE labels SET jsonResponse = ?, modelName = ?, secondsToLabel = ?, version = version + 1"
                 " WHERE id = ?",
-                (json_text(label["jsonResponse"]), label["modelName"], label["secondsToLabel"], label["id"]),
+                (json_object(label["jsonResponse"]), label["modelName"], label["secondsToLabel"], label["id"]),
             )
             payload = {"assetId": label["assetId"], "labelId": label["id"]}
             user = self._workspace.admin_id()
@@ -195,4 +195,4 @@ def _known(row: Mapping[str, Any]) -> Row:
 
 def answer_text(answer: Any) -> str:
     """Return the JSON text of an answer given as text or as an object."""
-    return json_text(answer if isinstance(answer, str) else json.dumps(answer))
+    return json_object(answer if isinstance(answer, str) else json.dumps(answer))

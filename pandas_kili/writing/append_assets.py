@@ -69,7 +69,7 @@ def append_rows(
         with promised("projects"):
             input_type = str(find_project(work.client, project_id, "inputType")["inputType"])
         is_current = spelling(work.client, APPEND) == APPEND[0]
-        media = rows.plan(input_type, content_is, generation="current" if is_current else "legacy")
+        media = rows.media(input_type, content_is, generation="current" if is_current else "legacy")
         rows.check(if_exists)
         open_rows = Presence(work, project_id, rows, if_exists).settle()
         if any(media[row].is_local for row in open_rows):

@@ -15,7 +15,7 @@ from pandas_kili.parallel import chunked, in_order
 from pandas_kili.writing.account import Account, Outcome, Result
 from pandas_kili.writing.delivery import Target
 from pandas_kili.writing.edits import Edit
-from pandas_kili.writing.revision import TAKEN, Revision, Withdrawal, alias
+from pandas_kili.writing.revision import HELD_BY_ANOTHER, Revision, Withdrawal, alias
 from pandas_kili.writing.work import Options, Work
 
 # Of the results of one asset in several steps, the first of these counts.
@@ -209,7 +209,7 @@ def _note(step: Step, report: pd.DataFrame | None) -> None:
     ):
         is_other = outcome == "unchanged" and asset_id != ids[place]
         found = "" if pd.isna(asset_id) else f": {asset_id}"
-        result = Result("declined", f"{TAKEN} now{found}") if is_other else Result(outcome, message)
+        result = Result("declined", f"{HELD_BY_ANOTHER} now{found}") if is_other else Result(outcome, message)
         step.account.note([place], result)
 
 

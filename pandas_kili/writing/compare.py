@@ -40,7 +40,7 @@ from pandas_kili.writing.identity import (
 )
 from pandas_kili.writing.merge_metadata import entry_for, merged
 from pandas_kili.writing.mutations import spelling
-from pandas_kili.writing.question import Question
+from pandas_kili.writing.scope import Scope
 from pandas_kili.writing.work import Work
 
 _MOST = 1.25  # of the rows: up to here, reading all of a project in pages costs less than looking assets up by name
@@ -58,17 +58,17 @@ class Comparison:
     ----------
     work : Work
         Of the frame.
-    question : Question
+    scope : Scope
     """
 
-    def __init__(self, work: Work, question: Question) -> None:
-        self.work, self.question, self.columns = work, question, work.columns
+    def __init__(self, work: Work, scope: Scope) -> None:
+        self.work, self.scope, self.columns = work, scope, work.columns
         self.project_id = work.need_project_id("to say which project the rows describe")
         self.skipped: list[int] = []  # rows that the project does not have, and is not to have
         self.rows: dict[str, int] = {}  # of each asset that a row names
         self.existing = 0  # of the rows, how many have an asset
-        self.names = question.compared(work.columns)
-        self.keys = metadata_keys(work.frame, question.metadata or ())
+        self.names = scope.compared(work.columns)
+        self.keys = metadata_keys(work.frame, scope.metadata or ())
         self.entries: dict[str, list[Any]] = {}  # what the cells of each key say
         self.identity = Identity.of_none(0)
 
@@ -92,7 +92,7 @@ class Comparison:
             With all rows that do not fit.
         """
         if not len(self.work.frame):
-            self.held.read(self.question.within)
+            self.held.read(self.scope.within)
             return self._deletions(self.held.places)
         self.identity = self.work.identity = read_identity(self.columns)
         repeated = refuse_repeated(self.columns, self.identity)
@@ -104,9 +104,9 @@ class Comparison:
             values["externalId"] = self._names_wanted(repeated)
         self.columns.check()
         is_whole = self._is_whole()
-        if is_whole or self.question.missing == "delete":
-            self.held.read(self.question.within)
-        matching = list(self.held.places) if self.question.missing == "delete" else []
+        if is_whole or self.scope.missing == "delete":
+            self.held.read(self.scope.within)
+        matching = list(self.held.places) if self.scope.missing == "delete" else []
         found = self._found(is_whole=is_whole)
         self.columns.check()
         ids, self.existing = self.held.columns["id"], len(found)
@@ -134,8 +134,8 @@ class Comparison:
 
     def _is_whole(self) -> bool:
         """Return whether all of the project is read: where all may be deleted, or rows are most of it anyway."""
-        if self.question.missing == "delete":
-            return not self.question.within
+        if self.scope.missing == "delete":
+            return not self.scope.within
         rows = len(self.work.frame)
         return rows >= IN_LIMIT and counted(self.client, {"project": {"id": self.project_id}}) <= rows * _MOST
 
@@ -229,10 +229,10 @@ class Comparison:
         if not rows:
             return []
         self._refuse_foreign(rows)
-        if self.question.new == "skip":
+        if self.scope.new == "skip":
             self.skipped = list(rows)
             return []
-        if self.question.new == "refuse":
+        if self.scope.new == "refuse":
             self._refuse_unknown(rows, "")
             return []
         parts = self._parts(rows, values)
@@ -255,7 +255,7 @@ class Comparison:
         """Return what new assets are made with: what is compared, and their media."""
         columns: dict[str, Sequence[Any]] = {name: values[name] for name in APPENDED if name in values}
         columns |= {name: self.columns.cells(name) for name in MEDIA if self.columns.has(name) and name not in values}
-        if self.keys and self.columns.has("jsonMetadata") and self.question.properties is None:
+        if self.keys and self.columns.has("jsonMetadata") and self.scope.properties is None:
             columns["jsonMetadata"] = self.columns.read("jsonMetadata", "jsonMetadata")
         parts = []
         for row in rows:
@@ -268,7 +268,7 @@ class Comparison:
         return parts
 
     def _check_media(self, rows: Sequence[int], parts: Sequence[Mapping[str, Any]]) -> None:
-        from pandas_kili.media import plan_media  # noqa: PLC0415 - brings media/, as `append_rows` does
+        from pandas_kili.media import media_of_rows  # noqa: PLC0415 - brings media/, as `append_rows` does
 
         bare = [not any(part.get(name) for name in MEDIA) for part in parts]
         self._refuse_unknown(
@@ -279,7 +279,7 @@ class Comparison:
             input_type = str(find_project(self.client, self.project_id, "inputType")["inputType"])
         columns = [[part.get(name) for part in parts] for name in (*MEDIA, "jsonMetadata")]
         is_current = spelling(self.client, APPEND) == APPEND[0]
-        _, problems = plan_media(input_type, *columns, generation="current" if is_current else "legacy")
+        _, problems = media_of_rows(input_type, *columns, generation="current" if is_current else "legacy")
         for problem in problems:
             if not bare[problem.row]:
                 first = "; append such rows first, by append_many_to_dataset" if "content_is" in problem.message else ""

@@ -13,7 +13,7 @@ from pandas_kili.catalog import BATCH_SIZE
 from pandas_kili.connection import Client, promised, read_back
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.frames import KiliFrame
-from pandas_kili.json_text import NotJsonError, is_whole, json_text
+from pandas_kili.json_text import NotJsonError, is_whole_float, json_text
 from pandas_kili.parallel import chunked, in_order
 from pandas_kili.writing.account import Result
 from pandas_kili.writing.cells import REMOVE, Columns, metadata_keys
@@ -135,7 +135,7 @@ def entry_for(cell: Any, there: Any) -> Any:
     holds an object or a list, or the very text that it quotes. Numbers are not, as their text may be what is wanted.
     A whole number stays one where the key holds one, though the column made it a float.
     """
-    if is_whole(cell) and type(there) is int:
+    if is_whole_float(cell) and type(there) is int:
         return int(cell)
     if not isinstance(cell, str) or cell.lstrip()[:1] not in set('{["'):
         return cell

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pandas_kili.media import Medium, plan_media
+from pandas_kili.media import Medium, media_of_rows
 from pandas_kili.writing.cells import Columns
 from pandas_kili.writing.delivery import Target
 from pandas_kili.writing.identity import Identity, repeated_values
@@ -27,11 +27,11 @@ class NewAssets:
         self.honeypots: list[bool | None] = self._read("isHoneypot")
         self.statuses: list[str | None] = self._read("status")
 
-    def plan(
+    def media(
         self, input_type: str, content_is: ContentIs | None, *, generation: Literal["legacy", "current"]
     ) -> list[Medium]:
         """Decide what each row's content becomes; what cannot be sent is noted."""
-        media, problems = plan_media(
+        media, problems = media_of_rows(
             input_type,
             self._cells("content"),
             self._cells("jsonContent"),

@@ -26,8 +26,8 @@ from pandas_kili.writing.identity import Identity
 from pandas_kili.writing.inverse import is_final, taken_back
 from pandas_kili.writing.keywords import MutationOptions, options_of
 from pandas_kili.writing.plan_file import read_edits, write_edits
-from pandas_kili.writing.plan_text import as_html, as_text, counted
-from pandas_kili.writing.question import Missing, New, Question
+from pandas_kili.writing.plan_text import as_html, as_text, counts_by_operation
+from pandas_kili.writing.scope import Missing, New, Scope
 from pandas_kili.writing.work import Effect, Options, Work, report_of
 
 _SAME = Result("unchanged", "it is so already")
@@ -125,7 +125,7 @@ class Plan:
     @property
     def summary(self) -> dict[str, int]:
         """How many changes there are of each operation."""
-        return {str(name): count for name, count in counted(self._edits).items()}
+        return {str(name): count for name, count in counts_by_operation(self._edits).items()}
 
     @property
     def notes(self) -> list[str]:
@@ -316,15 +316,15 @@ def make_plan(
     client: Client | None,
 ) -> Plan:
     """Compare a frame with its project."""
-    question = Question(properties, metadata, new, missing, within)
+    scope = Scope(properties, metadata, new, missing, within)
     if not len(frame) and missing == "delete" and not within:
         raise KiliValidationError(
             "A frame without rows and missing='delete' would delete every asset of the project. If that is meant for"
             " some of them, say which by within=."
         )
-    question.warn_of_misspelled(frame)
+    scope.warn_of_misspelled(frame)
     with Work(frame, Options(project_id, client), "plan") as work:
-        comparison = Comparison(work, question)
+        comparison = Comparison(work, scope)
         if not len(frame) and missing == "keep":
             return Plan([], comparison.project_id, str(work.origin.get("api_endpoint", "")), frame=frame, client=client)
         edits = comparison.edits()
@@ -338,7 +338,7 @@ def make_plan(
             rows=comparison.rows,
             skipped=comparison.skipped,
             identity=comparison.identity,
-            remarks=question.remarks(frame, comparison.existing),
+            remarks=scope.remarks(frame, comparison.existing),
         )
 
 

@@ -28,14 +28,14 @@ _STYLE = """<style>
 </style>"""
 
 
-def counted(edits: Sequence[Edit]) -> dict[Operation, int]:
+def counts_by_operation(edits: Sequence[Edit]) -> dict[Operation, int]:
     """Return how many changes there are of each operation."""
     return {name: sum(edit.operation == name for edit in edits) for name in OPERATIONS}
 
 
 def headline(edits: Sequence[Edit], project_id: str) -> str:
     """Return what a plan does, in a line."""
-    counts = [f"{count:,} to {name}" for name, count in counted(edits).items() if count]
+    counts = [f"{count:,} to {name}" for name, count in counts_by_operation(edits).items() if count]
     assets = len({edit.asset_id for edit in edits})
     what = f"{', '.join(counts)} ({assets:,} {'asset' if assets == 1 else 'assets'})" if counts else "nothing to do"
     return f"Plan for project {project_id!r}: {what}."

@@ -11,7 +11,7 @@ from pandas_kili.writing.cells import Columns, require_column
 from pandas_kili.writing.delivery import Target
 from pandas_kili.writing.identity import find_external_ids, repeated_values
 from pandas_kili.writing.mutations import Update
-from pandas_kili.writing.update import load
+from pandas_kili.writing.update import fill_payload
 from pandas_kili.writing.work import Effect, Options, Work
 
 
@@ -27,7 +27,7 @@ def change_external_ids(frame: pd.DataFrame, label: Hashable, options: Options) 
         holders = find_external_ids(work.client, project_id, [name for name in fresh if name is not None])
         _refuse_taken(work, fresh, holders, label)
         for target in targets:
-            load(target, {"externalId": fresh})
+            fill_payload(target, {"externalId": fresh})
         ordered = _freed_first(targets, holders)
         change = Update(work.client, work.name, in_order=ordered != targets)
         return work.deliver(change, ordered, Effect({} if label == "externalId" else {"externalId": fresh}))

@@ -17,7 +17,7 @@ from pandas_kili.writing.edits import KEPT, KEY, Edit, is_same, metadata_of, pay
 from pandas_kili.writing.mutations import APPLIED, AWAY, Move, Update
 from pandas_kili.writing.recent import looks_for
 
-TAKEN = "another asset of the project has the external id"
+HELD_BY_ANOTHER = "another asset of the project has the external id"
 _DONE = Result("unchanged", "it is so already")
 _GONE = Result("declined", "the asset is not there any more")
 _AWAY = Result("unchanged", "it is gone already")
@@ -136,7 +136,7 @@ class Revision(Update):
                 return refused
             for target, holder in found:
                 name = target.payload["externalId"]
-                refused[target] = Result("declined", f"{TAKEN} {shown(name)} now: {holder}")
+                refused[target] = Result("declined", f"{HELD_BY_ANOTHER} {shown(name)} now: {holder}")
 
 
 class Withdrawal(Move):

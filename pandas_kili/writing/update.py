@@ -41,7 +41,7 @@ def update_properties(
             del values["status"]
             nothing_to_send = NOTHING_ASKED if values else _COMPUTED
         for target in targets:
-            load(target, values)
+            fill_payload(target, values)
         changed = {name: cells for name, cells in values.items() if asked[name] != name}
         if "toBeLabeledBy" in changed and work.columns.has("toBeLabeledBy"):
             changed["toBeLabeledBy"] = _as_read(changed["toBeLabeledBy"], frame["toBeLabeledBy"])
@@ -80,7 +80,7 @@ def _asked_properties(columns: Sequence[Hashable], named: Mapping[str, Any]) -> 
     return asked
 
 
-def load(target: Target, values: Mapping[str, Sequence[Any]]) -> None:
+def fill_payload(target: Target, values: Mapping[str, Sequence[Any]]) -> None:
     """Give a target what its row says; a null cell leaves the property as it is."""
     row = target.rows[0]
     target.payload = {name: cells[row] for name, cells in values.items() if cells[row] is not None}

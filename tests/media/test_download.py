@@ -19,7 +19,7 @@ from PIL import Image
 from scripted import Reply, ScriptedServer
 
 from pandas_kili.errors import KiliDownloadError, KiliFieldError, KiliNotFoundError
-from pandas_kili.media import Medium, Stored, Uploads, download_media, plan_media, wait_for_import
+from pandas_kili.media import Medium, Stored, Uploads, download_media, media_of_rows, wait_for_import
 from pandas_kili.media import download as media_download
 from pandas_kili.media import fetch as media_fetch
 from pandas_kili.media.fetch import Fetch
@@ -53,7 +53,7 @@ def upload(sandbox, project_id, names, contents=None, json_contents=None):
         "query p($w: ProjectWhere!) { data: projects(where: $w, first: 1, skip: 0) { inputType } }",
         {"w": {"id": project_id}},
     )["data"]
-    media, problems = plan_media(
+    media, problems = media_of_rows(
         project["inputType"], contents or [None] * count, json_contents or [None] * count, [None] * count
     )
     assert problems == []

@@ -23,11 +23,11 @@ from pandas_kili.media import (
     Stored,
     Uploads,
     check_license,
-    plan_media,
+    media_of_rows,
     wait_for_import,
 )
 from pandas_kili.media import imports as media_imports
-from pandas_kili.media.plan import File
+from pandas_kili.media.rules import File
 from pandas_kili.sandbox import Fault, Sandbox
 
 LATER = """mutation appendManyAssetsAsynchronously($data: AppendManyAssetsAsynchronouslyData!, $where: ProjectWhere!) {
@@ -75,7 +75,7 @@ def operations(sandbox):
 def test_bytes_are_stored_where_kili_expects_them(sandbox, client, tmp_path):
     path = tmp_path / "ü 1.png"
     path.write_bytes(image("one"))
-    (medium,), _ = plan_media("IMAGE", [path], [None], [None])
+    (medium,), _ = media_of_rows("IMAGE", [path], [None], [None])
     (stored,) = store_media(client, "p", ["a1"], [medium])
     assert stored_bytes(sandbox) == {"projects/p/assets/a1/content": image("one")}
     answer = requests.get(stored.content, timeout=10)
@@ -113,7 +113,7 @@ def test_layers_are_registered_with_their_names(sandbox, client, tmp_path):
     path = tmp_path / "low.tif"
     Image.new("RGB", (4, 3)).save(path)
     layers = [{"path": path, "name": "low"}, "https://example.com/high.tif"]
-    (medium,), _ = plan_media("GEOSPATIAL", [layers], [None], [None])
+    (medium,), _ = media_of_rows("GEOSPATIAL", [layers], [None], [None])
     (stored,) = store_media(client, "p", ["a"], [medium])
     assert stored.content == ""
     assert [layer.get("name") for layer in stored.layers] == ["low", None]
@@ -127,7 +127,7 @@ def test_frames_are_stored_and_listed_by_links_that_last(sandbox, client, tmp_pa
     for path in paths:
         path.write_bytes(image(path.stem))
     frames = [*paths[:2], "https://example.com/hosted.png", *paths[2:]]
-    (medium,), _ = plan_media("VIDEO", [None], [frames], [None])
+    (medium,), _ = media_of_rows("VIDEO", [None], [frames], [None])
     (stored,) = store_media(client, "p", ["a"], [medium])
     assert stored.content == ""
     listed = requests.get(stored.json_content, timeout=10).json()
@@ -140,7 +140,7 @@ def test_frames_are_stored_and_listed_by_links_that_last(sandbox, client, tmp_pa
 
 def test_a_video_whose_frames_are_all_hosted_is_a_list_of_them(client):
     frames = ["https://example.com/0.png", "https://example.com/1.png"]
-    (medium,), _ = plan_media("VIDEO", [None], [frames], [None])
+    (medium,), _ = media_of_rows("VIDEO", [None], [frames], [None])
     (stored,) = store_media(client, "p", ["a"], [medium])
     assert requests.get(stored.json_content, timeout=10).json() == {"0": frames[0], "1": frames[1]}
 
@@ -149,7 +149,7 @@ def test_a_file_that_cannot_be_stored_fails_its_row_only(sandbox, client, tmp_pa
     gone, grown, whole = (tmp_path / name for name in ("gone.txt", "grown.txt", "whole.txt"))
     for path in (gone, grown, whole):
         path.write_text("text")
-    media, _ = plan_media("TEXT", [gone, grown, whole], [None] * 3, [None] * 3)
+    media, _ = media_of_rows("TEXT", [gone, grown, whole], [None] * 3, [None] * 3)
     gone.unlink()
     grown.write_text("text and more")
     results = store_media(client, "p", ["a", "b", "c"], media)
@@ -178,7 +178,7 @@ def test_what_fails_is_sent_again_whole(sandbox, client, tmp_path, fault):
     paths = [tmp_path / f"{number}.txt" for number in range(5)]
     for path in paths:
         path.write_text(path.stem * 50_000)
-    media, _ = plan_media("TEXT", paths, [None] * 5, [None] * 5)
+    media, _ = media_of_rows("TEXT", paths, [None] * 5, [None] * 5)
     sandbox.inject(fault)
     with tqdm(disable=False, file=io.StringIO()) as bar:
         results = store_media(client, "p", list("abcde"), media, bar=bar)
@@ -234,7 +234,7 @@ def test_a_video_of_which_a_frame_fails_is_not_listed(sandbox, client, tmp_path)
     paths = [tmp_path / f"{number}.png" for number in range(3)]
     for path in paths:
         path.write_bytes(image(path.stem))
-    (medium,), _ = plan_media("VIDEO", [None], [paths], [None])
+    (medium,), _ = media_of_rows("VIDEO", [None], [paths], [None])
     paths[1].unlink()
     (result,) = store_media(client, "p", ["a"], [medium])
     assert isinstance(result, KiliValidationError)
@@ -244,7 +244,7 @@ def test_a_video_of_which_a_frame_fails_is_not_listed(sandbox, client, tmp_path)
 def test_uploads_are_given_up_when_told_to(sandbox, client, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("text" * 1_000_000)
-    media, _ = plan_media("TEXT", [path] * 5, [None] * 5, [None] * 5)
+    media, _ = media_of_rows("TEXT", [path] * 5, [None] * 5, [None] * 5)
     stop = threading.Event()
     sandbox.before_request(lambda request: stop.set() if request.method == "PUT" else None)
     with pytest.raises(CancelledError):
@@ -257,7 +257,7 @@ def test_large_files_are_streamed(sandbox, client, tmp_path):
     with path.open("wb") as file:
         file.write(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom")
         file.truncate(64 * 2**20)
-    (medium,), _ = plan_media("VIDEO", [path], [None], [None])
+    (medium,), _ = media_of_rows("VIDEO", [path], [None], [None])
     tracemalloc.start()
     (stored,) = store_media(client, "p", ["a"], [medium])
     peak = tracemalloc.get_traced_memory()[1]
@@ -313,7 +313,7 @@ def test_an_import_is_waited_for(tmp_path, input_type):
     Image.new("RGB", (4, 3)).save(path)
     with Sandbox(import_delay=0.3) as sandbox:
         project_id = sandbox.create_project("Later", input_type)
-        (medium,), _ = plan_media(input_type, [path], [None], [None])
+        (medium,), _ = media_of_rows(input_type, [path], [None], [None])
         (stored,) = store_media(sandbox.client, project_id, ["a1"], [medium])
         append(sandbox.client, project_id, medium, stored)
         (asset,) = sandbox.assets(project_id)

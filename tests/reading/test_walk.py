@@ -11,7 +11,7 @@ import pytest
 from shifting import Habits, Project, read, read_naively, schedules
 
 from pandas_kili.errors import KiliGraphQLError
-from pandas_kili.reading.accounts import Consistency
+from pandas_kili.reading.tally import Consistency
 from pandas_kili.reading.walk import ListWalk
 from pandas_kili.reading.windows import Page, Window, windows
 

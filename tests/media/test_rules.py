@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pandas_kili.media.plan import File, Layer, Medium, plan_media
+from pandas_kili.media.rules import File, Layer, Medium, media_of_rows
 
 URL = "https://example.com/a.png"
 PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n"
@@ -38,13 +38,13 @@ def folder(tmp_path, monkeypatch):
 
 
 def plan(input_type, content=None, json_content=None, metadata=None, **options):
-    (medium,), problems = plan_media(input_type, [content], [json_content], [metadata], **options)
+    (medium,), problems = media_of_rows(input_type, [content], [json_content], [metadata], **options)
     assert problems == [], problems
     return medium
 
 
 def refused(input_type, content=None, json_content=None, metadata=None, **options):
-    (medium,), (problem,) = plan_media(input_type, [content], [json_content], [metadata], **options)
+    (medium,), (problem,) = media_of_rows(input_type, [content], [json_content], [metadata], **options)
     assert medium is None
     assert problem.row == 0
     return problem
@@ -203,7 +203,7 @@ def test_a_row_without_content_is_a_problem(nothing):
 def test_all_problems_come_at_once_with_their_rows(folder):
     (folder / "a.png").write_bytes(picture())
     contents = ["a.png", "b.png", URL, None, "c.png"]
-    media, problems = plan_media("IMAGE", contents, [None] * 5, [None] * 5)
+    media, problems = media_of_rows("IMAGE", contents, [None] * 5, [None] * 5)
     assert [medium is not None for medium in media] == [True, False, True, False, False]
     assert [(problem.row, problem.value) for problem in problems] == [(1, "b.png"), (3, None), (4, "c.png")]
 

@@ -1,4 +1,4 @@
-"""What the cells of a frame become: files to store, URLs to register. Local work; nothing is sent."""
+"""The rules by which the cells of a frame become files to store and URLs to register. Nothing is sent."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Problem:
     message: str
 
 
-def plan_media(
+def media_of_rows(
     input_type: str,
     contents: Sequence[object | None],
     json_contents: Sequence[object | None],
@@ -82,14 +82,14 @@ def plan_media(
     """
     media: list[Medium | None] = []
     problems: list[Problem] = []
-    planner = _Planner(input_type, generation, content_is)
+    rules = _Rules(input_type, generation, content_is)
     for row, (content, json_content, given) in enumerate(zip(contents, json_contents, metadata, strict=True)):
-        if json_content is None and planner.registers(content):  # most rows, so these are not taken to pieces
+        if json_content is None and rules.registers(content):  # most rows, so these are not taken to pieces
             media.append(Medium(content))
             continue
         cells = _Cells(_cell(content), _cell(json_content), given)
         try:
-            media.append(planner.medium(cells))
+            media.append(rules.medium(cells))
         except _CellError as error:
             media.append(None)
             problems.append(Problem(row, error.column, getattr(cells, error.column), error.reason))
@@ -120,14 +120,14 @@ def _cell(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-class _Planner:
+class _Rules:
     """The rules of one type of project."""
 
     def __init__(self, input_type: str, generation: Generation, content_is: ContentIs | None) -> None:
         self.input_type, self.generation, self.content_is = input_type, generation, content_is
         self.kind = KINDS.get(input_type, Kind())
         self._unfit = EXTENSIONS.keys() - self.kind.types if self.kind.types else frozenset()
-        rules: dict[str, Callable[[_Cells], Medium]] = {
+        by_type: dict[str, Callable[[_Cells], Medium]] = {
             "GEOSPATIAL": self._picture,
             "IMAGE": self._picture,
             "LLM_RLHF": self._conversation,
@@ -135,7 +135,7 @@ class _Planner:
             "VIDEO": self._video,
             "VIDEO_LEGACY": self._video,
         }
-        self._rule = rules.get(input_type, self._plain)
+        self._rule = by_type.get(input_type, self._plain)
 
     def registers(self, content: object) -> TypeGuard[str]:
         """Whether a content that stands alone is a URL to be registered as it is."""

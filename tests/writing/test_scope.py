@@ -1,4 +1,4 @@
-"""What is asked of a plan: which columns count, and that none is left out in silence."""
+"""The scope of a plan: which columns count, and that none is left out in silence."""
 
 import json
 import warnings

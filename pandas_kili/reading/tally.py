@@ -1,4 +1,4 @@
-"""The accounts of a read: what it came across, and which rows it gave."""
+"""What a read counts, and which rows it gave."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pandas_kili.reading.windows import Page, Stretch
 
 @dataclass(slots=True)
 class Consistency:
-    """What a read came across.
+    """The counters of a read.
 
     Attributes
     ----------

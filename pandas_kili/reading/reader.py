@@ -1,78 +1,31 @@
-"""One read, and its faces: tables, a frame, frames, batches; and what is done to a frame before it is handed over."""
+"""One read of a project, given as tables, as a frame, as frames or as record batches."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import itertools
-import os
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from pandas_kili.catalog import PAGE_SIZE
 from pandas_kili.connection import Client, resolved
-from pandas_kili.errors import KiliFieldError
-from pandas_kili.parallel import Workers, in_order
+from pandas_kili.parallel import in_order
 from pandas_kili.progress import progress_bar
 from pandas_kili.query import Fields, Query, Selection, select
-from pandas_kili.reading.accounts import Consistency
-from pandas_kili.reading.crawl import ID, Crawl, merged
+from pandas_kili.reading.crawl import ID, Crawl, merged_rows
+from pandas_kili.reading.finish import Finish
 from pandas_kili.reading.frame import concatenate, to_pandas
 from pandas_kili.reading.long_answers import BEHIND, INLINE
-from pandas_kili.reading.validation import asset_schema, validate_frame
+from pandas_kili.reading.tally import Consistency
 from pandas_kili.reading.windows import WHOLE, Stretch
 
 
-class Finish:
-    """What is done to every frame before it is handed over: it is held to its schema."""
-
-    def __init__(self, mode: bool | Literal["warn"], fields: Fields) -> None:
-        self.mode, self.fields = mode, fields
-        # The first schema of a process imports pandera, which takes as long as a page: while the first pages come.
-        self.schema = Workers(1).submit(asset_schema, fields) if mode else None
-
-    def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the frame, once it was held to the schema."""
-        if self.schema is not None:
-            validate_frame(frame, self.schema.result(), self.mode)
-        return frame
-
-
-class Download(Finish):
-    """The same, after the media are on disk."""
-
-    def __init__(
-        self,
-        mode: bool | Literal["warn"],
-        fields: Fields,
-        client: Client,
-        project_id: str,
-        folder: str | os.PathLike[str] | None,
-        disable_tqdm: bool | None,
-    ) -> None:
-        from pandas_kili.media import download_media  # noqa: PLC0415 - what handles files costs a tenth of the import
-
-        super().__init__(mode, fields)
-        if "content" not in fields:
-            raise KiliFieldError("download_media=True needs 'content' among the fields.", field="content")
-        self.download = functools.partial(
-            download_media, project_id=project_id, local_media_dir=folder, client=client, disable_tqdm=disable_tqdm
-        )
-        self.unwanted = [name for name in ("id", "externalId") if name not in fields]  # files are named by them
-        types = fields if isinstance(fields, Mapping) else dict.fromkeys(fields)
-        self.fields = {**types, **dict.fromkeys(self.unwanted)}
-
-    def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the frame with the paths of the media."""
-        return super().__call__(self.download(frame).drop(columns=self.unwanted))
-
-
 class Read:
-    """One read: what is asked, and its faces: tables, a frame, frames."""
+    """One read: what is asked of which project, and its rows as tables, a frame, frames or record batches."""
 
     def __init__(
         self,
@@ -135,7 +88,9 @@ class Read:
             for where in query.wheres()
         ]
         with progress_bar("assets", total=None, unit="asset", disable=self.disable_tqdm) as bar:
-            rows = merged(crawls, self.skip, self.first) if crawls[1:] else crawls[0].rows(self.skip, self.first, bar)
+            rows = (
+                merged_rows(crawls, self.skip, self.first) if crawls[1:] else crawls[0].rows(self.skip, self.first, bar)
+            )
             with contextlib.closing(rows):
                 for table in rows:
                     bar.update(len(table))

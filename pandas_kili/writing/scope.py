@@ -1,4 +1,4 @@
-"""What is asked of a plan: which columns are compared, and what becomes of rows and assets that are alone."""
+"""The scope of a plan: which columns it compares, and what it does with rows and assets that stand alone."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _ALIKE = 0.8  # how like a property's name a label is that may be meant for it; 
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What is compared, and what becomes of rows and assets that are alone."""
+class Scope:
+    """What a plan compares, and what it does with rows and assets that stand alone."""
 
     properties: Sequence[str] | None = None
     metadata: Sequence[Hashable] | None = None
