@@ -88,7 +88,7 @@ def to_coco(
                 (folder / name / FILE).write_bytes(msgspec.json.encode(data_set))
             pictures = samples.pictures
             places = zip(pictures.split, pictures.file_name, strict=True)
-            put_media(pictures, [folder / split / _FOLDER / name for split, name in places], media)
+            put_media(pictures, (folder / split / _FOLDER / name for split, name in places), media)
     return sets if options.get("split") is not None else sets[""]
 
 
@@ -140,11 +140,10 @@ def _annotations(samples: Samples, codes: list[str]) -> dict[int, dict[str, Any]
     boxes = np.concatenate([pixels[:, :2], pixels[:, 2:] - pixels[:, :2]], axis=1)
     parts = _parts(samples)
     upright = _upright(samples)
-    corners = np.stack([pixels[:, [0, 3]], pixels[:, [0, 1]], pixels[:, [2, 1]], pixels[:, [2, 3]]], axis=1)
     found: dict[int, dict[str, Any]] = {}
-    columns = (samples.picture + 1, samples.category + 1, samples.tool, upright, boxes, corners.reshape(-1, 8))
+    columns = (samples.picture + 1, samples.category + 1, samples.tool, upright, boxes, pixels)
     confidences = samples.confidence.tolist()
-    for position, (image, category, tool, is_upright, bbox, outline) in enumerate(
+    for position, (image, category, tool, is_upright, bbox, (left, top, right, bottom)) in enumerate(
         zip(*(values.tolist() for values in columns), strict=True)
     ):
         own = parts.get(position, (position,)) if parts else (position,)
@@ -157,7 +156,7 @@ def _annotations(samples: Samples, codes: list[str]) -> dict[int, dict[str, Any]
             "iscrowd": 0,
             "tool": tool,
             "bbox": bbox,
-            "segmentation": [outline],
+            "segmentation": [[left, bottom, left, top, right, top, right, bottom]],
             "area": bbox[2] * bbox[3],
         }
         if not is_upright:

@@ -156,6 +156,8 @@ def parts_of(rows: pd.DataFrame) -> dict[int, list[int]]:
 
 def _turned_back(xy: Floats, turns: Floats) -> Floats:
     """Return places on the picture as it is stored, of places on a picture turned clockwise by so many degrees."""
+    if not turns.any():
+        return xy
     x, y = xy[:, 0], xy[:, 1]
     ways = [turns == 90, turns == 180, turns == 270]  # noqa: PLR2004 - quarters of a turn
     return np.stack([np.select(ways, [y, 1 - x, 1 - y], x), np.select(ways, [1 - x, 1 - y, x], y)], axis=1)

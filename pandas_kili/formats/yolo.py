@@ -10,6 +10,8 @@ from typing import Any, Literal, Unpack
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.classes import collect_classes
@@ -25,6 +27,7 @@ Task = Literal["detect", "segment", "classify"]
 _FILE = "data.yaml"
 _PAIRS = "kili"  # key of the job and category of each name, which only this package reads
 _BOX = 4  # numbers after the class
+_DECIMALS = 9  # of shares of a side
 _SMALLEST_OUTLINE = 3  # vertices
 _EXTRA = "pip install 'pandas-kili[formats]'"
 _PICTURES = tuple(extension for extension, type_ in EXTENSIONS.items() if type_.startswith("image/"))
@@ -113,9 +116,10 @@ def _texts(samples: Samples, task: Task) -> Iterator[str]:
     """Yield the text of each picture, a line for each box or outline."""
     if task == "detect":
         sides = samples.box[:, 2:] - samples.box[:, :2]
-        columns = [samples.category, *((samples.box[:, :2] + samples.box[:, 2:]) / 2).T, *sides.T]
-        rows = zip(*(column.tolist() for column in columns), strict=True)
-        lines = ["%d %.9g %.9g %.9g %.9g\n" % row for row in rows]  # noqa: UP031 - half the time of other ways
+        numbers = np.concatenate([(samples.box[:, :2] + samples.box[:, 2:]) / 2, sides], axis=1)
+        texts = [pc.round(pa.array(values), _DECIMALS).cast(pa.string()) for values in numbers.T]
+        whole = pc.binary_join_element_wise(pa.array(samples.category).cast(pa.string()), *texts, " ")
+        lines = pc.binary_join_element_wise(whole, "", "\n").to_pylist()
     else:
         categories = samples.category.tolist()
         lines = [

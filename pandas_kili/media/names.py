@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+import posixpath
 import re
 import unicodedata
 from functools import lru_cache
@@ -80,7 +81,7 @@ def extension_of(content_type: str, url: str) -> str:
 
 def known_extension(name: str) -> str:
     """Return the extension of a name, if it is one of a known type of file."""
-    suffix = PurePosixPath(name).suffix
+    suffix = posixpath.splitext(name)[1]  # `pathlib` takes five times as long
     return suffix if len(suffix) <= _LONGEST_EXTENSION and _is_known(suffix) else ""
 
 

@@ -36,6 +36,7 @@ _LABEL_COLUMNS = {
 _VALUED = frozenset({"id", "job", "path", "annotationValue"})
 _CHOOSING = ("labelType", "modelName", "createdAt", "author.email", "author.id", "authorId")
 _CATEGORICAL = ("job", "tool", "category")
+_SHORT = 500  # bytes of an answer on average: longer ones are hardly ever equal, and comparing them takes memory
 _FARTHEST = 1.0  # how far beyond the picture shares reach at most: farther out, coordinates are longitude and latitude
 
 Whole = npt.NDArray[np.int64]
@@ -205,9 +206,11 @@ def _answers(labels: LabelRows) -> pa.Array:
 
 def _read(answers: pa.Array, tasks: Mapping[str, str] | None) -> tuple[dict[str, pa.Array], Whole]:
     """Read answers; return the columns, and for each row the position of its label."""
-    encoded = answers.dictionary_encode(null_encoding="encode")  # equal answers are read once
-    columns, counts = read_answers(encoded.dictionary, tasks)
-    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    distinct, codes = answers, np.arange(len(answers))
+    if answers.nbytes < _SHORT * len(answers):  # equal answers are read once
+        encoded = answers.dictionary_encode(null_encoding="encode")
+        distinct, codes = encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False)
+    columns, counts = read_answers(distinct, tasks)
     per_label = counts[codes]
     label_of = np.repeat(np.arange(len(codes)), per_label)
     number = np.arange(len(label_of)) - np.repeat(np.cumsum(per_label) - per_label, per_label)

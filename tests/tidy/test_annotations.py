@@ -1,5 +1,6 @@
 """The table of annotations, and the way back to answers."""
 
+import gc
 import json
 import math
 
@@ -467,6 +468,23 @@ def test_an_unusual_answer_among_many_does_not_change_the_others(odd_one):
     assert frame["labelId"].tolist() == [f"l{number}" for number in range(301)]
     assert frame["mid"].dropna().tolist() == [str(number) for number in range(300)]
     assert frame["row"].eq(0).all()
+
+
+@pytest.mark.parametrize("length", [10, 1000])
+def test_equal_answers_of_any_length_give_a_row_each(length):
+    answers = [{"NOTE": {"text": letter * length}} for letter in "abab"]
+    frame = table(*answers, None, answers[0])
+    assert frame["labelId"].tolist() == ["l0", "l1", "l2", "l3", "l4", "l5"]
+    assert frame["text"].fillna("none").str[:1].tolist() == ["a", "b", "a", "b", "n", "a"]
+
+
+def test_objects_that_the_user_froze_stay_frozen():
+    gc.freeze()
+    try:
+        table(*DOCUMENTED.values())
+        assert gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
 
 
 class TestColumns:

@@ -86,7 +86,7 @@ def _batches(texts: pa.Array) -> Iterator[tuple[int, pa.Array]]:
 
 @contextlib.contextmanager
 def without_collector() -> Iterator[None]:
-    """Pause the cyclic collector while many objects are made."""
+    """Pause the cyclic collector while many objects are made; those that stay count as old ones from then on."""
     # Walking the dicts of all answers again and again takes the cyclic collector longer than reading them.
     was_on = gc.isenabled()
     gc.disable()
@@ -94,4 +94,7 @@ def without_collector() -> Iterator[None]:
         yield
     finally:
         if was_on:
+            if not gc.get_freeze_count():  # else objects that the user froze would thaw
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
