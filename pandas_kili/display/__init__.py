@@ -1,7 +1,7 @@
 """Pictures of assets with their annotations, as self-contained HTML."""
 
 from pandas_kili.display.choice import LabelChoice
-from pandas_kili.display.decoding import Still, drawn
+from pandas_kili.display.decoding import Still, drawn_each
 from pandas_kili.display.gallery import Preview, preview_frame
 from pandas_kili.display.media import rate_of
 from pandas_kili.display.overview import as_html, as_text, overview
@@ -16,7 +16,7 @@ __all__ = [
     "Still",
     "as_html",
     "as_text",
-    "drawn",
+    "drawn_each",
     "overview",
     "preview_frame",
     "rate_of",

@@ -16,6 +16,7 @@ from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.classes import Classes
 from pandas_kili.formats.pictures import Pictures
 from pandas_kili.formats.samples import Samples
+from pandas_kili.formats.stills import QUALITY
 
 MARK = "pandas_kili.json"
 """The file by which an export is known: the format, what was left out, and the external id of each file."""
@@ -79,19 +80,19 @@ def put_media(pictures: Pictures, paths: Iterable[Path], media: str) -> None:
     """Copy or link the files of pictures to their paths; pages of documents and frames of videos are drawn."""
     if media == "none":
         return
-    columns = (pictures.source, pictures.drawing, pictures.size.tolist(), paths)
-    for source, drawing, (width, height), path in zip(*columns, strict=True):
-        if source is None:
+    places = list(paths)
+    for source, drawing, path in zip(pictures.source, pictures.drawing, places, strict=True):
+        if source is None or drawing is not None:
             continue
-        if drawing is not None:
-            drawing.write((width, height), path)
-        elif media == "copy":
+        if media == "copy":
             shutil.copyfile(source, path)
         else:
             try:
                 path.hardlink_to(source)  # readers refuse symbolic links that lead out of their folder
             except OSError:  # on another disk
                 path.symlink_to(source)
+    for at, image in pictures.drawn():
+        image.save(places[at], quality=QUALITY)
 
 
 def _check(target: Path, *, overwrite: bool) -> None:

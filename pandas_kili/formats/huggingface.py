@@ -16,7 +16,7 @@ from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.classes import collect_classes
 from pandas_kili.formats.pictures import Pictures, asset_names, assigned_splits, local_file, refuse
 from pandas_kili.formats.samples import AREAS, ExportOptions, Report, categories_of, chosen_labels, collect, questions
-from pandas_kili.formats.stills import Drawing
+from pandas_kili.formats.stills import QUALITY
 from pandas_kili.media import EXTENSIONS, is_url
 from pandas_kili.tidy import ANNOTATION, annotations_table
 
@@ -27,7 +27,7 @@ HfTask = Literal["objects", "classes", "tokens"]
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _OUTSIDE = "O"
-_NO_TEXT = "no text here: run df.kili.download_media() first, or read them with download_media=True"
+_NO_TEXT = "no text here: run df = df.kili.download_media() first, or read them with download_media=True"
 _LAST_OF_ONE_UNIT = 0xFFFF
 
 
@@ -127,23 +127,18 @@ def _objects(frame: pd.DataFrame, options: ExportOptions) -> Columns:
 def _images(pictures: Pictures) -> tuple[dict[str, list[Any]], dict[str, Any]]:
     from datasets import Image  # noqa: PLC0415 - an optional dependency, heavy
 
-    images = [
-        _drawn(drawing, (width, height)) if drawing else str(source) if _is_image(source) else None
-        for source, drawing, (width, height) in zip(
-            pictures.source, pictures.drawing, pictures.size.tolist(), strict=True
-        )
-    ]
-    return ({"image": images}, {"image": Image()}) if images and None not in images else ({}, {})
+    images: list[Any] = [str(source) if _is_image(source) else None for source in pictures.source]
+    if any(image is None and drawing is None for image, drawing in zip(images, pictures.drawing, strict=True)):
+        return {}, {}
+    for at, image in pictures.drawn():
+        data = io.BytesIO()
+        image.save(data, "PNG" if pictures.is_page[at] else "JPEG", quality=QUALITY)
+        images[at] = {"bytes": data.getvalue()}
+    return ({"image": images}, {"image": Image()}) if images else ({}, {})
 
 
 def _is_image(source: Path | None) -> bool:
     return source is not None and _type_of(source) == "image"
-
-
-def _drawn(drawing: Drawing, size: tuple[int, int]) -> dict[str, bytes]:
-    data = io.BytesIO()
-    drawing.image(size).save(data, "PNG")
-    return {"bytes": data.getvalue()}
 
 
 def _type_of(file: Path) -> str:

@@ -59,9 +59,10 @@ class ExportOptions(TypedDict, total=False):
         Shares of the assets by the name of the split, such as ``{"train": 0.8, "val": 0.2}``. A hash of the external id
         decides, so that an asset stays in its split when others come. Or the name of a column that holds the split.
     media : {"none", "copy", "link"}
-        Whether the pictures are copied or linked; they must be local files, see `download_media`. Pages of PDFs are
-        drawn, and so are frames of videos that are one file, each in a process of its own (0.3 s); this needs
-        ``pip install 'pandas-kili[preview]'``. Of videos made of frames, those in ``jsonContent`` are taken.
+        Whether the pictures are copied or linked. They must be local files, so hosted ones are downloaded first:
+        ``df.kili.download_media().kili.to_coco("coco", media="copy")``. Pages of PDFs are drawn, and so are frames of
+        videos that are one file; this needs ``pip install 'pandas-kili[preview]'``. Of videos made of frames, those
+        in ``jsonContent`` are taken.
     overwrite : bool
         Whether an export that is already there is replaced.
     """

@@ -6,18 +6,23 @@ import contextlib
 import dataclasses
 import importlib.util
 import io
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.media import EXTENSIONS
+from pandas_kili.messages import listed, plural
+from pandas_kili.parallel import chunked
 
 if TYPE_CHECKING:
     from PIL import Image
 
 _LARGEST_SIDE = 2**16  # pixels: frames are never drawn larger than they are
-_QUALITY = 95  # of JPEG
+_SECONDS = 120.0  # for one picture: key frames may be far apart
+QUALITY = 95  # of JPEG
+_IN_ONE_GO = 1000  # frames of one process: their numbers are an argument of it
 _PIXELS_PER_POINT = 2  # 144 pixels an inch, where the server does not say how large a page is
 
 
@@ -60,28 +65,48 @@ class Drawing:
     number: int
     rate: float | None = None
 
-    def image(self, size: tuple[int, int]) -> Image.Image:
-        """Return the picture in a size, or in its own if that is 0.
 
-        Raises
-        ------
-        KiliValidationError
-            If it cannot be drawn.
-        """
-        from pandas_kili.display import NotShownError, Still, drawn  # noqa: PLC0415 - what draws costs time to import
+def drawn_images(
+    drawings: Sequence[Drawing | None], sizes: Sequence[tuple[int, int]], names: Sequence[str]
+) -> Iterator[tuple[int, Image.Image]]:
+    """Yield what is drawn, each with its position; one process draws the pages or frames of a medium.
 
-        try:
-            pixmap, _ = drawn(self.source, Still(self.kind, self.number, self.rate), max(size) or _LARGEST_SIDE)
-        except NotShownError as error:
-            raise KiliValidationError(f"{self.kind} {self.number} of {self.source} is not drawn: {error}.") from None
-        from PIL import Image  # noqa: PLC0415 - an optional dependency
+    Parameters
+    ----------
+    drawings : sequence of Drawing or None
+        None is passed over. The frames of a video stand together, and their numbers ascend.
+    sizes : sequence of tuple of int
+        Width and height of each picture; 0 for its own.
+    names : sequence of str
+        External ids, for errors.
 
-        with Image.open(io.BytesIO(pixmap)) as image:
-            return image.resize(size) if min(size) > 0 else image.copy()
+    Raises
+    ------
+    KiliValidationError
+        Once the others are drawn, if some cannot be; it names them all.
+    """
+    from pandas_kili.display import NotShownError, Still, drawn_each  # noqa: PLC0415 - what draws costs time to import
 
-    def write(self, size: tuple[int, int], target: Path) -> None:
-        """Write the picture in a size to a file."""
-        self.image(size).save(target, quality=_QUALITY)
+    missing = []
+    wanted = [(at, each, max(sizes[at]) or _LARGEST_SIDE) for at, each in enumerate(drawings) if each is not None]
+    for (source, side), own in itertools.groupby(wanted, key=lambda row: (row[1].source, row[2])):
+        for some in chunked(list(own), _IN_ONE_GO):
+            stills = [Still(each.kind, each.number, each.rate) for _, each, _ in some]
+            for (at, each, _), told in zip(some, drawn_each(source, stills, side, seconds=_SECONDS), strict=True):
+                if isinstance(told, NotShownError):
+                    missing.append(f"{each.kind} {each.number} of {names[at]!r} ({source}): {told}")
+                else:
+                    yield at, _image(told[0], sizes[at])
+    if missing:
+        raise KiliValidationError(f"{plural(len(missing), 'picture is', 'pictures are')} not drawn: {listed(missing)}.")
+
+
+def _image(pixmap: bytes, size: tuple[int, int]) -> Image.Image:
+    """Return a pixmap in a size, or in its own if that is 0."""
+    from PIL import Image  # noqa: PLC0415 - an optional dependency
+
+    with Image.open(io.BytesIO(pixmap)) as image:
+        return image.resize(size) if min(size) > 0 else image.copy()
 
 
 def is_video(source: Path | None) -> bool:

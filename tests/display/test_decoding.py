@@ -402,9 +402,9 @@ def test_two_hundred_pages_and_frames_take_less_than_five_megabytes(tmp_path, mo
 
     (tmp_path / "a.pdf").write_bytes(pdf((b"/MediaBox[0 0 600 800]", shapes)))
     video(tmp_path / "b.mp4", frames=1, size=(960, 540), draw=noise)
-    output = decoding._output
-    known = functools.cache(lambda source, part, side: output(source, part, side, threading.Event()))
-    monkeypatch.setattr(decoding, "_output", lambda source, part, side, _: known(source, part, side))
+    drawn_each = decoding.drawn_each
+    known = functools.cache(lambda source, part, side: list(drawn_each(source, [part], side)))
+    monkeypatch.setattr(decoding, "drawn_each", lambda source, parts, side, _: known(source, *parts, side))
     contents = [str(tmp_path / name) for name in ("a.pdf", "b.mp4")] * 100
     preview = preview_frame(pd.DataFrame({"content": contents}), n=200)
     assert preview.html.count("<image") == 200

@@ -69,7 +69,7 @@ def test_sizes_of_pages_are_those_of_the_server_where_it_says_them(document, tmp
 def test_pages_that_cannot_be_drawn_leave_nothing(document, tmp_path):
     frame = document.assign(labels=[[label(objects(area(7)))]])
     resolutions = [{"pageNumber": 7, "width": 100.0, "height": 50.0}]
-    with pytest.raises(KiliValidationError, match=r"page 7 of .*a\.pdf is not drawn: the document has 2 pages"):
+    with pytest.raises(KiliValidationError, match=r"page 7 of 'a\.pdf' \(.*a\.pdf\): the document has 2 pages"):
         frame.assign(pageResolutions=[resolutions]).kili.to_yolo(tmp_path / "set", media="copy")
     assert not (tmp_path / "set").exists()
 
@@ -129,9 +129,21 @@ def test_what_is_drawn_goes_into_a_hugging_face_data_set(film, document):
 
 
 def test_a_frame_without_a_local_video_is_refused(film, tmp_path):
-    with pytest.raises(KiliValidationError, match=r"1 asset has no local picture: run df\.kili\.download_media"):
+    with pytest.raises(
+        KiliValidationError, match=r"1 asset has no local picture: run df = df\.kili\.download_media\(\) first"
+    ):
         film.assign(content="https://h.invalid/v.mp4").kili.to_yolo(tmp_path / "set", media="copy")
-    beyond = film.assign(labels=[[label({"9": objects(shape("CAT", rectangle(0, 0, 0.5, 0.5)))})]])
-    with pytest.raises(KiliValidationError, match=r"frame 9 of .*v\.mp4 is not drawn: the video ends before frame 9"):
+
+
+def test_all_frames_that_are_not_drawn_are_named(film, tmp_path):
+    cat = objects(shape("CAT", rectangle(0, 0, 0.5, 0.5)))
+    beyond = film.assign(labels=[[label(dict.fromkeys(("1", "9", "12"), cat))]])
+    told = (
+        r"2 pictures are not drawn: frame 9 of 'v' \(.*v\.mp4\): the video ends before frame 9; "
+        r"frame 12 of 'v' \(.*v\.mp4\): the video ends before frame 12\."
+    )
+    with pytest.raises(KiliValidationError, match=told):
         beyond.kili.to_yolo(tmp_path / "set", media="copy")
+    with pytest.raises(KiliValidationError, match=told):
+        beyond.kili.to_hf()
     assert not (tmp_path / "set").exists()
