@@ -255,7 +255,7 @@ class CopyTable:
             message = f"The copy at {self.where} has no version {version!r}; it has {min(whole)} to {max(whole)}."
             raise KiliCopyError(message, copy=self.where)
         with self._told(_CLEANED):
-            self._opened.load_as_version(version)
+            self._opened.load_as_version(int(version))
         self._is_earlier = version < max(whole)
         self.state = state = self._read_state()
         return state

@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -71,6 +72,7 @@ def test_chunks_hold_the_same_events(sandbox, project):
     every = pk.read_events(project, client=sandbox.client)
     assert [each for chunk in chunks for each in chunk["id"]] == every["id"].tolist()
     assert chunks[0].attrs["kili"]["cursor"] == every["id"].iloc[99]
+    assert len(next(pk.read_events(project, chunksize=np.int64(70), client=sandbox.client))) == 70
     (empty,) = pk.read_events(project, since="2100-01-01", chunksize=5, client=sandbox.client)
     assert (len(empty), empty.attrs["kili"]["cursor"]) == (0, None)
     assert empty.dtypes.tolist() == every.dtypes.tolist()

@@ -71,6 +71,8 @@ def test_the_first_call_copies_and_later_ones_read_what_changed(sandbox, tmp_pat
     assert repr(second).startswith(f"<version {second.version}: 1 inserted, 20 updated, 3 deleted")
     earlier = pk.read_copy(tmp_path / "copy", version=first.version)
     assert sorted(earlier["id"]) == sorted(ids)
+    versions = pd.Series([report.version for report in (first, second)])  # NumPy's integers
+    assert [len(pk.read_copy(tmp_path / "copy", version=version)) for version in versions] == [250, 248]
 
 
 def test_a_refresh_without_changes_costs_two_calls_and_no_version(sandbox, tmp_path):
