@@ -65,7 +65,7 @@ def _sync(chosen: argparse.Namespace) -> int:
     try:
         report = sync(chosen.project, chosen.copy, fields=fields, verify=chosen.verify, full=chosen.full)
     except (KiliError, ImportError) as error:
-        print(error, file=sys.stderr)
+        print(error, *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted. Run it again: what is copied already is kept.", file=sys.stderr)

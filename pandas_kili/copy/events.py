@@ -170,7 +170,9 @@ def _where(
                 problems[name] = str(error)
     if user_id is not None and (not isinstance(user_id, str) or not user_id.strip()):
         problems["user_id"] = f"must be the identifier of a user, a string; got {shown(user_id)}"
-    if chunksize is not None and (isinstance(chunksize, bool) or not isinstance(chunksize, numbers.Integral) or chunksize < 1):
+    if chunksize is not None and (
+        isinstance(chunksize, bool) or not isinstance(chunksize, numbers.Integral) or chunksize < 1
+    ):
         problems["chunksize"] = f"must be a whole number of at least 1; got {shown(chunksize)}"
     if event is not None and not (isinstance(event, str) and event in EVENT_PAYLOADS):
         near = nearest(str(event), EVENT_PAYLOADS) or list(EVENT_PAYLOADS)[:3]

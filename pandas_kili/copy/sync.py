@@ -20,7 +20,7 @@ from pandas_kili.connection import Budget, Client, Clock, Limit, client_or_defau
 from pandas_kili.copy.fingerprint import FINGERPRINT, Places, fingerprints, in_microseconds, narrowed, telling_fields
 from pandas_kili.copy.log_since import LogSince, end_of_log
 from pandas_kili.copy.table import CopyState, CopyTable, schema_text
-from pandas_kili.errors import KiliCopyError
+from pandas_kili.errors import KiliCopyError, KiliError
 from pandas_kili.messages import listed
 from pandas_kili.parallel import Workers, result_of
 from pandas_kili.query import AssetFilters, Fields, asset_query, select, with_filters
@@ -111,7 +111,8 @@ def sync(
         Where the copy is of another project, of other fields or filters, damaged, or not ours; or where another sync
         wrote to it meanwhile. The copy is as it was.
     KiliNotFoundError
-        Where the project is gone, or the key may not see it, also on the way. The copy stays as it is.
+        Where the project is gone, or the key may not see it, also on the way. The copy stays as it is; a note of this
+        and all other errors says so.
 
     Warns
     -----
@@ -171,16 +172,10 @@ def sync(
     project = Workers(1).submit(find_project, counting, project_id, "id")
     try:
         work = _Sync(counting, table, wanted, schema, kept, fields, disable_tqdm, project)
-        if table.state is None:
-            counts = work.fill()
-        elif full:
-            counts = work.replace_all()
-        elif table.state.is_whole:
-            counts = work.refresh(look=verify)
-        else:
-            counts = work.resume()
-    except Exception:
-        result_of(project)  # that there is no such project says more than what went wrong for it
+        counts = work.run(full=full, verify=verify)
+    except KiliError as error:
+        if not isinstance(error, KiliCopyError):  # which says it itself
+            error.add_note(table.standing)
         raise
     return SyncReport(**counts, calls=counters[0].made, seconds=time.monotonic() - started, version=table.version)
 
@@ -247,6 +242,18 @@ class _Sync:
         """Return the rows of the copy: what was asked for, with a fingerprint."""
         numbers = fingerprints(narrowed(scanned, self._telling_schema))
         return narrowed(scanned, self._rows_schema).append_column(FINGERPRINT, numbers)
+
+    def run(self, *, full: bool, verify: bool) -> dict[str, int]:
+        """Make the copy, make it anew, refresh it, or go on with it, and return the counts of rows."""
+        try:
+            if self._table.state is None:
+                return self.fill()
+            if full:
+                return self.replace_all()
+            return self.refresh(look=verify) if self._table.state.is_whole else self.resume()
+        except Exception:
+            result_of(self._project)  # that there is no such project says more than what went wrong for it
+            raise
 
     def fill(self) -> dict[str, int]:
         """Make the first copy."""

@@ -35,6 +35,7 @@ _SETTINGS = {"delta.logRetentionDuration": "interval 36500 days"}  # the log hol
 _LONGEST_ERROR = 500
 _ODD = r"[\[\]^|#?\x00-\x1f]" + ("" if os.sep == "\\" else r"|\\")  # deltalake loses its way in such paths, or panics
 _ODD_IN_A_FOLDER = _ODD + "|%[0-9A-Fa-f]{2}"
+_NO_ROOM = re.compile(r"No space left|os error (28|112|122)\b")  # of Linux, macOS and Windows; and a quota
 _KEY = "pandas_kili"  # of the state among the metadata of a commit
 _MARK = "pandas_kili_commit"  # of one commit among its metadata
 _UNTOUCHED = "What the copy held before is untouched."
@@ -184,6 +185,15 @@ class CopyTable:
         return self._table is not None
 
     @property
+    def standing(self) -> str:
+        """What the copy is now, as a sentence for the user."""
+        if self.state is None:
+            return f"Nothing was written to {self.where}."
+        if not self.state.is_whole:
+            return f"The first copy at {self.where} is not finished: the next sync goes on where this one was."
+        return f"The copy at {self.where} is as it was: run the sync again."
+
+    @property
     def version(self) -> int:
         """The version of the table."""
         return int(self._opened.version())
@@ -207,6 +217,8 @@ class CopyTable:
                 state = _EITHER if advice is _EITHER else _UNTOUCHED
                 advice = f"Check the address, storage_options and the network. {state}"
             said = self._said(error)
+            if _NO_ROOM.search(said):
+                advice = f"{_UNTOUCHED} Make room; a vacuum of the table deletes what only earlier versions need."
             raise KiliCopyError(
                 f"The copy at {self.where} cannot be used: {said.rstrip('.')}. {advice}", copy=self.where
             ) from error

@@ -1,6 +1,7 @@
 """A local copy is made, refreshed by what changed, and always as before or as after."""
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -336,8 +337,9 @@ def test_a_first_copy_goes_on_where_it_was(sandbox, tmp_path, monkeypatch):
         ids += sandbox.add_assets(project, [{"externalId": f"b{start + row}"} for row in range(100)])
     sandbox.inject(Fault("graphql_error", operation="assets", nth=17, times=None))
     one_by_one = pk.Client(sandbox.api_key, sandbox.api_endpoint, max_workers=1)
-    with pytest.raises(pk.KiliGraphQLError), one_by_one:
+    with pytest.raises(pk.KiliGraphQLError) as told, one_by_one:
         pk.sync(project, tmp_path / "copy", fields=copying.FIELDS, client=one_by_one)
+    assert "not finished: the next sync goes on" in told.value.__notes__[0]
     with pytest.raises(pk.KiliCopyError, match="not finished"):
         pk.read_copy(tmp_path / "copy")
     there = DeltaTable(tmp_path / "copy").to_pyarrow_table().num_rows
@@ -458,8 +460,12 @@ def test_a_project_that_is_gone_leaves_the_copy(sandbox, tmp_path):
     project, ids = filled(sandbox, 5)
     synced(sandbox, project, tmp_path / "copy")
     pk.delete_project(project, title="P", client=sandbox.client)
-    with pytest.raises(pk.KiliNotFoundError):
+    with pytest.raises(pk.KiliNotFoundError) as told:
         synced(sandbox, project, tmp_path / "copy")
+    assert "copy is as it was" in told.value.__notes__[0]
+    with pytest.raises(pk.KiliNotFoundError) as told:
+        synced(sandbox, project, tmp_path / "another")
+    assert told.value.__notes__ == [f"Nothing was written to {tmp_path / 'another'}."]
     assert sorted(pk.read_copy(tmp_path / "copy")["id"]) == sorted(ids)
 
 
@@ -696,6 +702,19 @@ def test_a_first_copy_that_filled_the_disk_goes_on_where_it_was(sandbox, tmp_pat
     assert pk.sync(project, tmp_path / "copy", client=sandbox.client).inserted == 30
 
 
+def test_a_disk_without_room_is_said_so_with_what_makes_room(sandbox, tmp_path, monkeypatch):
+    project, ids = filled(sandbox, 30)
+    synced(sandbox, project, tmp_path / "copy")
+    sandbox.delete_assets(ids[:3])
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    with pytest.raises(pk.KiliCopyError, match=r"untouched. Make room; a vacuum"):
+        synced(sandbox, project, tmp_path / "copy")
+
+
 SYNCS = """
     import importlib, os, sys
     import deltalake
@@ -827,7 +846,7 @@ def test_a_fault_of_the_command_is_a_line_on_stderr(sandbox, tmp_path, monkeypat
     out, err = capsys.readouterr()
     assert out == ""
     assert said in err
-    assert err.count("\n") == 1
+    assert len(err.splitlines()) == (2 if "Nothing was written to copy." in err else 1)
     assert "a-wrong-secret" not in err
     assert sandbox.api_key not in err
     assert not (tmp_path / "copy").exists()
