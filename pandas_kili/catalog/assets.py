@@ -181,9 +181,9 @@ PROPERTIES = {
     "is_honeypot": "isHoneypot",
 }
 
-_OUTCOME = "succeeded { assetId externalId } declined { assetId externalId } failed { assetId externalId details }"
-_SELECTED = "mutation %s($where: AssetWhere!) { data: %s(where: $where) { %s } }"
-
+_OUTCOMES = "succeeded { assetId externalId } declined { assetId externalId } failed { assetId externalId details }"
+_MOVE = "mutation {0}($where: AssetWhere!) {{ data: {0}(where: $where) {{ {1} }} }}"
+_APPEND = "mutation {0}($data: {1}Data!, $where: ProjectWhere!) {{ data: {0}(data: $data, where: $where) {{ id }} }}"
 
 # Each verb in the spellings of the API, today's first.
 UPDATE = (
@@ -193,45 +193,23 @@ UPDATE = (
         " { data: updatePropertiesInAssets(where: $whereArray, data: $dataArray) { id } }",
     ),
 )
-_APPENDED = "mutation %s($data: %s!, $where: ProjectWhere!) { data: %s(data: $data, where: $where) { id } }"
-APPEND = (
-    Mutation("appendManyAssets", _APPENDED % ("appendManyAssets", "AppendManyAssetsData", "appendManyAssets")),
-    Mutation(
-        "appendManyToDataset", _APPENDED % ("appendManyToDataset", "AppendManyToDatasetData", "appendManyToDataset")
-    ),
+APPEND = tuple(
+    Mutation(name, _APPEND.format(name, f"{name[0].upper()}{name[1:]}"))
+    for name in ("appendManyAssets", "appendManyToDataset")
 )
-APPEND_LATER = (
-    Mutation(
-        "appendManyAssetsAsynchronously",
-        _APPENDED
-        % (
-            "appendManyAssetsAsynchronously",
-            "AppendManyAssetsAsynchronouslyData",
-            "appendManyAssetsAsynchronously",
-        ),
-    ),
-    Mutation(
-        "appendManyFramesToDatasetAsynchronously",
-        _APPENDED
-        % (
-            "appendManyFramesToDatasetAsynchronously",
-            "AppendManyFramesToDatasetAsynchronouslyData",
-            "appendManyFramesToDatasetAsynchronously",
-        ),
-    ),
+APPEND_LATER = tuple(
+    Mutation(name, _APPEND.format(name, f"{name[0].upper()}{name[1:]}"))
+    for name in ("appendManyAssetsAsynchronously", "appendManyFramesToDatasetAsynchronously")
 )
 DELETE = (
-    Mutation("deleteAssets", _SELECTED % ("deleteAssets", "deleteAssets", _OUTCOME)),
-    Mutation("deleteManyFromDataset", _SELECTED % ("deleteManyFromDataset", "deleteManyFromDataset", "id")),
+    Mutation("deleteAssets", _MOVE.format("deleteAssets", _OUTCOMES)),
+    Mutation("deleteManyFromDataset", _MOVE.format("deleteManyFromDataset", "id")),
 )
 REVIEW = (
-    Mutation("addAssetsToReview", _SELECTED % ("addAssetsToReview", "addAssetsToReview", _OUTCOME)),
-    Mutation(
-        "addAllLabeledAssetsToReview",
-        _SELECTED % ("addAllLabeledAssetsToReview", "addAllLabeledAssetsToReview", "id"),
-    ),
+    Mutation("addAssetsToReview", _MOVE.format("addAssetsToReview", _OUTCOMES)),
+    Mutation("addAllLabeledAssetsToReview", _MOVE.format("addAllLabeledAssetsToReview", "id")),
 )
 QUEUE = (
-    Mutation("sendAssetsBackToQueue", _SELECTED % ("sendAssetsBackToQueue", "sendAssetsBackToQueue", _OUTCOME)),
-    Mutation("sendBackAssetsToQueue", _SELECTED % ("sendBackAssetsToQueue", "sendBackAssetsToQueue", "id")),
+    Mutation("sendAssetsBackToQueue", _MOVE.format("sendAssetsBackToQueue", _OUTCOMES)),
+    Mutation("sendBackAssetsToQueue", _MOVE.format("sendBackAssetsToQueue", "id")),
 )

@@ -59,8 +59,7 @@ def append_rows(
         labels = _labels(work.columns, named)
         identified: dict[Hashable, Literal["id", "externalId"]] = {"id": "id", "externalId": "externalId"}
         if not len(frame):
-            work.effect = Effect(identified=identified)
-            return work.rendered()
+            return work.rendered(Effect(identified=identified))
         if "id" in labels:
             identified[labels["id"]] = "id"
         project_id = work.need_project_id("to say where the assets are to go")

@@ -15,6 +15,7 @@ from pandas_kili.parallel import chunked, in_order
 from pandas_kili.writing.account import Account, Outcome, Result
 from pandas_kili.writing.delivery import Target
 from pandas_kili.writing.edits import Edit
+from pandas_kili.writing.rename import freed_first
 from pandas_kili.writing.revision import HELD_BY_ANOTHER, Revision, Withdrawal, alias
 from pandas_kili.writing.work import Options, Work
 
@@ -62,7 +63,7 @@ class Application:
         new = {asset_id: of for asset_id, of in by_asset.items() if of[0].operation == "append"}
         gone = {asset_id: of for asset_id, of in by_asset.items() if of[0].operation == "delete"}
         changed = {asset_id: of for asset_id, of in by_asset.items() if asset_id not in new and asset_id not in gone}
-        ordered, self.blockers = _freed_first(changed, new, gone)
+        ordered, self.blockers = _renames_and_blockers(changed, new, gone)
         later = {asset_id: of[1:] for asset_id, of in new.items() if of[1:]}
         waiting = set(ordered)
         self.appended = Step({asset_id: of[:1] for asset_id, of in new.items()}, self._append)
@@ -118,11 +119,17 @@ class Application:
 
     def _revise_with(self, step: Step, *, in_order: bool, force: bool | None = None) -> None:
         force = self.force if force is None else force
-        change = Revision(self.work.client, self.project_id, step.edits, self.plan_id, force=force, in_order=in_order)
-        change.freed |= self._freed
+        change = Revision(
+            self.work.client,
+            self.project_id,
+            step.edits,
+            self.plan_id,
+            force=force,
+            in_order=in_order,
+            freed=self._freed,
+            metadata=self.metadata,
+        )
         self.work.carry(change, step.targets(), step.account)
-        self._freed |= change.freed
-        self.metadata |= change.metadata
 
     def _withdraw(self, step: Step) -> None:
         change = Withdrawal(self.work.client, self.project_id, step.edits, self.plan_id, force=self.force)
@@ -213,7 +220,7 @@ def _note(step: Step, report: pd.DataFrame | None) -> None:
         step.account.note([place], result)
 
 
-def _freed_first(
+def _renames_and_blockers(
     changed: Mapping[str, Sequence[Edit]], new: Mapping[str, Sequence[Edit]], gone: Mapping[str, Sequence[Edit]]
 ) -> tuple[list[str], dict[str, str]]:
     """Return the renames that wait for each other, in an order that frees names first; and assets that block others.
@@ -226,15 +233,5 @@ def _freed_first(
     taken = {edit.after for edit in renames.values()} | {of[0].external_id for of in new.values()}
     blockers = {asset_id: str(of[0].external_id) for asset_id, of in gone.items() if of[0].external_id in taken}
     waits = {asset_id: holder[edit.after] for asset_id, edit in renames.items() if edit.after in holder}
-    waiting = dict.fromkeys([*waits, *waits.values()])
-    ordered: list[str] = []
-    while waiting:
-        chain = [next(iter(waiting))]
-        del waiting[chain[0]]
-        while (needed := waits.get(chain[-1])) in waiting:
-            chain.append(str(needed))
-            del waiting[str(needed)]
-        if needed == chain[0]:
-            blockers[chain[0]] = str(renames[chain[0]].before)
-        ordered += reversed(chain)
-    return ordered, blockers
+    ordered, rings = freed_first([*waits, *waits.values()], waits)
+    return ordered, blockers | {asset_id: str(renames[asset_id].before) for asset_id in rings}

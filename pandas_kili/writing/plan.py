@@ -209,13 +209,12 @@ class Plan:
                     if asset_id in self._rows:
                         work.account.note([self._rows[asset_id]], result)
             if given.dry_run:
-                work.account = work.account.rehearsed()
-                return work.rendered()
+                return work.rehearsed()
             texts: list[str | None] = [None] * len(self._frame)
             for asset_id in application.metadata.keys() & self._rows.keys():
                 texts[self._rows[asset_id]] = application.metadata[asset_id]
-            work.effect = Effect({"jsonMetadata": texts}, {"id": "id"} if self._names_new_rows() else {})
-            out = work.checked(work.rendered())
+            effect = Effect({"jsonMetadata": texts}, {"id": "id"} if self._names_new_rows() else {})
+            out = work.checked(work.rendered(effect))
         self._check_deleted(given)
         return out
 

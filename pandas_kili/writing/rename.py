@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
 from pandas_kili.frames import KiliFrame
 from pandas_kili.writing.cells import Columns, require_column
-from pandas_kili.writing.delivery import Target
 from pandas_kili.writing.identity import find_external_ids, repeated_values
 from pandas_kili.writing.mutations import Update
 from pandas_kili.writing.update import fill_payload
@@ -28,7 +27,13 @@ def change_external_ids(frame: pd.DataFrame, label: Hashable, options: Options) 
         _refuse_taken(work, fresh, holders, label)
         for target in targets:
             fill_payload(target, {"externalId": fresh})
-        ordered = _freed_first(targets, holders)
+        by_id = {target.asset_id: target for target in targets}
+        waits: dict[str, str] = {}
+        for target in targets:
+            others = [one for one in holders.get(target.payload["externalId"], ()) if one in by_id]
+            if others and others[0] != target.asset_id:
+                waits[target.asset_id] = others[0]
+        ordered = [by_id[asset_id] for asset_id in freed_first(by_id, waits)[0]]
         change = Update(work.client, work.name, in_order=ordered != targets)
         return work.deliver(change, ordered, Effect({} if label == "externalId" else {"externalId": fresh}))
 
@@ -57,17 +62,28 @@ def _refuse_taken(
     work.columns.check()
 
 
-def _freed_first(targets: Sequence[Target], holders: Mapping[str, Sequence[str]]) -> list[Target]:
-    """Return the targets so that one which gives a name up comes before the one that takes it.
+def freed_first(ids: Iterable[str], waits: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return assets in an order in which each gives its name up before another takes it, and one asset of each ring.
 
-    In a ring of names nothing can come first: a server that wants them unique at any time will refuse those rows.
+    In a ring of names nothing can come first: a server that wants them unique at any time refuses those renames.
+
+    Parameters
+    ----------
+    ids : iterable of str
+        The assets to rename.
+    waits : mapping of str to str
+        By asset: the other asset that has the name which it takes.
     """
-    waiting = {target.asset_id: target for target in targets}
-    ordered: list[Target] = []
+    waiting = dict.fromkeys(ids)
+    ordered: list[str] = []
+    rings: list[str] = []
     while waiting:
-        chain = [next(iter(waiting.values()))]
-        del waiting[chain[0].asset_id]
-        while successors := [one for one in holders.get(chain[-1].payload["externalId"], ()) if one in waiting]:
-            chain.append(waiting.pop(successors[0]))
+        chain = [next(iter(waiting))]
+        del waiting[chain[0]]
+        while (needed := waits.get(chain[-1])) in waiting:
+            chain.append(str(needed))
+            del waiting[str(needed)]
+        if needed == chain[0]:
+            rings.append(chain[0])
         ordered += reversed(chain)
-    return ordered
+    return ordered, rings

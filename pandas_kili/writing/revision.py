@@ -24,7 +24,15 @@ _AWAY = Result("unchanged", "it is gone already")
 
 
 class Revision(Update):
-    """Properties set to their new values, where they still are what the plan saw."""
+    """Properties set to their new values, where they still are what the plan saw.
+
+    Parameters
+    ----------
+    freed : set of str
+        Assets that gave up their name just now, as a replica may still show it; this change adds its own.
+    metadata : dict of str to str
+        Where to put, by asset, the metadata that are sent where single keys change.
+    """
 
     def __init__(
         self,
@@ -33,14 +41,15 @@ class Revision(Update):
         edits: Mapping[str, Sequence[Edit]],
         plan_id: str,
         *,
-        force: bool = False,
-        in_order: bool = False,
+        force: bool,
+        in_order: bool,
+        freed: set[str],
+        metadata: dict[str, str],
     ) -> None:
         super().__init__(client, "apply", in_order=in_order)
         self.project_id, self.edits, self.plan_id, self.force = project_id, edits, plan_id, force
         self._sent: set[str] = set()
-        self.metadata: dict[str, str] = {}  # by asset: what was sent where single keys change
-        self.freed: set[str] = set()  # assets that gave up their name just now: a replica may still show it
+        self._freed, self._metadata = freed, metadata
 
     def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[Target, Result]]:
         """Look at one batch, and send what is still to be done."""
@@ -53,7 +62,7 @@ class Revision(Update):
         if going:
             self._sent.update(target.asset_id for target in going)
             for sent in super().send(going, stop):
-                self.freed.update(target.asset_id for target in sent if "externalId" in target.payload)
+                self._freed.update(target.asset_id for target in sent if "externalId" in target.payload)
                 yield sent
 
     def look(self, targets: Sequence[Target]) -> Mapping[Target, Result]:
@@ -100,7 +109,7 @@ class Revision(Update):
         except NotJsonError as error:
             return Result("failed", f"its metadata cannot be merged with: {error}")
         if any(str(edit.property).startswith(KEY) for edit in edits):
-            self.metadata[target.asset_id] = target.payload["jsonMetadata"]
+            self._metadata[target.asset_id] = target.payload["jsonMetadata"]
         return None
 
     def _conflicts(self, target: Target, edits: Sequence[Edit], asset: Mapping[str, Any]) -> list[str]:
@@ -129,7 +138,7 @@ class Revision(Update):
                 for name, target in wanted.items()
                 if target not in refused
                 for holder in holders.get(name, ())
-                if holder not in {target.asset_id, *self.freed}
+                if holder not in {target.asset_id, *self._freed}
                 and not (holder in frees and position[holder] < position[target.asset_id])
             ]
             if not found:

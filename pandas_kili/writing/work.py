@@ -105,7 +105,7 @@ class Work:
         self.columns = Columns(frame)
         self.identity = Identity.of_none(len(frame))
         self.account = Account(len(frame))
-        self.effect = Effect()
+        self._effect = Effect()
         told = frame.attrs.get("kili")
         self.origin: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
         origin_id = self.origin.get("project_id")
@@ -155,11 +155,15 @@ class Work:
     def deliver(self, change: Change, targets: Sequence[Target], effect: Effect) -> KiliFrame:
         """Bring the change to its targets, and return the frame with what is known to have changed."""
         if self.options.dry_run:
-            self.account = self.account.rehearsed()
-            return self.rendered()
-        self.effect = effect
+            return self.rehearsed()
+        self._effect = effect
         self.carry(change, targets, self.account)
         return self.checked(self.rendered())
+
+    def rehearsed(self) -> KiliFrame:
+        """Return the frame of a dry run: nothing was sent."""
+        self.account = self.account.rehearsed()
+        return self.rendered()
 
     def carry(self, change: Change, targets: Sequence[Target], account: Account) -> None:
         """Bring one change to its targets; a write may be made of several."""
@@ -174,30 +178,31 @@ class Work:
         self.account.note(rows_of(target for target in targets if not target.payload), result)
         return [target for target in targets if target.payload]
 
-    def rendered(self) -> KiliFrame:
+    def rendered(self, effect: Effect | None = None) -> KiliFrame:
         """Return a copy of the frame, its columns up to date, with the report as of now."""
+        effect = effect or self._effect
         out = self.frame.copy(deep=_DEEP)
-        for name, values in self.effect.changed.items():
+        for name, values in effect.changed.items():
             for position in np.flatnonzero(out.columns == name).tolist():
                 column: Any = replaced(out.iloc[:, position], self.account.having("applied"), values)
                 out.isetitem(position, column)
-        for label, name in self._identified().items():
+        for label, name in self._identified(effect).items():
             texts = self.identity.ids if name == "id" else self.identity.external_ids
             out[label] = pd.Series(pa.array(texts, pa.string()), out.index, dtype=pd.ArrowDtype(pa.string()))
-        if self.effect.project_id is not None:
-            home = {"project_id": self.effect.project_id, "api_endpoint": self.client.api_endpoint}
+        if effect.project_id is not None:
+            home = {"project_id": effect.project_id, "api_endpoint": self.client.api_endpoint}
             out.attrs = {**out.attrs, "kili": home}
         report = self.account.report(out.index, self.identity.ids, self.identity.external_ids)
         object.__setattr__(out, _REPORT, (report, _keys_of(out)))  # pandas does not hand it on to derived frames
         return typed(out)
 
-    def _identified(self) -> Mapping[Hashable, Literal["id", "externalId"]]:
+    def _identified(self, effect: Effect) -> Mapping[Hashable, Literal["id", "externalId"]]:
         """Return the columns that take what identifies each row.
 
         Where a write by external ids is unfinished, that is the id: what is left may have lost its name, or the asset.
         """
         is_unfinished = bool(self.account.having("failed", "not_sent").any()) and not self.options.dry_run
-        return {"id": "id"} if self.identity.is_by_name and is_unfinished else self.effect.identified
+        return {"id": "id"} if self.identity.is_by_name and is_unfinished else effect.identified
 
     def checked(self, out: KiliFrame) -> KiliFrame:
         """Return the frame, or raise or warn where rows did not come through."""
