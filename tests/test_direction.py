@@ -31,7 +31,8 @@ HOUSE = {
         "answers answers.schema answers.json_values answers.conversations answers.geometry answers.walk"
         " answers.kind_rows answers.annotation_keys answers.columns answers.plain_shapes answers.read answers.compose"
         " jobs labels people offsets wide annotations shape_checks interface_checks"
-        " answer_checks write_answers metadata assignment overlap chance comparison agreement label_errors"
+        " answer_checks schema_columns drawn_boxes write_answers metadata assignment overlap chance comparison"
+        " agreement label_errors"
     ),
     "media": "kinds inspection medium texts rules upload imports names ledger fetch download",
     "reading": "wire frame members validation windows tally looks walk long_answers crawl finish reader read parts",

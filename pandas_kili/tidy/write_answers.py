@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pandas_kili.arrow import arrow_array, python_cells, python_value
-from pandas_kili.errors import KiliFieldError, KiliValidationError
+from pandas_kili.arrow import arrow_array
+from pandas_kili.errors import KiliFieldError
 from pandas_kili.messages import FailureCase, did_you_mean, label_at, listed, nearest, shown, validation_error
-from pandas_kili.scalars import flag, number, text
 from pandas_kili.tidy.answers.compose import Answers
-from pandas_kili.tidy.answers.geometry import box, turned_forth
 from pandas_kili.tidy.answers.json_values import encode, is_whole, parse
 from pandas_kili.tidy.answers.read import without_collector
 from pandas_kili.tidy.answers.schema import (
@@ -28,40 +26,23 @@ from pandas_kili.tidy.answers.schema import (
     KINDS,
     LABEL,
     RANK,
-    RING,
     TEXT,
     UNREADABLE,
-    VERTEX,
 )
 from pandas_kili.tidy.answers.walk import EMPTY_FRAMES
+from pandas_kili.tidy.drawn_boxes import BOX, boxes_in_shares, draw_boxes
 from pandas_kili.tidy.interface_checks import interface_misfits
 from pandas_kili.tidy.jobs import jobs_of
+from pandas_kili.tidy.schema_columns import schema_columns
 from pandas_kili.tidy.shape_checks import Coordinates, Misfit, shape_misfits, tool_misfits
 
 Columns = dict[str, pa.Array]
 Flags = npt.NDArray[np.bool_]
 
-_BOX = ("xmin", "ymin", "xmax", "ymax")
-_PIXELS = {f"pixel{edge[0].upper()}{edge[1:]}": edge for edge in _BOX}
-_RESOLUTION = ("resolution.width", "resolution.height")
-_RINGS = pa.list_(RING)
 _SAID_BY = {TEXT: ("text",), CHOICE: ("firstId", "secondId"), RANK: ("rank", "elements")}
 _DRAWN = (
-    *(
-        "mid",
-        "tool",
-        "content",
-        "beginOffset",
-        "endOffset",
-        "beginId",
-        "endId",
-        "rings",
-        "polyline",
-        "points",
-        "x",
-        "y",
-    ),
-    *("startMids", "endMids", "rangeStart", "rangeEnd", "page", "score", *_BOX),
+    *("mid", "tool", "content", "beginOffset", "endOffset", "beginId", "endId", "rings", "polyline", "points"),
+    *("x", "y", "startMids", "endMids", "rangeStart", "rangeEnd", "page", "score", *BOX),
 )
 _ALIKE = 0.8  # from which a name is taken for a misspelled one
 
@@ -122,13 +103,13 @@ def to_json_response(
     by = by or _grouping(annotations)
     length = len(annotations)
     misfits = [*_misspelled(annotations, by)]
-    columns = dict(_columns(annotations, misfits))
+    columns = dict(schema_columns(annotations, misfits))
     columns["kind"] = _kinds(columns, length)
-    misfits += _in_shares(columns, annotations)
+    misfits += boxes_in_shares(columns, annotations)
     keys = arrow_array(annotations[by]).to_pylist()
     made = columns["row"].is_null().to_numpy(zero_copy_only=False) if "row" in columns else np.ones(length, bool)
     misfits += _unwritable(columns, made)
-    changed = _draw_boxes(columns, length, has_edges=set(_BOX) <= set(annotations.columns))
+    changed = draw_boxes(columns, length, has_edges=set(BOX) <= set(annotations.columns))
     misfits += _of_rows(columns, np.flatnonzero(made | changed), coordinates)
     if jobs is not None:
         of_label = pa.array(pd.factorize(pd.Series(keys, dtype=object))[0])
@@ -162,132 +143,6 @@ def _misspelled(annotations: pd.DataFrame, by: str) -> Iterator[Misfit]:
             near = nearest(name, missing, most=1, cutoff=_ALIKE)
             if near:
                 yield Misfit(-1, name, f"expected {near[0]!r}, or a name that is less like it", name)
-
-
-# --- columns of the types of the schema ---
-
-
-def _columns(annotations: pd.DataFrame, misfits: list[Misfit]) -> Iterator[tuple[str, pa.Array]]:
-    """Yield the columns that have values; values that do not fit become misfits, and null."""
-    for field in ANNOTATION_SCHEMA:
-        if field.name not in annotations:
-            continue
-        try:
-            array = arrow_array(annotations[field.name])
-        except KiliValidationError:  # values of several types
-            yield field.name, _each(python_cells(annotations[field.name]), field, misfits)
-            continue
-        if pa.types.is_floating(array.type):  # NaN is how other columns say null
-            array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
-        if array.null_count < len(array):
-            yield field.name, _fitted(array, field, misfits)
-
-
-def _fitted(array: pa.Array, field: pa.Field, misfits: list[Misfit]) -> pa.Array:
-    is_no_text = pa.types.is_floating(array.type) or pa.types.is_boolean(array.type) or pa.types.is_temporal(array.type)
-    if array.type != field.type and (_holds_vertices(field.type) or (pa.types.is_string(field.type) and is_no_text)):
-        return _each([python_value(scalar) for scalar in array], field, misfits)
-    try:
-        fitted = array.cast(field.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return _each([python_value(scalar) for scalar in array], field, misfits)
-    return _finite(fitted, field, misfits)
-
-
-def _each(cells: list[Any], field: pa.Field, misfits: list[Misfit]) -> pa.Array:
-    """Return a column read value by value; what does not fit becomes a misfit, and null."""
-    read, expected = _READERS.get(field.name) or _SCALARS[field.type]
-    values = []
-    for row, value in enumerate(cells):
-        try:
-            values.append(None if _is_null(value) else read(value))
-            pa.scalar(values[-1], field.type)
-        except (pa.ArrowException, TypeError, ValueError, LookupError, ArithmeticError):
-            del values[row:]
-            values.append(None)
-            flat = isinstance(value, list) and value and all(isinstance(each, int | float) for each in value)
-            coco = "; a flat list of numbers is how COCO writes polygons" if flat and field.name == "rings" else ""
-            misfits.append(Misfit(row, field.name, f"expected {expected}{coco}", value))
-    return _finite(pa.array(values, field.type), field, misfits)
-
-
-def _holds_vertices(type_: pa.DataType) -> bool:
-    return pa.types.is_list(type_) and not pa.types.is_string(type_.value_type)
-
-
-def _finite(array: pa.Array, field: pa.Field, misfits: list[Misfit]) -> pa.Array:
-    """Return a column without numbers that JSON does not have, nor vertices that lack a side."""
-    if pa.types.is_floating(array.type):
-        bad = np.flatnonzero(np.isinf(array.to_numpy(zero_copy_only=False)))
-    elif _holds_vertices(array.type):
-        parents = pc.list_parent_indices(array).to_numpy(zero_copy_only=False)
-        flat = pc.list_flatten(array)
-        if array.type == _RINGS:
-            parents = parents[pc.list_parent_indices(flat).to_numpy(zero_copy_only=False)]
-            flat = pc.list_flatten(flat)
-        sides = [pc.struct_field(flat, side).to_numpy(zero_copy_only=False) for side in "xy"]
-        bad = np.unique(parents[~(np.isfinite(sides[0]) & np.isfinite(sides[1]))])
-    else:
-        return array
-    check = "expected finite numbers, which NaN and infinity are not"
-    misfits += [Misfit(row, field.name, check, array[row].as_py()) for row in bad.tolist()]
-    return _without(array, bad) if len(bad) else array
-
-
-def _without(array: pa.Array, rows: npt.NDArray[np.int64]) -> pa.Array:
-    """Return a column in which some rows are null."""
-    places = np.arange(len(array))
-    return pc.take(array, pa.array(places, mask=np.isin(places, rows)))
-
-
-def _is_null(value: Any) -> bool:
-    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
-
-
-def _whole(value: Any) -> int:
-    plain = number(value)
-    if int(plain) != plain:
-        raise ValueError
-    return int(plain)
-
-
-def _list_of_words(value: Any) -> list[str]:
-    if not isinstance(value, list):
-        raise TypeError
-    return [text(each) for each in value]
-
-
-def _vertex(value: Any) -> dict[str, float]:
-    return {"x": float(number(value["x"])), "y": float(number(value["y"]))}
-
-
-def _line(value: Any) -> list[dict[str, float]]:
-    if not isinstance(value, list):
-        raise TypeError
-    return [_vertex(each) for each in value]
-
-
-def _pose(value: Any) -> list[dict[str, Any]]:
-    return [{**{key: each[key] for key in each if isinstance(each[key], str)}, **_vertex(each)} for each in value]
-
-
-_Reader = tuple[Callable[[Any], Any], str]
-_SCALARS: dict[pa.DataType, _Reader] = {
-    pa.int64(): (_whole, "a whole number"),
-    pa.float64(): (lambda value: float(number(value)), "a number"),
-    pa.bool_(): (flag, "true or false"),
-    pa.string(): (text, "a text"),
-    pa.list_(pa.string()): (_list_of_words, "a list of texts"),
-    pa.timestamp("ms", "UTC"): (pd.Timestamp, "a date"),
-}
-_READERS: dict[str, _Reader] = {
-    "rings": (lambda value: [_line(each) for each in value], "a list of rings, each a list of vertices {x, y}"),
-    "polyline": (_line, "a list of vertices {x, y}"),
-    "points": (_pose, "a list of points {code, name, x, y}"),
-}
-
-
-# --- what rows are, and whether they can be written ---
 
 
 def _kinds(columns: Columns, length: int) -> pa.Array:
@@ -378,69 +233,3 @@ def _refuse(annotations: pd.DataFrame, misfits: list[Misfit]) -> None:
     raise validation_error(
         f"annotations cannot be written as answers: {listed(texts, where=' in .failure_cases')}.", cases
     )
-
-
-# --- boxes ---
-
-
-def _in_shares(columns: Columns, annotations: pd.DataFrame) -> Iterator[Misfit]:
-    """Turn boxes in pixels into shares, where rows give no shares."""
-    length = len(annotations)
-    given = {edge: columns[pixels] for pixels, edge in _PIXELS.items() if pixels in columns}
-    if not given:
-        return
-    open_rows = ~np.any([_there(columns, name, length) for name in (*_BOX, "rings")], axis=0)
-    wanted = open_rows & np.any([_there(columns, name, length) for name in _PIXELS], axis=0)
-    if not wanted.any():
-        return
-    sizes = []
-    for name in _RESOLUTION:
-        size = (
-            arrow_array(annotations[name]).cast(pa.float64()) if name in annotations else pa.nulls(length, pa.float64())
-        )
-        sizes.append(size)
-        bad = ~pc.fill_null(pc.greater(size, 0.0), fill_value=False).to_numpy(zero_copy_only=False)
-        for row in np.flatnonzero(wanted & bad).tolist():
-            yield Misfit(
-                row, name, "expected the size of the picture in pixels, as the box is in pixels", size[row].as_py()
-            )
-    nothing = pa.nulls(length, pa.float64())
-    shares = {edge: pc.divide(given.get(edge, nothing), sizes[edge[0] == "y"]) for edge in _BOX}
-    turns = columns.get("assetRotation", pa.nulls(length, pa.int64()))
-    for edge, share in turned_forth(shares, turns).items():
-        columns[edge] = pc.if_else(pa.array(wanted), share, columns.get(edge, nothing))
-
-
-def _there(columns: Mapping[str, pa.Array], name: str, length: int) -> Flags:
-    if name not in columns:
-        return np.zeros(length, bool)
-    flags: Flags = columns[name].is_valid().to_numpy(zero_copy_only=False)
-    return flags
-
-
-def _draw_boxes(columns: Columns, length: int, *, has_edges: bool) -> Flags:
-    """Draw the rings of boxes that have none, or no longer those; return these rows, and those that lost an edge."""
-    sides: Any = np.stack([_there(columns, name, length) for name in _BOX])
-    boxed: Flags = sides.all(axis=0)
-    lost: Flags = sides.any(axis=0) & ~boxed if has_edges else np.zeros(length, bool)
-    edges = [columns[name].to_numpy(zero_copy_only=False) for name in _BOX if name in columns]
-    if "rings" in columns:
-        spans = box(columns["rings"])
-        tool = pc.utf8_lower(columns["tool"]) if "tool" in columns else pa.nulls(length, pa.string())
-        is_box = pc.fill_null(pc.equal(tool, "rectangle"), fill_value=True).to_numpy(zero_copy_only=False)
-        same = boxed.copy()
-        for name, edge in zip(_BOX, edges, strict=False):
-            same &= spans[name].to_numpy(zero_copy_only=False) == edge
-        boxed &= ~_there(columns, "rings", length) | (is_box & ~same)
-    rows = np.flatnonzero(boxed)
-    if not len(rows):
-        return lost
-    xmin, ymin, xmax, ymax = (edge[rows] for edge in edges)
-    xs, ys = np.stack([xmin, xmin, xmax, xmax], axis=1), np.stack([ymax, ymin, ymin, ymax], axis=1)
-    vertices = pa.StructArray.from_arrays([pa.array(xs.ravel()), pa.array(ys.ravel())], fields=list(VERTEX))
-    lines = pa.ListArray.from_arrays(pa.array(np.arange(len(rows) + 1, dtype=np.int32) * 4), vertices, type=RING)
-    drawn = pa.ListArray.from_arrays(pa.array(np.arange(len(rows) + 1, dtype=np.int32)), lines, type=_RINGS)
-    places = np.arange(length)
-    places[rows] = length + np.arange(len(rows))
-    columns["rings"] = pa.concat_arrays([columns.get("rings", pa.nulls(length, _RINGS)), drawn]).take(pa.array(places))
-    return boxed | lost
