@@ -26,6 +26,7 @@ from pandas_kili.catalog.events import (
     EVENT_PAGE_SIZE,
     EVENT_PAYLOADS,
     LIST_EVENTS,
+    PROJECT_EVENT,
     PROJECT_WORKFLOW,
 )
 from pandas_kili.catalog.labels import ANNOTATION_VALUE, APPEND_LABELS, LABEL_TYPES
@@ -62,6 +63,7 @@ __all__ = [
     "LIST_PROJECTS",
     "MEMBER_PAGE_SIZE",
     "PAGE_SIZE",
+    "PROJECT_EVENT",
     "PROJECT_WORKFLOW",
     "PROPERTIES",
     "QUEUE",

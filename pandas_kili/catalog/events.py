@@ -12,6 +12,9 @@ EVENT_PAGE = (  # with a name and variables of its own, as one call asks for sev
     " {{ id createdAt event userId payload }}"
 )
 
+PROJECT_EVENT = "project."
+"""How all subjects begin that are about the project."""
+
 PROJECT_WORKFLOW = "project.workflow."
 """How the subjects begin that touch assets and name none, such as bulk actions and changed steps."""
 

@@ -35,7 +35,7 @@ def telling_fields(paths: Iterable[str]) -> list[str]:
             wanted += [f"labels.{name}" for name in _LABEL]
             if rest.partition(".")[0] not in _FIXED_OF_LABELS and leaf not in _LONG:
                 wanted.append(path)
-        elif root != "project" and not (path in _OWN or leaf in _LONG):
+        elif not (path in _OWN or leaf in _LONG):
             wanted.append(path)
     return list(dict.fromkeys(wanted))
 

@@ -42,6 +42,8 @@ class LogSince:
     project_id : str
     before : LogPlace or None
         How far the log was read before.
+    vague : str
+        How the subjects begin of events that touch assets and name none.
 
     Attributes
     ----------
@@ -56,12 +58,12 @@ class LogSince:
         assets it is about.
     """
 
-    def __init__(self, client: Client, project_id: str, before: LogPlace | None) -> None:
+    def __init__(self, client: Client, project_id: str, before: LogPlace | None, vague: str = PROJECT_WORKFLOW) -> None:
         self.events = 0
         self.place: LogPlace | None = None
         self.deleted: set[str] = set()
         self.tells_all = False
-        self._client, self._project_id, self._before = client, project_id, before
+        self._client, self._project_id, self._before, self._vague = client, project_id, before, vague
 
     def assets(self) -> Iterator[str]:
         """Yield the ids of the assets that events name, but for deleted ones, while the log is read."""
@@ -81,7 +83,7 @@ class LogSince:
                 if event["id"] in seen:
                     continue
                 self.events += 1
-                names_all &= not event["event"].startswith(PROJECT_WORKFLOW)
+                names_all &= not event["event"].startswith(self._vague)
                 asset_id = event["payload"].get("assetId")
                 if event["event"] in ASSET_IS_GONE:
                     self.deleted.add(asset_id)

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pandas_kili.catalog import DEFAULT_FIELDS
+from pandas_kili.catalog import DEFAULT_FIELDS, PROJECT_EVENT, PROJECT_WORKFLOW
 from pandas_kili.connection import Budget, Client, Clock, Limit, client_or_default, find_project, limit_of
 from pandas_kili.copy.fingerprint import FINGERPRINT, Places, fingerprints, in_microseconds, narrowed, telling_fields
 from pandas_kili.copy.log_since import LogSince, end_of_log
@@ -129,7 +129,8 @@ def sync(
     not tell what changed (a bulk action, other steps, a log that begins after the last sync, a server without one),
     the call makes the light look: all ids with ``updatedAt``, status, marks, and the ids and versions of labels. The
     light look cannot see a label that was edited in place, with as many annotations as before and the same
-    version.
+    version. Counts of `project`, such as ``project.numberOfReviewedAssets``, are as of when a row was last read; the
+    light look brings them up to date.
 
     Examples
     --------
@@ -322,7 +323,9 @@ class _Sync:
     def refresh(self, *, look: bool) -> dict[str, int]:
         """Read again what events name, and with a light look what differs, and merge it."""
         state = self._state()
-        log = LogSince(self._client, self._wanted.project_id, state.place)
+        has_project = any(path.startswith("project.") for path in self._telling)
+        vague = PROJECT_EVENT if has_project else PROJECT_WORKFLOW
+        log = LogSince(self._client, self._wanted.project_id, state.place, vague)
         asked: set[str] = set()
         told = 0
 

@@ -36,7 +36,7 @@ def test_long_texts_are_left_to_what_moves_with_them():
         "labels.numberOfAnnotations",
     }
     assert "labels.consensusMark" in telling_fields(["labels.consensusMark"])
-    assert telling_fields(["content", "project.title"]) == ["id", "updatedAt"]
+    assert telling_fields(["content", "project.title"]) == ["id", "updatedAt", "project.title"]
 
 
 @given(st.lists(ROWS, min_size=1, max_size=6), st.data())

@@ -178,6 +178,30 @@ def test_a_renamed_step_is_renamed_in_the_copy(sandbox, tmp_path):
     assert pk.read_copy(tmp_path / "copy")["currentStep.name"].tolist() == ["Renamed"] * 5
 
 
+CHANGE_PROJECT = """mutation($i: ID!, $t: String) {
+  data: updatePropertiesInProject(where: {id: $i}, data: {title: $t}) { id } }"""
+
+
+@pytest.mark.parametrize("events", ["kept", "none"])
+def test_a_renamed_project_is_renamed_in_the_copy(tmp_path, events):
+    with Sandbox(max_calls_per_minute=None, events=events) as sandbox:
+        project, ids = filled(sandbox, 5)
+        options = {"fields": ["id", "project.title"], "client": sandbox.client}
+        pk.sync(project, tmp_path / "copy", **options)
+        sandbox.client.execute(CHANGE_PROJECT, {"i": project, "t": "Renamed"})
+        sandbox.delete_assets(ids[:1])
+        pk.sync(project, tmp_path / "copy", **options)
+        assert pk.read_copy(tmp_path / "copy")["project.title"].tolist() == ["Renamed"] * 4
+
+
+def test_a_renamed_project_costs_nothing_where_the_copy_does_not_hold_its_title(sandbox, tmp_path):
+    project, _ = filled(sandbox, 5)
+    synced(sandbox, project, tmp_path / "copy")
+    sandbox.client.execute(CHANGE_PROJECT, {"i": project, "t": "Renamed"})
+    report = synced(sandbox, project, tmp_path / "copy")
+    assert (report.events, report.calls) == (1, 2)
+
+
 def test_what_no_event_told_is_found_by_verify(sandbox, tmp_path):
     project, ids = filled(sandbox)
     synced(sandbox, project, tmp_path / "copy")
