@@ -23,7 +23,7 @@ def arrow_array(series: pd.Series[Any]) -> pa.Array:
     KiliFieldError
         Where several columns have the name.
     KiliValidationError
-        Where its cells have no type in common.
+        Where its cells have no type in common, or a text holds half a surrogate pair.
     """
     if isinstance(series, pd.DataFrame):
         raise KiliFieldError(f"the frame has {series.shape[1]} columns {series.columns[0]!r}.")
@@ -35,6 +35,8 @@ def cells_to_array(cells: Any, name: Any) -> pa.Array | pa.ChunkedArray:
     """Return cells as Arrow values; `name` is the column that the error names."""
     try:
         return pa.array(cells, from_pandas=True)
+    except UnicodeEncodeError as error:
+        raise KiliValidationError(f"{name!r} holds {error.object!r}, which is no Unicode text.") from None
     except (pa.ArrowException, ArithmeticError, TypeError, ValueError) as error:
         raise KiliValidationError(f"the cells of {name!r} have no type in common: {error}.") from None
 

@@ -22,6 +22,9 @@ from pandas_kili.scalars import is_whole_decimal
 _EXACT = 2**53  # beyond, a double does not hold every whole number
 
 
+_HALF_PAIR = "half a surrogate pair, which is no Unicode text"
+
+
 class NotJsonError(ValueError):
     """A value that JSON cannot hold; the text says which key holds what."""
 
@@ -255,8 +258,8 @@ def _faults(value: Any, key: str) -> Iterator[str]:
             plain = None
     if isinstance(plain, Mapping):
         for name, item in plain.items():
-            if not isinstance(name, (str, int, float)) and name is not None:
-                yield f"a key is {kind_of(name)}"
+            if fault := _fault_of_key(name):
+                yield fault
             yield from _faults(item, f"{key}.{name}" if key else str(name))
     elif isinstance(plain, (list, tuple)):
         for item in plain:
@@ -269,8 +272,14 @@ def _described(value: Any) -> str:
     if isinstance(value, float):
         return "NaN" if value != value else "infinity"  # noqa: PLR0124 - NaN is what differs from itself
     if isinstance(value, str):
-        return "half a surrogate pair, which is no Unicode text"
+        return _HALF_PAIR
     return kind_of(value)
+
+
+def _fault_of_key(name: Any) -> str | None:
+    if isinstance(name, str):
+        return None if name == name.encode("utf-8", "replace").decode() else f"the key {name!r} holds {_HALF_PAIR}"
+    return None if isinstance(name, (int, float)) or name is None else f"a key is {kind_of(name)}"
 
 
 class _ConstantError(ValueError):

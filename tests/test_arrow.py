@@ -6,6 +6,7 @@ import pytest
 
 import pandas_kili  # noqa: F401 - registers `.kili`
 from pandas_kili.arrow import Unreadable, arrow_array, plain_array, python_cells
+from pandas_kili.errors import KiliValidationError
 
 ANSWER = '{"JOB": {"categories": [{"name": "A", "confidence": 90}]}}'
 LABEL = {"id": "l1", "jsonResponse": ANSWER, "labelType": "DEFAULT", "author": {"email": "a@b.org"}}
@@ -85,3 +86,8 @@ def test_cells_are_pythons_own():
     twice = pa.array([[("a", 1), ("a", 2)]], pa.map_(pa.string(), pa.int8()))
     assert isinstance(python_cells(column(twice))[0], Unreadable)
     assert not pa.types.is_dictionary(arrow_array(pd.Series(["a"], dtype="category")).type)
+
+
+def test_text_that_is_no_unicode_is_named():
+    with pytest.raises(KiliValidationError, match=r"^'name' holds 'b\\ud83d', which is no Unicode text"):
+        arrow_array(pd.Series(["a", "b\ud83d"], dtype=object, name="name"))

@@ -179,3 +179,8 @@ def test_a_value_that_looks_like_the_seam_between_values_stays_whole():
     assert json_texts(column) == list(map(json_text, column))
     with pytest.raises(NotJsonError, match="NaN"):
         json_texts([{"a": 1}, {"a": float("nan")}])
+
+
+def test_a_key_with_half_a_surrogate_pair_is_named():
+    with pytest.raises(NotJsonError, match=r"^the key 'k\\ud83d' holds half a surrogate pair"):
+        json_text({"a": {"k\ud83d": 1}})

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pandas_kili.arrow import arrow_array
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.pictures import Pictures, find_pictures
-from pandas_kili.formats.samples import ExportOptions, Report, categories_of, chosen_labels, questions
+from pandas_kili.formats.samples import ExportOptions, Report, categories_of, chosen_labels, questions, readable_assets
 from pandas_kili.formats.shapes import numbers_of
 from pandas_kili.messages import listed
 from pandas_kili.tidy import CATEGORY, annotations_table
@@ -61,7 +61,9 @@ def collect_classes(frame: pd.DataFrame, format_name: str, options: ExportOption
     table = pd.DataFrame({"asset": asset[wanted], "category": pd.Series(categories, dtype=object)}).drop_duplicates()
     several = table["asset"].duplicated(keep=False)
     report.add(np.unique(table["asset"][several].to_numpy(np.int64)), "several classes")
-    report.add(np.setdiff1d(chosen.index.to_numpy(np.int64), table["asset"]), "no class")
+    readable = readable_assets(chosen, rows)
+    report.add(np.setdiff1d(chosen.index.to_numpy(np.int64), readable), "the answer cannot be read")
+    report.add(np.setdiff1d(readable, table["asset"]), "no class")
     table = table[~several].sort_values("asset", kind="stable")
     of_job = {job} if isinstance(job, str) else set(known)
     order = [name for of, name in categories_of(asked, "CLASSIFICATION") if of in of_job]

@@ -96,7 +96,7 @@ def _data_sets(samples: Samples) -> dict[str, dict[str, Any]]:
     """Return a data set for each split."""
     pictures = samples.pictures
     left_out = samples.left_out.astype(object).where(samples.left_out.notna(), None).to_dict("records")
-    codes = sorted({point["code"] or "" for cell in samples.points.values() for point in cell})
+    codes = _codes(samples)
     categories = _categories(samples, codes)
     sets: dict[str, dict[str, Any]] = {
         split: {
@@ -123,17 +123,25 @@ def _data_sets(samples: Samples) -> dict[str, dict[str, Any]]:
     return sets
 
 
-def _categories(samples: Samples, codes: list[str]) -> list[dict[str, Any]]:
-    table = samples.categories
-    posed = set(samples.category[list(samples.points)].tolist()) if samples.points else set()
-    rows = zip(table["job"], table["name"], strict=True)
+def _codes(samples: Samples) -> dict[int, list[str]]:
+    """Return the points of each category with poses, in the order of the project, then of their codes."""
+    found: dict[int, set[str]] = {}
+    for position, points in samples.points.items():
+        found.setdefault(int(samples.category[position]), set()).update(point["code"] or "" for point in points)
+    known = samples.categories["points"].tolist()
+    return {number: [*known[number], *sorted(codes.difference(known[number]))] for number, codes in found.items()}
+
+
+def _categories(samples: Samples, codes: dict[int, list[str]]) -> list[dict[str, Any]]:
+    rows = zip(samples.categories["job"], samples.categories["name"], strict=True)
     return [
-        {"id": number + 1, "name": name, "supercategory": job, **({"keypoints": codes} if number in posed else {})}
+        {"id": number + 1, "name": name, "supercategory": job}
+        | ({"keypoints": codes[number]} if number in codes else {})
         for number, (job, name) in enumerate(rows)
     ]
 
 
-def _annotations(samples: Samples, codes: list[str]) -> dict[int, dict[str, Any]]:
+def _annotations(samples: Samples, codes: dict[int, list[str]]) -> dict[int, dict[str, Any]]:
     """Return annotations by the position of the object; the parts of an object are in its first."""
     sizes = samples.pictures.size[samples.picture]
     pixels = samples.box * np.tile(sizes, 2)
@@ -163,7 +171,7 @@ def _annotations(samples: Samples, codes: list[str]) -> dict[int, dict[str, Any]
             annotation["bbox"] = bbox if len(own) == 1 else _around([boxes[each] for each in own])
             annotation |= _shape(samples, own, sizes[position], annotation["bbox"])
         if position in samples.points:
-            annotation |= _keypoints(samples.points[position], codes, sizes[position])
+            annotation |= _keypoints(samples.points[position], codes[category - 1], sizes[position])
         if confidences[position] == confidences[position]:  # not NaN
             annotation["confidence"] = confidences[position]
         found[position] = annotation

@@ -6,7 +6,6 @@ import dataclasses
 import importlib.util
 import json
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,6 +73,7 @@ def read_coco(
     Notes
     -----
     Objects are cut at the edge of their picture; those without an area on it are left out, and a warning names them.
+    Outlines are polygons, or with `jobs` what their job draws: semantic shapes, or rectangles where they are upright.
 
     Examples
     --------
@@ -92,7 +92,6 @@ def read_coco(
     incoming, sizes = Incoming(), {}
     for part in parts:
         _check(part.value)
-    names = Counter(_external_id(image) for part in parts for image in part.value["images"])
     categories: dict[Any, dict[str, Any]] = {}
     annotations: list[Any] = []
     for part in parts:
@@ -103,10 +102,9 @@ def read_coco(
             name = str(image["file_name"])
             file = root / name if root else Path(name)
             content = file if file.is_file() else str(image.get("coco_url") or name)
-            external_id = _external_id(image)
-            external_id = external_id if names[external_id] == 1 else name  # equal names in several folders
-            size = incoming.add_picture(image["id"], external_id, content, _size(image), part.split)
-            sizes[image["id"]] = size
+            sizes[image["id"]] = incoming.add_picture(
+                image["id"], _external_id(image), content, longer=name, size=_size(image), split=part.split
+            )
     _add_objects(incoming, annotations if results is None else results, sizes, categories, job)
     return incoming.frame(jobs)
 

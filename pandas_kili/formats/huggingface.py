@@ -15,7 +15,16 @@ from pandas_kili.arrow import arrow_array, plain_cells
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.classes import collect_classes
 from pandas_kili.formats.pictures import Pictures, asset_names, assigned_splits, local_file, refuse
-from pandas_kili.formats.samples import AREAS, ExportOptions, Report, categories_of, chosen_labels, collect, questions
+from pandas_kili.formats.samples import (
+    AREAS,
+    ExportOptions,
+    Report,
+    categories_of,
+    chosen_labels,
+    collect,
+    questions,
+    readable_assets,
+)
 from pandas_kili.formats.stills import QUALITY
 from pandas_kili.media import EXTENSIONS, is_url
 from pandas_kili.tidy import ANNOTATION, annotations_table
@@ -197,8 +206,9 @@ def _tokens(frame: pd.DataFrame, options: ExportOptions) -> Columns:
             continue
         spans.setdefault(asset, []).append((begin, begin + len(text or "") if end is None else end, category))
     report.add(np.array(lost, np.int64), "an entity of rich text")
+    assets = readable_assets(chosen, rows)
+    report.add(np.setdiff1d(chosen.index.to_numpy(np.int64), assets), "the answer cannot be read")
     report.warn()
-    assets = np.unique(chosen.index.to_numpy(np.int64))
     contents, names = plain_cells(frame["content"]), asset_names(frame)
     texts = {row: _text(contents[row]) for row in assets.tolist()}
     refuse(frame, assets, [texts[row] is None for row in assets.tolist()], _NO_TEXT)

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from pandas_kili.errors import KiliValidationError
 from pandas_kili.media import image_size
-from pandas_kili.messages import FailureCase, listed, shown, validation_error, warn
-from pandas_kili.tidy import answer_misfits, jobs_of, to_json_response
+from pandas_kili.messages import FailureCase, listed, plural, shown, validation_error, warn
+from pandas_kili.tidy import Job, answer_misfits, jobs_of, to_json_response
 
 Floats = npt.NDArray[np.float64]
 Jobs = str | Mapping[str, Any] | pd.DataFrame
 
 OBJECTS = "OBJECTS"  # the job of objects that name none
 _WHOLE = 100  # percent
+_CORNERS = 4
 _OUTSIDE = 1e-6  # share of a side; what lies farther beyond the edge was cut, not rounded
+
+
+class _Picture(NamedTuple):
+    external_id: str
+    longer: str
+    content: str
+    size: tuple[int, int] | None
+    split: str | None
 
 
 class Incoming:
@@ -35,7 +46,7 @@ class Incoming:
 
     def __init__(self) -> None:
         self.jobs: list[str] = []
-        self._pictures: dict[Hashable, tuple[str, str, tuple[int, int] | None, str | None]] = {}
+        self._pictures: dict[Hashable, _Picture] = {}
         self._objects: list[dict[str, Any]] = []
         self._cut = 0
         self._left_out: list[str] = []
@@ -45,14 +56,19 @@ class Incoming:
         key: Hashable,
         external_id: str,
         content: str | Path,
+        *,
+        longer: str,
         size: tuple[int, int] | None = None,
         split: str | None = None,
     ) -> tuple[int, int] | None:
-        """Add a picture, known by its key; return its size, which is measured if only the file tells it."""
+        """Add a picture, known by its key; return its size, which is measured if only the file tells it.
+
+        Of pictures with the same external id, each has its `longer` one.
+        """
         if size is None and isinstance(content, Path):
             size = image_size(content)
         size = size if size and min(size) > 0 else None
-        self._pictures[key] = (external_id, str(content), size, split)
+        self._pictures[key] = _Picture(external_id, longer, str(content), size, split)
         return size
 
     def add_object(
@@ -91,32 +107,45 @@ class Incoming:
         Raises
         ------
         KiliValidationError
-            If answers do not fit `jobs`, all of them at once.
+            If answers do not fit `jobs`, or names are no Unicode text; all of them at once.
         """
-        keys = list(self._pictures)
-        numbers = {key: number for number, key in enumerate(keys)}
+        self._check_names()
+        pictures = list(self._pictures.values())
+        equal = Counter(each.external_id for each in pictures)
+        names = [each.external_id if equal[each.external_id] == 1 else each.longer for each in pictures]
         empty = json.dumps({job: {"annotations": []} for job in self.jobs})
-        answers = [empty] * len(keys)
+        answers = [empty] * len(pictures)
+        asked = None if jobs is None else jobs_of(jobs)
         if self._objects:
-            rows = pd.DataFrame([{**each, "key": numbers[each["key"]]} for each in self._objects])
+            numbers = {key: number for number, key in enumerate(self._pictures)}
+            rows = pd.DataFrame(
+                [{**each, "key": numbers[each["key"]], "tool": _tool(each, asked)} for each in self._objects]
+            )
             texts = to_json_response(rows, by="key")
             for number, text in zip(texts.index.tolist(), texts.tolist(), strict=True):
                 answers[number] = text
-        names, contents, sizes, splits = zip(*self._pictures.values(), strict=True) if keys else ([], [], [], [])
-        if jobs is not None:
-            _check(answers, names, jobs)
+        if asked is not None:
+            _check(answers, names, asked)
         self._warn()
-        width, height = ([size and size[axis] for size in sizes] for axis in (0, 1))
+        width, height = ([each.size and each.size[axis] for each in pictures] for axis in (0, 1))
         columns: dict[str, pa.Array] = {
             "externalId": pa.array(names, pa.string()),
-            "content": pa.array(contents, pa.string()),
+            "content": pa.array([each.content for each in pictures], pa.string()),
             "resolution.width": pa.array(width, pa.int64()),
             "resolution.height": pa.array(height, pa.int64()),
-            "split": pa.array(splits, pa.string()),
+            "split": pa.array([each.split for each in pictures], pa.string()),
             "jsonResponse": pa.array(answers, pa.string()),
         }
         frame: pd.DataFrame = pa.table(columns).to_pandas(types_mapper=pd.ArrowDtype)
         return frame
+
+    def _check_names(self) -> None:
+        """Refuse names with half a surrogate pair, which names of files in old encodings have too."""
+        names = dict.fromkeys(part for each in self._pictures.values() for part in each if isinstance(part, str))
+        names |= dict.fromkeys([*self.jobs, *(each[part] for each in self._objects for part in ("job", "category"))])
+        told = [repr(name) for name in names if name != name.encode("utf-8", "replace").decode()]
+        if told:
+            raise KiliValidationError(f"{plural(len(told), 'name is', 'names are')} no Unicode text: {listed(told)}.")
 
     def _warn(self) -> None:
         if self._left_out:
@@ -126,11 +155,28 @@ class Incoming:
             warn(f"{self._cut:,} objects reach beyond their picture and were cut at its edge.")
 
 
-def _check(answers: Sequence[str], names: Sequence[str], jobs: Jobs) -> None:
+def _tool(found: Mapping[str, Any], asked: Mapping[str, Job] | None) -> str:
+    """Return the tool of an object; where its job has another one for the same outline, that."""
+    tool: str = found["tool"]
+    job = None if asked is None else asked.get(found["job"])
+    rings = found.get("rings")
+    if job is None or rings is None or not job.tools or tool in job.tools:
+        return tool
+    if tool == "polygon" and "rectangle" in job.tools and _is_upright(rings[0]):
+        return "rectangle"
+    other = {"polygon": "semantic", "semantic": "polygon"}.get(tool)
+    return other if other in job.tools and len(rings) == 1 else tool
+
+
+def _is_upright(ring: Sequence[Mapping[str, float]]) -> bool:
+    return len(ring) == _CORNERS and len({at["x"] for at in ring}) == len({at["y"] for at in ring}) == 2  # noqa: PLR2004 - sides
+
+
+def _check(answers: Sequence[str], names: Sequence[str], asked: Mapping[str, Job]) -> None:
     """Hold answers to the questions of a project; models answer what they can, so jobs may be missing."""
     cases = [
         FailureCase(row, row, "jsonResponse", f"{check} ({path})", value)
-        for row, path, check, value in answer_misfits(answers, jobs_of(jobs), is_whole=False)
+        for row, path, check, value in answer_misfits(answers, asked, is_whole=False)
     ]
     if cases:
         told = [f"{names[row]!r}: {check}; got {shown(value)}" for row, _, _, check, value in cases]

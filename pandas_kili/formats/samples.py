@@ -85,7 +85,8 @@ class Samples:
     pictures : Pictures
         In the order of the assets, then of frames.
     categories : DataFrame
-        ``job``, ``category`` and ``name``, which is unique; the index counts from 0.
+        ``job``, ``category``, ``name``, which is unique, and ``points``, the codes of the project's poses; the index
+        counts from 0.
     picture, category : arrays of int
         Of each object: positions in `pictures` and `categories`. Objects are in the order of pictures.
     tool : array of str
@@ -163,6 +164,7 @@ def collect(
     codes = asset * _MULTIPLE + np.where(np.isnan(number), 0, number + 1).astype(np.int64)
     has_parts = np.isin(asset, asset[~np.isnan(number)])  # frames or pages
     shown = np.unique(np.concatenate([codes[~has_parts | ~np.isnan(number)], _others(chosen, asset[has_parts])]))
+    shown = shown[np.isin(shown // _MULTIPLE, readable_assets(chosen, rows))]
     wanted = _wanted(rows, job_of, job, tools, report, asset)
     place = np.searchsorted(shown, codes[wanted])
     shapes = read_shapes(rows[list(SHAPE_COLUMNS)].iloc[wanted])
@@ -278,6 +280,12 @@ def _others(chosen: pd.DataFrame, in_parts: Whole) -> Whole:
     return np.setdiff1d(chosen.index.to_numpy(np.int64), in_parts) * _MULTIPLE
 
 
+def readable_assets(chosen: pd.DataFrame, rows: pd.DataFrame) -> Whole:
+    """Return the assets with a label that can be read: where none can, what is on the asset is not known."""
+    unreadable = rows.index.to_numpy()[_among(arrow_array(rows["kind"]), [UNREADABLE])]
+    return np.unique(np.delete(chosen.index.to_numpy(np.int64), unreadable))
+
+
 def _wanted(
     rows: pd.DataFrame,
     jobs: pa.Array,
@@ -355,6 +363,11 @@ def _categories(
     table = pd.DataFrame([*known, *sorted(set(found).difference(known))], columns=["job", "category"], dtype=object)
     shared = table["category"].duplicated(keep=False)
     table["name"] = table["category"].where(~shared, table["job"] + "/" + table["category"])
+    asked = {} if jobs is None else jobs_of(jobs)
+    table["points"] = [
+        [code for code, _ in asked[job].categories[category].points] if (job, category) in known else []
+        for job, category in zip(table["job"], table["category"], strict=True)
+    ]
     return table
 
 

@@ -179,7 +179,7 @@ def _read(path: Path, root: Path, split: str | None, job: str | None, incoming: 
     key, external_id = path.stem, tree.findtext("source/external_id") or name
     content = picture if picture.is_file() else name
     said = (width, height) if min(width, height) > 0 else None
-    size = incoming.add_picture(key, external_id, content, said, split)
+    size = incoming.add_picture(key, external_id, content, longer=f"{path.stem}/{name}", size=said, split=split)
     if size is None:
         raise ValueError("the size of the picture is missing")
     jobs = set()

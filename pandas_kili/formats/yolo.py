@@ -184,6 +184,7 @@ def read_yolo(folder: str | os.PathLike[str], *, job: str | None = None, jobs: J
     Notes
     -----
     Objects are cut at the edge of their picture; those without an area on it are left out, and a warning names them.
+    Outlines are polygons, or with `jobs` what their job draws: semantic shapes, or rectangles where they are upright.
 
     Examples
     --------
@@ -215,7 +216,8 @@ def read_yolo(folder: str | os.PathLike[str], *, job: str | None = None, jobs: J
             key = (split, picture or text)
             file_name, external_id = names_of.get(text.stem, (f"{text.stem}.jpg", None))
             content = picture or file_name
-            incoming.add_picture(key, external_id or Path(content).name, content, split=split)
+            longer = Path(os.path.relpath(content, path.parent)).as_posix() if picture else file_name
+            incoming.add_picture(key, external_id or Path(content).name, content, longer=longer, split=split)
             lines = text.read_text(encoding="utf-8", errors="replace").splitlines() if text.is_file() else []
             for number, line in enumerate(lines, 1):
                 where = f"{text.name}, line {number}"

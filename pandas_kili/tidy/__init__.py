@@ -5,7 +5,7 @@ from pandas_kili.tidy.annotations import annotations_table
 from pandas_kili.tidy.answer_checks import answer_misfits
 from pandas_kili.tidy.answers.read import without_collector
 from pandas_kili.tidy.answers.schema import ANNOTATION, ANNOTATION_SCHEMA, CATEGORY, CHOICE, RANK, TEXT, UNREADABLE
-from pandas_kili.tidy.jobs import jobs_of, read_jobs
+from pandas_kili.tidy.jobs import Job, jobs_of, read_jobs
 from pandas_kili.tidy.label_errors import label_errors
 from pandas_kili.tidy.labels import holds_assets, labels_table, lacking
 from pandas_kili.tidy.metadata import metadata_table
@@ -23,6 +23,7 @@ __all__ = [
     "SUBMITTED",
     "TEXT",
     "UNREADABLE",
+    "Job",
     "agreement",
     "annotations_table",
     "answer_misfits",

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pandas_kili.connection import Client, client_or_default, find_project
 from pandas_kili.errors import KiliFieldError, KiliValidationError
+from pandas_kili.json_text import NotJsonError, json_text
 from pandas_kili.messages import shown
 
 _MULTIPLE = frozenset({"checkbox", "multipleDropdown"})  # inputs that take several classes
@@ -194,6 +195,10 @@ def jobs_of(source: str | Mapping[str, Any] | pd.DataFrame, *, client: Client | 
             source = json.loads(source)
         except (ValueError, RecursionError) as error:
             raise KiliValidationError(f"json_interface is JSON text; this is not: {error}.") from None
+    try:
+        json_text(source)
+    except NotJsonError as error:
+        raise KiliValidationError(f"json_interface: {error}.") from None
     return _of_interface(source)
 
 

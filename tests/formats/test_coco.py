@@ -248,6 +248,40 @@ def test_poses_are_keypoints():
     assert {each["code"]: each["point"] for each in read["points"]} == places
 
 
+def test_points_of_poses_are_in_the_order_of_the_project_for_each_category():
+    def pose(category, *codes):
+        points = [{"code": code, "point": {"x": 0.5, "y": number / 8}} for number, code in enumerate(codes, 1)]
+        return {"mid": category, "type": "pose", "categories": [{"name": category}], "points": points}
+
+    points = {"HAND": ["TIP", "BASE", "MIDDLE"], "FACE": ["NOSE"]}
+    categories = {name: {"points": [{"code": code} for code in codes]} for name, codes in points.items()}
+    job = {"mlTask": "OBJECT_DETECTION", "tools": ["pose"], "content": {"categories": categories}}
+    frame = assets({"a.jpg": objects(pose("HAND", "MIDDLE", "TIP", "EXTRA"), pose("FACE", "NOSE"))})
+    data_set = frame.kili.to_coco(json_interface={"jobs": {"OBJECTS": job}})
+    assert [each["keypoints"] for each in data_set["categories"]] == [["TIP", "BASE", "MIDDLE", "EXTRA"], ["NOSE"]]
+    hand, face = data_set["annotations"]
+    assert hand["keypoints"] == [320, 120, 2, 0, 0, 0, 320, 60, 2, 320, 180, 2]
+    assert (hand["num_keypoints"], face["keypoints"]) == (3, [320, 60, 2])
+    read = json.loads(pk.read_coco(data_set)["jsonResponse"][0])["OBJECTS"]["annotations"]
+    assert [sorted(point["code"] for point in each["points"]) for each in read] == [
+        ["EXTRA", "MIDDLE", "TIP"],
+        ["NOSE"],
+    ]
+
+
+@pytest.mark.parametrize("text", ["{", '{"OBJECTS": {"annotations": [{"categories": [{"name": "\\ud83d"}]}]}}'])
+def test_a_picture_of_which_the_answer_cannot_be_read_is_left_out(text):
+    broken, whole = {"labelType": "DEFAULT", "jsonResponse": text}, label(objects(shape("CAT", rectangle(0, 0, 1, 1))))
+    frame = assets({"a.jpg": None, "b.jpg": None}).assign(labels=[[broken], [whole]])
+    with pytest.warns(UserWarning, match=r"the answer cannot be read \(1\)"):
+        data_set = frame.kili.to_coco()
+    assert [each["external_id"] for each in data_set["images"]] == ["b.jpg"]
+    assert len(data_set["annotations"]) == 1
+    with pytest.warns(UserWarning, match="cannot be read"):
+        both = frame.assign(labels=[[broken, whole], [whole]]).kili.to_coco(labels="all")
+    assert [each["image_id"] for each in both["annotations"]] == [1, 2]
+
+
 def test_what_is_left_out_is_counted():
     line = {"mid": "l", "type": "polyline", "categories": [{"name": "ROAD"}], "polyline": [{"x": 0, "y": 0}]}
     flat, wide = shape("FLAT", rectangle(0.5, 0, 0.5, 1)), shape("WIDE", rectangle(-0.5, 0, 0.5, 1))

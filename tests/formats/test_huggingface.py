@@ -2,7 +2,7 @@
 
 import pytest
 from datasets import ClassLabel, Image, load_from_disk
-from training import assets, objects, rectangle, shape, with_pictures
+from training import assets, label, objects, rectangle, shape, with_pictures
 
 import pandas_kili as pk
 from pandas_kili.errors import KiliValidationError
@@ -62,6 +62,15 @@ def test_entities_are_tags_of_tokens(tmp_path):
     told = [(token, names[tag]) for token, tag in zip(row["tokens"], row["ner_tags"], strict=True) if tag]
     assert told == [("Ada", "B-PERSON"), ("Lovelace", "I-PERSON"), ("Bob", "B-PERSON"), ("Rome", "B-CITY")]
     assert row["tokens"][-1] == "."
+
+
+@pytest.mark.parametrize("task", ["tokens", "classes"])
+def test_texts_of_which_the_answer_cannot_be_read_are_left_out(task):
+    said = {"KIND": {"categories": [{"name": "A"}]}}
+    labels = [[label(said)], [{"labelType": "DEFAULT", "jsonResponse": "{"}]]
+    frame = assets({"a": said, "b": said}).assign(content=["One text.", "Another."], labels=labels)
+    with pytest.warns(UserWarning, match=r"the answer cannot be read \(1\)\.$"):
+        assert frame.kili.to_hf(task=task)["external_id"][:] == ["a"]
 
 
 def test_tasks_that_are_not_there_are_refused():

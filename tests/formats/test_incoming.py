@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from training import SIZE, assets, check_close, drawn_in, edges, label, objects, rectangle, shape, with_pictures
+from training import SIZE, assets, check_close, drawn_in, edges, label, objects, rectangle, ring, shape, with_pictures
 
 import pandas_kili as pk
 from pandas_kili.errors import KiliValidationError
@@ -190,6 +190,80 @@ def test_pictures_of_equal_names_in_several_folders_keep_their_folder():
     images = [{"id": name, "file_name": name, "width": 10, "height": 10} for name in ("x/a.jpg", "y/a.jpg", "y/b.jpg")]
     found = pk.read_coco({"images": images, "categories": [], "annotations": []})
     assert found["externalId"].tolist() == ["x/a.jpg", "y/a.jpg", "b.jpg"]
+
+
+def test_pictures_of_equal_names_in_several_folders_of_yolo_can_be_appended(tmp_path):
+    for split in ("train", "val"):
+        for kind in ("images", "labels"):
+            (tmp_path / kind / split).mkdir(parents=True)
+        Image.new("RGB", (20, 10)).save(tmp_path / "images" / split / "a.jpg")
+        (tmp_path / "labels" / split / "a.txt").write_text("0 0.5 0.5 1 1\n")
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [CAT]\n")
+    assert pk.read_yolo(tmp_path)["externalId"].tolist() == ["images/train/a.jpg", "images/val/a.jpg"]
+
+
+def test_documents_of_voc_that_name_one_picture_are_told_apart(tmp_path):
+    assets({"a": objects(), "b": objects()}).kili.to_voc(tmp_path / "voc")
+    for name in "ab":
+        path = tmp_path / f"voc/Annotations/{name}.xml"
+        path.write_text(path.read_text().replace(f"<external_id>{name}</external_id>", "").replace("b.jpg", "a.jpg"))
+    assert pk.read_voc(tmp_path / "voc")["externalId"].tolist() == ["a/a.jpg", "b/a.jpg"]
+
+
+def drawn_by(job, *tools):
+    content = {"input": "radio", "categories": {"CAT": {"name": "Cat"}}}
+    return {"jobs": {job: {"mlTask": "OBJECT_DETECTION", "tools": list(tools), "content": content}}}
+
+
+OUTLINE = [ring((0.25, 0.25), (0.75, 0.25), (0.5, 0.75))]
+BOX = rectangle(0.25, 0.25, 0.5, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("rings", "tools", "tool"),
+    [
+        (OUTLINE, ["polygon"], "polygon"),
+        (OUTLINE, ["semantic"], "semantic"),
+        (OUTLINE, ["rectangle", "semantic"], "semantic"),
+        (OUTLINE, [], "polygon"),
+        (BOX, ["rectangle"], "rectangle"),
+        (BOX, ["polygon", "rectangle"], "polygon"),
+    ],
+)
+def test_outlines_of_yolo_are_drawn_with_the_tool_of_their_job(tmp_path, rings, tools, tool):
+    frame = assets({"a.jpg": objects(shape("CAT", rings, "semantic"), job="PETS")})
+    frame.kili.to_yolo(tmp_path / "yolo", task="segment")
+    found = pk.read_yolo(tmp_path / "yolo", jobs=drawn_by("PETS", *tools))
+    assert drawn_in(found) == {"a.jpg": [("PETS", "CAT", tool, drawn_in(frame)["a.jpg"][0][3])]}
+
+
+def test_outlines_of_results_are_drawn_with_the_tool_of_their_job():
+    data_set = assets({"a.jpg": objects(job="PETS")}).kili.to_coco(json_interface=drawn_by("PETS", "semantic"))
+    polygon = [160, 120, 480, 120, 320, 360]
+    results = [{"image_id": 1, "category_id": 1, "segmentation": [polygon], "score": 0.5}]
+    found = pk.read_coco(results, data_set=data_set, jobs=drawn_by("PETS", "semantic"))
+    assert [row[2] for row in drawn_in(found)["a.jpg"]] == ["semantic"]
+    with pytest.raises(KiliValidationError, match="rectangle"):
+        pk.read_coco(results, data_set=data_set, jobs=drawn_by("PETS", "rectangle"))
+
+
+HALF = "a\ud83d"
+
+
+def test_names_that_are_no_unicode_text_are_all_named(tmp_path):
+    images = [{"id": name, "file_name": f"{name}.jpg", "width": 9, "height": 9} for name in ("x", HALF)]
+    box = {"image_id": "x", "category_id": 1, "bbox": [1, 1, 5, 5]}
+    source = {"images": images, "categories": [{"id": 1, "name": HALF}], "annotations": [box]}
+    (tmp_path / "coco.json").write_text(json.dumps(source))
+    told = r"2 names are no Unicode text: 'a\\ud83d\.jpg'; 'a\\ud83d'\."
+    for given_source in (source, tmp_path / "coco.json"):
+        with pytest.raises(KiliValidationError, match=told):
+            pk.read_coco(given_source)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text("0 0.5 0.5 1 1\n")
+    (tmp_path / "data.yaml").write_text('train: labels\nnames: ["a\\ud83d"]\n')
+    with pytest.raises(KiliValidationError, match=r"1 name is no Unicode text: 'a\\ud83d'"):
+        pk.read_yolo(tmp_path)
 
 
 def test_scores_that_are_none_are_named():

@@ -117,3 +117,21 @@ def test_what_is_no_interface_is_refused_at_its_place(interface, place):
     with pytest.raises(KiliValidationError, match="json_interface") as caught:
         pk.read_jobs(interface)
     assert place in str(caught.value)
+
+
+def test_half_a_surrogate_pair_in_an_interface_is_named_with_its_place():
+    def interface(job="J", category="A", title="x"):
+        content = {"input": "radio", "categories": {category: {"name": title}}}
+        return {"jobs": {job: {"mlTask": "CLASSIFICATION", "content": content}}}
+
+    half = "a\ud83d"
+    told = {
+        "job": "the key 'a\\ud83d'",
+        "category": "the key 'a\\ud83d'",
+        "title": "key 'jobs.J.content.categories.A.name'",
+    }
+    for part, place in told.items():
+        for source in (interface(**{part: half}), json.dumps(interface(**{part: half}))):
+            with pytest.raises(KiliValidationError, match="half a surrogate pair") as caught:
+                pk.read_jobs(source)
+            assert place in str(caught.value)
