@@ -210,7 +210,7 @@ def _error(assets: _AssetRows, frame: pd.DataFrame) -> KiliDownloadError:
     )
 
 
-@dataclass
+@dataclass(frozen=True)
 class _CellUrl:
     """One URL to fetch for a row: it becomes a file, or the text of a cell."""
 
@@ -219,7 +219,6 @@ class _CellUrl:
     url: str
     part: AssetFile | None = None
     extension: str | None = None
-    result: str = ""
 
 
 class _MediaDownload:
@@ -236,10 +235,10 @@ class _MediaDownload:
             texts = list(self._texts())
             files = list(self._files())
             with progress_bar("media", total=len(texts) + len(files), unit="file", disable=self.disable_tqdm) as bar:
-                self._all(texts, bar)
+                self._fetch_all(texts, bar)
                 frames = list(self._frame_files())
                 bar.total = len(texts) + len(files) + len(frames)
-                self._all(files + frames, bar)
+                self._fetch_all(files + frames, bar)
         finally:
             self.fetch.stop.set()  # after Ctrl-C, transfers under way end too
         self._list_frames()
@@ -280,34 +279,34 @@ class _MediaDownload:
                 part = self.assets.part(row, f"frame/{position}", f"_{position + 1:0{width}}")
                 yield _CellUrl(row, f"frame/{position}", url, part)
 
-    def _all(self, works: Iterable[_CellUrl], bar: tqdm[Any]) -> None:
-        with contextlib.closing(side_by_side(self._try, works, self.fetch.stop)) as results:
-            for work, reason in results:
+    def _fetch_all(self, wanted: Iterable[_CellUrl], bar: tqdm[Any]) -> None:
+        with contextlib.closing(side_by_side(self._fetched, wanted, self.fetch.stop)) as results:
+            for cell, result in results:
                 bar.update(1)
-                if reason is None:
-                    self._keep(work)
+                if isinstance(result, KiliError):
+                    self.assets.failures.setdefault(cell.row, f"{cell.column}: {result}")
                 else:
-                    self.assets.failures.setdefault(work.row, f"{work.column}: {reason}")
+                    self._keep(cell, result)
 
-    def _try(self, work: _CellUrl) -> str | None:
+    def _fetched(self, cell: _CellUrl) -> str:
+        """Return the path of the file behind a URL, or its text where no file is wanted."""
         try:
-            if work.part is None:
-                work.result = self.fetch.client.get(work.url, stop=self.fetch.stop).decode("utf-8-sig")
-                json.loads(work.result)
-            else:
-                work.result = str(self.fetch.file(work.part, work.url, work.extension))
+            if cell.part is not None:
+                return str(self.fetch.file(cell.part, cell.url, cell.extension))
+            text = self.fetch.client.get(cell.url, stop=self.fetch.stop).decode("utf-8-sig")
+            json.loads(text)
         except (KiliError, OSError, RecursionError, ValueError) as error:
-            return _reason(error)
-        return None
+            raise KiliDownloadError(_reason(error)) from None
+        return text
 
-    def _keep(self, work: _CellUrl) -> None:
-        name, _, position = work.column.partition("/")
+    def _keep(self, cell: _CellUrl, result: str) -> None:
+        name, _, position = cell.column.partition("/")
         if position:
-            self.frames[work.row][int(position)] = work.result
+            self.frames[cell.row][int(position)] = result
         elif name == "jsonContent" and self.assets.input_type == "VIDEO":
-            self.lists[work.row] = work.result
+            self.lists[cell.row] = result
         else:
-            self.assets.columns[name][work.row] = work.result
+            self.assets.columns[name][cell.row] = result
 
     def _list_frames(self) -> None:
         for row, paths in self.frames.items():

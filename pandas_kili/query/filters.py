@@ -170,20 +170,17 @@ def asset_query(project_id: str, filters: Mapping[str, Any]) -> Query:
     if not isinstance(project_id, str) or not project_id.strip():
         problems["project_id"] = f"must be the identifier of a project, a string; got {shown(project_id)}"
     for keyword, value in filters.items():
-        if keyword not in known:
+        item = known.get(keyword)
+        if item is None:
             problems[keyword] = _unknown(keyword, known)
-            continue
-        item = known[keyword]
-        if value is None:
-            continue
-        if item.path in found:
+        elif value is not None and item.path in found:
             problems[keyword] = f"says the same as {found[item.path][0].keyword}; give one of them"
-            continue
-        found[item.path] = (item, None)
-        try:
-            found[item.path] = (item, _checked(item, value))
-        except (TypeError, ValueError, OverflowError) as error:
-            problems[keyword] = str(error)
+        elif value is not None:
+            found[item.path] = (item, None)
+            try:
+                found[item.path] = (item, _checked(item, value))
+            except (TypeError, ValueError, OverflowError) as error:
+                problems[keyword] = str(error)
     if problems:
         raise KiliFilterError(
             "; ".join(f"{keyword}: {problem}" for keyword, problem in problems.items()) + ".", problems=problems
@@ -239,20 +236,17 @@ def _unknown(keyword: str, known: Iterable[str]) -> str:
 
 
 def _checked(item: Filter, value: Any) -> Any:
+    """Return a value as the server takes it: of the filter's kind, among its choices, and no list that is too long."""
     checked = CHECKS[item.kind](value)
-    _check_fits(item, checked)
-    return checked
-
-
-def _check_fits(item: Filter, value: Any) -> None:
-    """Check what depends on the filter and not on its kind: its choices, and how many values the server takes."""
-    if item.path.endswith("NotIn") and len(value) > IN_LIMIT:
-        raise ValueError(f"takes at most {IN_LIMIT} entries, got {len(value)}: read all, then drop them from the frame")
-    if not item.choices:
-        return
-    wrong = [text for text in (value if isinstance(value, list) else [value]) if text not in item.choices]
+    if item.path.endswith("NotIn") and len(checked) > IN_LIMIT:
+        raise ValueError(
+            f"takes at most {IN_LIMIT} entries, got {len(checked)}: read all, then drop them from the frame"
+        )
+    given = checked if isinstance(checked, list) else [checked]
+    wrong = [text for text in given if item.choices and text not in item.choices]
     if wrong:
         raise ValueError(f"no such value: {', '.join(map(repr, wrong[:5]))}; there are {', '.join(item.choices)}")
+    return checked
 
 
 def _id(value: Any) -> str:

@@ -109,7 +109,7 @@ class Read:
             return  # and nothing is asked
         query = resolved(self.client, self.query)
         conditions = dict(query.conditions)
-        within = conditions.pop("idIn", None)
+        allowed = conditions.pop("idIn", None)
         selection = self._selection()
         crawls = [
             Crawl(self.client, query.project_id, where, selection, self.found)
@@ -119,23 +119,23 @@ class Read:
         def read(page: list[str]) -> pa.Table:
             return pa.concat_tables([crawl.assets(page) for crawl in crawls])
 
-        asked: Iterator[str] = itertools.chain([one], rest)
-        asked = asked if within is None else filter(set(within).__contains__, asked)
+        wanted: Iterator[str] = itertools.chain([one], rest)
+        if allowed is not None:
+            wanted = filter(set(allowed).__contains__, wanted)
         try:
             with progress_bar("assets", total=None, unit="asset", disable=self.disable_tqdm) as bar:
                 while True:
-                    missing, is_done = list[str](), True
-                    for page, rows in in_order(read, _in_pages(asked), workers=self.client.max_workers):
-                        place = {name: row for row, name in enumerate(rows[ID].to_pylist())}
-                        missing += [name for name in page if name not in place]
-                        chosen = [place[name] for name in page if name in place]
-                        if chosen:
-                            is_done = False
-                            bar.update(len(chosen))
-                            yield rows.take(chosen).select(self.schema.names)
-                    if is_done or not missing:
+                    missing, came = list[str](), 0
+                    for page, served in in_order(read, _in_pages(wanted), workers=self.client.max_workers):
+                        rows, absent = _rows_of(served, page)
+                        missing += absent
+                        came += len(rows)
+                        if len(rows):
+                            bar.update(len(rows))
+                            yield rows.select(self.schema.names)
+                    if not came or not missing:
                         return
-                    asked = iter(missing)
+                    wanted = iter(missing)
         finally:
             for crawl in crawls:
                 crawl.stop.set()
@@ -153,6 +153,12 @@ class Read:
             if leaf == INLINE and "jsonResponseUrl" in self.client.names("Label"):
                 also += [f"{parent}.{BEHIND}", f"{parent}.id"]
         return select(self.fields, also=also)
+
+
+def _rows_of(served: pa.Table, ids: Iterable[str]) -> tuple[pa.Table, list[str]]:
+    """Return the rows of some assets, in their order, and the ids of which there is none."""
+    place = {name: row for row, name in enumerate(served[ID].to_pylist())}
+    return served.take([place[name] for name in ids if name in place]), [name for name in ids if name not in place]
 
 
 def _in_pages(ids: Iterator[str]) -> Iterator[list[str]]:

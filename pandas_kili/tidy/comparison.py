@@ -67,36 +67,49 @@ def questions_of(annotations: pd.DataFrame, label_of: Whole) -> Questions:
     measures = _measures(columns)
     kept = np.flatnonzero((measures >= 0) & columns["parentMid"].is_null().to_numpy(zero_copy_only=False))
     columns = {name: column.take(pa.array(kept)) for name, column in columns.items()}
-    measures, label = measures[kept], label_of[kept]
-    asked = np.stack([*(_codes([columns[name]]) for name in ("job", "frame", "page")), measures], axis=1)
-    _, first, question = np.unique(asked, axis=0, return_index=True, return_inverse=True)
-    question = question.ravel()
-    order = pa.array(first)
-    table = pd.DataFrame(
-        {
-            "job": columns["job"].take(order).to_pylist(),
-            "mlTask": pc.fill_null(columns["mlTask"].take(order), "").to_pylist(),
-            "measure": measures[first],
-        }
+    measures = measures[kept]
+    keys = np.stack([*(_codes([columns[name]]) for name in ("job", "frame", "page")), measures], axis=1)
+    _, first, question = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    asked = pd.DataFrame({"label": label_of[kept], "question": question.ravel()})
+    boxes, corners = _boxes(columns, asked, np.flatnonzero(measures == _BOXES))
+    return Questions(
+        table=pd.DataFrame(
+            {
+                "job": columns["job"].take(pa.array(first)).to_pylist(),
+                "mlTask": pc.fill_null(columns["mlTask"].take(pa.array(first)), "").to_pylist(),
+                "measure": measures[first],
+            }
+        ),
+        answers=_answers(columns, asked, np.flatnonzero(measures <= _RANKS)),
+        spans=_spans(columns, asked, np.flatnonzero(measures == _SPANS)),
+        boxes=boxes,
+        corners=corners,
     )
-    is_said = measures <= _RANKS
-    answers = pd.DataFrame({"label": label, "question": question})
-    counts = answers.groupby(["label", "question"], sort=True).size().rename("count").reset_index()
-    counts["said"] = -1
-    said = _said(columns, label, question, np.flatnonzero(is_said))
-    counts = counts.merge(said, on=["label", "question"], how="left", suffixes=("", "_given"))
-    counts["said"] = counts.pop("said_given").fillna(-1).astype(np.int64)
-    at_span, at_box = np.flatnonzero(measures == _SPANS), np.flatnonzero(measures == _BOXES)
-    spans = pd.DataFrame({"label": label[at_span], "question": question[at_span]})
-    spans["span"] = _codes([columns[name].take(pa.array(at_span)) for name in _SPAN])
-    spans = spans.groupby(["label", "question", "span"], sort=True).size().rename("count").reset_index()
-    boxes = pd.DataFrame({"label": label[at_box], "question": question[at_box]})
-    boxes["category"] = _codes([columns["category"].take(pa.array(at_box))])
-    by = boxes.sort_values(["label", "question", "category"], kind="stable").index.to_numpy()
-    corners = np.stack([columns[name].to_numpy(zero_copy_only=False)[at_box[by]] for name in _BOX], axis=1)
-    boxes = boxes.groupby(["label", "question", "category"], sort=True).size().rename("count").reset_index()
-    boxes["start"] = boxes["count"].cumsum() - boxes["count"]
-    return Questions(table, counts, spans, boxes, corners)
+
+
+def _answers(columns: dict[str, pa.Array], asked: pd.DataFrame, rows: Whole) -> pd.DataFrame:
+    """Return how much each label answers to each question, and in the rows that say something, what."""
+    answers = _counted(asked).merge(_said(columns, asked, rows), on=["label", "question"], how="left")
+    return answers.assign(said=answers["said"].fillna(-1).astype(np.int64))
+
+
+def _spans(columns: dict[str, pa.Array], asked: pd.DataFrame, rows: Whole) -> pd.DataFrame:
+    span = _codes([columns[name].take(pa.array(rows)) for name in _SPAN])
+    return _counted(asked.iloc[rows].assign(span=span))
+
+
+def _boxes(columns: dict[str, pa.Array], asked: pd.DataFrame, rows: Whole) -> tuple[pd.DataFrame, Floats]:
+    """Return the groups of boxes that may match, and the corners of all boxes, group after group."""
+    boxes = asked.iloc[rows].assign(category=_codes([columns["category"].take(pa.array(rows))]), row=rows)
+    in_order = boxes.sort_values(["label", "question", "category"], kind="stable")["row"].to_numpy()
+    corners = np.stack([columns[name].to_numpy(zero_copy_only=False)[in_order] for name in _BOX], axis=1)
+    groups = _counted(boxes.drop(columns="row"))
+    return groups.assign(start=groups["count"].cumsum() - groups["count"]), corners
+
+
+def _counted(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the different rows in their order, with how often each is there."""
+    return rows.groupby(list(rows.columns), sort=True).size().rename("count").reset_index()
 
 
 def _measures(columns: dict[str, pa.Array]) -> Whole:
@@ -130,10 +143,10 @@ def _codes(columns: Sequence[pa.Array]) -> Whole:
     return found
 
 
-def _said(columns: dict[str, pa.Array], label: Whole, question: Whole, rows: Whole) -> pd.DataFrame:
+def _said(columns: dict[str, pa.Array], asked: pd.DataFrame, rows: Whole) -> pd.DataFrame:
     """Return what each label said to each question, as a number: a set of classes counts as one answer."""
     values = _codes([columns[name].take(pa.array(rows)) for name in _SAID])
-    said = pd.DataFrame({"label": label[rows], "question": question[rows], "said": values}).drop_duplicates()
+    said = asked.iloc[rows].assign(said=values).drop_duplicates()
     several = said.duplicated(["label", "question"], keep=False)
     sets: dict[tuple[int, ...], int] = {}
     single = said[~several]

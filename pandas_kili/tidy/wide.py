@@ -11,17 +11,17 @@ import pyarrow as pa
 from pandas_kili.tidy.answers.schema import ANNOTATION, CATEGORY, CHOICE, RANK, TEXT
 from pandas_kili.tidy.jobs import Job
 
-_WHOSE = ("assetId", "externalId", "labelId", "labelType", "author", "modelName", "createdAt", "stepName")
+_IDENTITY = ("assetId", "externalId", "labelId", "labelType", "author", "modelName", "createdAt", "stepName")
 
 
 def wide_columns(
-    columns: Mapping[str, pa.Array], label_of: Collection[int], labels: int, jobs: Mapping[str, Job] | None
+    annotations: Mapping[str, pa.Array], label_of: Collection[int], labels: int, jobs: Mapping[str, Job] | None
 ) -> dict[str, pa.Array]:
     """Return a column per job, with a value per label.
 
     Parameters
     ----------
-    columns : mapping of str to pyarrow.Array
+    annotations : mapping of str to pyarrow.Array
         Columns of annotations.
     label_of : collection of int
         Position of the label of each row.
@@ -32,31 +32,32 @@ def wide_columns(
     """
     names = ("kind", "job", "category", "text", "elements")
     nothing = [None] * len(label_of)
-    values = [columns[name].to_pylist() if name in columns else nothing for name in names]
+    values = [annotations[name].to_pylist() if name in annotations else nothing for name in names]
     found: dict[str, dict[int, list[Any]]] = {name: defaultdict(list) for name in jobs or ()}
-    is_list = {name for name, job in (jobs or {}).items() if job.multiple or job.tools}
+    lists = {name for name, job in (jobs or {}).items() if job.multiple or job.tools}
     for label, kind, job, category, text, elements in zip(label_of, *values, strict=True):
         if kind not in {ANNOTATION, CATEGORY, CHOICE, RANK, TEXT}:
             continue
         said = {TEXT: [text], RANK: elements or []}.get(kind, [] if category is None else [category])
         cell = found.setdefault(job, defaultdict(list))[label]
         if kind in {ANNOTATION, RANK}:
-            is_list.add(job)
+            lists.add(job)
             cell += said
         else:
             cell += [each for each in said if each not in cell]  # frames of a video say the same again
             if len(cell) > 1:
-                is_list.add(job)
-    return {
-        name if name not in _WHOSE else f"{name} (job)": pa.array(
-            [cells.get(label) for label in range(labels)], pa.list_(pa.string())
-        )
-        if name in is_list
-        else pa.array([(cells.get(label) or [None])[0] for label in range(labels)], pa.string())
-        for name, cells in found.items()
-    }
+                lists.add(job)
+    columns: dict[str, pa.Array] = {}
+    for job, cells in found.items():
+        name = f"{job} (job)" if job in _IDENTITY else job
+        values = [cells.get(label) for label in range(labels)]
+        if job in lists:
+            columns[name] = pa.array(values, pa.list_(pa.string()))
+        else:
+            columns[name] = pa.array([value[0] if value else None for value in values], pa.string())
+    return columns
 
 
 def identifying(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
     """Return the columns that tell the labels apart: of which asset, by whom."""
-    return {name: columns[name] for name in _WHOSE if name in columns}
+    return {name: columns[name] for name in _IDENTITY if name in columns}
