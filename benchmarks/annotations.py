@@ -135,7 +135,7 @@ def loop(texts: list[str], columns: int) -> Any:
 def frame_of(texts: list[str]) -> Any:
     """Make a frame of labels, as they are after reading."""
     import pandas as pd  # noqa: PLC0415 - as in `loop`
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415 - as in `loop`
 
     labels = {"id": [str(number) for number in range(len(texts))], "jsonResponse": texts}
     return pd.DataFrame(labels, dtype=pd.ArrowDtype(pa.string()))
@@ -144,7 +144,7 @@ def frame_of(texts: list[str]) -> Any:
 def pairs_of(texts: list[str]) -> Any:
     """Make a frame of assets with the labels of two people each."""
     import pandas as pd  # noqa: PLC0415 - as in `loop`
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415 - as in `loop`
 
     people = ("ada", "bob")
     labels = pa.array(
@@ -197,7 +197,7 @@ def in_pixels(texts: list[str]) -> Any:
 
 def parsed_labels(texts: list[str]) -> Any:
     """Parse with the official SDK."""
-    from kili.utils.labels.parsing import ParsedLabel  # noqa: PLC0415
+    from kili.utils.labels.parsing import ParsedLabel  # noqa: PLC0415 - as in `loop`
 
     return [ParsedLabel({"jsonResponse": json.loads(text)}, _INTERFACE, "IMAGE") for text in texts]
 
@@ -305,7 +305,7 @@ def _measured(kind: str, texts: list[str], sdk_python: str | None) -> Iterator[t
 
 def _growth() -> None:
     """Print what a row costs in ever larger tables."""
-    from pandas_kili.tidy import agreement, annotations_table, disagreements, to_json_response  # noqa: PLC0415
+    from pandas_kili.tidy import agreement, annotations_table, disagreements, to_json_response  # noqa: PLC0415 - as in `loop`
 
     rows_each = len(annotations_table(frame_of(answers("mixed", _PER_LABEL))))
     print("| rows | annotations, µs a row | to_json_response | agreement | disagreements |")

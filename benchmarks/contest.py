@@ -81,7 +81,7 @@ class Runs:
     def text(self, name: str, unit: str, factor: float = 1.0) -> str:
         """Return the median, and from where to where the runs go."""
         values = sorted(factor * float(cost[name]) for cost in self.costs)
-        spread = f" ({_short(values[0])}–{_short(values[-1])})" if len(values) > 1 else ""  # noqa: RUF001
+        spread = f" ({_short(values[0])}–{_short(values[-1])})" if len(values) > 1 else ""  # noqa: RUF001 - the dash of a range
         return f"{_short(factor * self.median(name))}{spread} {unit}"
 
 
@@ -132,7 +132,7 @@ def _times(ratio: float) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
 
 
 def _made_environment() -> str:

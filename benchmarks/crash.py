@@ -213,7 +213,7 @@ class Campaign:
         rows = self.sandbox.assets(project)
         if kind == "plan":
             wanted = wanted_of(wanted)
-            held = sorted((row["externalId"], row["content"]) for row in rows if row["priority"] == 7)  # noqa: PLR2004
+            held = sorted((row["externalId"], row["content"]) for row in rows if row["priority"] == 7)  # noqa: PLR2004 - as it was set
             self._tell(held == sorted(zip(wanted["externalId"], wanted["content"], strict=True)), what, rows)
             return
         right = [row["externalId"] for row in rows] == wanted["externalId"].tolist()

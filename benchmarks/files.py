@@ -201,7 +201,7 @@ def compare(server: Server, kind: str, paths: list[Path], folder: Path, repeat: 
                 turn,
                 {
                     "in requests": lambda: plain.put_all(urls, paths),  # noqa: B023 - called at once
-                    "in pandas_kili": lambda: ours_in(client, project, kind, paths),  # noqa: B023
+                    "in pandas_kili": lambda: ours_in(client, project, kind, paths),  # noqa: B023 - called at once
                 },
             )
             frame = listing(client, project)
@@ -209,11 +209,11 @@ def compare(server: Server, kind: str, paths: list[Path], folder: Path, repeat: 
             results |= in_turn(
                 turn,
                 {
-                    "out requests": lambda: plain.get_all(links, folder / f"plain{turn}"),  # noqa: B023
+                    "out requests": lambda: plain.get_all(links, folder / f"plain{turn}"),  # noqa: B023 - called at once
                     "out pandas_kili": lambda: download_media(
-                        frame,  # noqa: B023
-                        project,  # noqa: B023
-                        local_media_dir=folder / f"ours{turn}",  # noqa: B023
+                        frame,  # noqa: B023 - called at once
+                        project,  # noqa: B023 - called at once
+                        local_media_dir=folder / f"ours{turn}",  # noqa: B023 - called at once
                         client=client,
                         disable_tqdm=True,
                     ),

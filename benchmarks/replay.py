@@ -40,11 +40,11 @@ class Replay:
     ) -> None:
         """Forget what was seen, and answer like this from now on."""
         terms = {"latency": latency, "file_latency": file_latency, "budget": budget, "window": window}
-        urllib.request.urlopen(f"{self.url}/reset", json.dumps(terms).encode()).close()  # noqa: S310
+        urllib.request.urlopen(f"{self.url}/reset", json.dumps(terms).encode()).close()  # noqa: S310 - our own server
 
     def seen(self) -> dict[str, Any]:
         """Return how many calls came, how many in one window at `most`, how many were `refused`, and when each came."""
-        with urllib.request.urlopen(f"{self.url}/seen") as response:  # noqa: S310
+        with urllib.request.urlopen(f"{self.url}/seen") as response:  # noqa: S310 - our own server
             return dict(json.load(response))
 
     def __enter__(self) -> Self:
@@ -129,7 +129,7 @@ class _Answers:
     def _introspection(query: str) -> bytes:
         from graphql import graphql_sync  # noqa: PLC0415 - only some need it
 
-        from pandas_kili.sandbox.schema import schema_of  # noqa: PLC0415
+        from pandas_kili.sandbox.schema import schema_of  # noqa: PLC0415 - only some need it
 
         return json.dumps({"data": graphql_sync(schema_of("current"), query).data}).encode()
 

@@ -79,7 +79,7 @@ def _labels(author: str, marked: pd.DataFrame) -> pd.DataFrame:
 
 def _as_ben(truth: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Return entities with slips: the year alone of a date, a place that goes on to the full stop, some left out."""
-    marked = truth[np.random.default_rng(seed).random(len(truth)) > 0.1].copy()  # noqa: PLR2004 -- one in ten
+    marked = truth[np.random.default_rng(seed).random(len(truth)) > 0.1].copy()  # noqa: PLR2004 - one in ten
     text = marked["externalId"].map(notes().set_index("externalId")["content"])
     end = marked["beginOffset"] + marked["content"].str.len()
     stopped = np.array([whole[place : place + 1] == "." for whole, place in zip(text, end, strict=True)])

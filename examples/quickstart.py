@@ -52,7 +52,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=here / "out", metavar="DIR", help="where to write the result")
     parser.add_argument("--assets", type=int, default=1797, metavar="N", help="how many digits to take (1 to 1797)")
     chosen = parser.parse_args()
-    if not 1 <= chosen.assets <= 1797:  # noqa: PLR2004 -- there are no more
+    if not 1 <= chosen.assets <= 1797:  # noqa: PLR2004 - there are no more
         parser.error("--assets must be within 1 and 1797")
     return chosen
 

@@ -121,4 +121,4 @@ def kili(frame: pd.DataFrame) -> "KiliAccessor":
 
 
 if not hasattr(pd, "read_kili"):
-    pd.read_kili = read_kili  # type: ignore[attr-defined]
+    pd.read_kili = read_kili  # type: ignore[attr-defined]  # pandas has no place for readers of others

@@ -76,7 +76,7 @@ def _sync(chosen: argparse.Namespace) -> int:
 
 def _serve_sandbox(chosen: argparse.Namespace) -> int:
     try:
-        from pandas_kili.sandbox import Sandbox  # noqa: PLC0415 -- an optional dependency, needed by this command only
+        from pandas_kili.sandbox import Sandbox  # noqa: PLC0415 - an optional dependency, needed by this command only
     except ImportError as error:
         print(error, file=sys.stderr)
         return 1

@@ -47,7 +47,7 @@ def number(value: Any) -> int | float:
     ):
         raise TypeError(f"must be a number; got {shown(value)}")
     whole = is_whole_decimal(value) or isinstance(value, (numbers.Integral, np.integer))
-    plain: int | float = int(value) if whole else float(value)  # type: ignore[arg-type]
+    plain: int | float = int(value) if whole else float(value)  # type: ignore[arg-type]  # a number, as checked above
     if not abs(plain) <= sys.float_info.max:
         raise ValueError(f"must be finite; got {shown(value)}")
     return plain

@@ -95,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True
 
-    do_GET = do_POST = do_PUT = _serve  # noqa: N815
+    do_GET = do_POST = do_PUT = _serve  # noqa: N815 - named by http.server
 
     def log_message(self, *args):
         pass

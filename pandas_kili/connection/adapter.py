@@ -119,7 +119,7 @@ class _Outward:
     """A connection that does not lead into a private network."""
 
     def _new_conn(self) -> socket.socket:
-        connection: socket.socket = super()._new_conn()  # type: ignore[misc]
+        connection: socket.socket = super()._new_conn()  # type: ignore[misc]  # that of the class it is mixed into
         if is_inside(connection.getpeername()[0]):
             connection.close()
             raise InsideError

@@ -152,7 +152,7 @@ class Client(FileTransfers):
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
+        self.__init__(**state)  # type: ignore[misc]  # a pickle is the settings of a new client
 
     def close(self) -> None:
         """Close the connections. A later call opens new ones."""

@@ -146,7 +146,7 @@ class Route:
             response = http.client.HTTPConnection.getresponse(connection)
         except BaseException:
             connection.close()
-            self.pool._put_conn(connection)  # noqa: SLF001
+            self.pool._put_conn(connection)  # noqa: SLF001 - as above
             raise
         return Exchange(self.pool, connection, response)
 
@@ -218,7 +218,7 @@ class Pools:
         prepared = self._prepared(url)
         verify = surroundings["verify"]
         pool: Any = adapter.get_connection_with_tls_context(prepared, verify, cert=None)
-        adapter.cert_verify(pool, url, verify, None)  # type: ignore[no-untyped-call]
+        adapter.cert_verify(pool, url, verify, None)  # type: ignore[no-untyped-call]  # of `requests`
         return Route(origin, pool, dict(prepared.headers))
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import numbers
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Unpack, cast
+from typing import Any, Literal, Unpack
 
 import dask.dataframe as dd
 import pandas as pd
@@ -90,11 +90,9 @@ def read_kili(
     {'LABELED': 100, 'TODO': 150}
     """
     _check_rows(rows_per_partition)
-    given: dict[str, Any] = {
-        name: list(value) if isinstance(value, Iterator) else value for name, value in filters.items()
-    }
+    given: Any = {name: list(value) if isinstance(value, Iterator) else value for name, value in filters.items()}
     fields = fields if isinstance(fields, (Mapping, str)) else tuple(fields)
-    selection = check_read(project_id, fields, first, skip, validate, cast("AssetFilters", given))
+    selection = check_read(project_id, fields, first, skip, validate, given)
     connection = Connection(client_or_default(client))
     whole = Part(given, int(skip), first)
     planned = parts(connection.open(), project_id, whole, int(rows_per_partition))

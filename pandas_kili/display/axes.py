@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable, Mapping
 from inspect import signature
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -59,9 +59,9 @@ def write_days(axes: Axes, days: int) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415 - an optional dependency
 
     # With more ticks than days, hours would be written.
-    locator = AutoDateLocator(minticks=min(_FEWEST_DATES, days - 1))  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(minticks=min(_FEWEST_DATES, days - 1))  # type: ignore[no-untyped-call]  # matplotlib's
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # matplotlib's
 
 
 def empty_chart(name: str) -> pd.DataFrame:
@@ -79,7 +79,7 @@ def draw(data: pd.Series[Any] | pd.DataFrame, ax: Axes | None, options: dict[str
     _need_matplotlib()
     if ax is None:
         ax = _new_axes(options)
-    axes = cast("Axes", data.plot(ax=ax, **options))
+    axes: Axes = data.plot(ax=ax, **options)
     axes.spines[["top", "right"]].set_visible(False)
     return axes
 

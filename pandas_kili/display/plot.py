@@ -302,7 +302,7 @@ class KiliPlot:
             for bar, each in zip(axes.containers[-1], counts.index, strict=False):  # an empty chart has a bar too
                 if palette[each].dash:
                     bar.set(hatch=HATCHES[palette[each].dash], edgecolor=outline(COLORS[palette[each].color]), lw=0)
-            axes.bar_label(axes.containers[-1], fmt="{:,.0f}", padding=3)  # type: ignore[arg-type]
+            axes.bar_label(axes.containers[-1], fmt="{:,.0f}", padding=3)  # type: ignore[arg-type]  # text for `str.format` is taken too
             axes.margins(x=0.1)
         return written_literally(axes, [*names, job or ""])
 

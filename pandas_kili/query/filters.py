@@ -93,7 +93,7 @@ def with_filters(function: _Function) -> _Function:
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
         for name, kind in get_type_hints(AssetFilters).items()
     ]
-    function.__signature__ = signature.replace(parameters=[*named, *filters])  # type: ignore[attr-defined]
+    function.__signature__ = signature.replace(parameters=[*named, *filters])  # type: ignore[attr-defined]  # `inspect` looks there
     return function
 
 

@@ -105,7 +105,7 @@ class Edits:
         if not condition.clauses:
             raise Refusal("Name the assets to change")
         _refuse_large(len(where.get("idIn") or []))
-        sql = f"SELECT * FROM assets WHERE {condition.sql} ORDER BY createdAt, rank"  # noqa: S608 -- places, no values
+        sql = f"SELECT * FROM assets WHERE {condition.sql} ORDER BY createdAt, rank"
         rows = self._store.rows(sql, condition.parameters)
         _refuse_large(len(rows))
         return rows
@@ -215,7 +215,7 @@ class Edits:
     def _set(self, asset_id: str, columns: Row) -> None:
         named = {**columns, "updatedAt": now()}
         assignments = ", ".join(f"{name} = ?" for name in named)
-        sql = f"UPDATE assets SET {assignments} WHERE id = ?"  # noqa: S608 -- names of our own columns
+        sql = f"UPDATE assets SET {assignments} WHERE id = ?"
         self._store.change(sql, (*named.values(), asset_id))
 
     def _assign(self, asset_id: str, users: Iterable[str]) -> None:

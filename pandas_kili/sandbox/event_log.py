@@ -113,7 +113,7 @@ class EventLog:
             if pagination.get(name) is not None:
                 condition.add(f"(createdAt, rank) {sign} (?, ?)", *self._place_of(pagination[name]))
         order = "createdAt DESC, rank DESC" if arguments.get("order") == "desc" else "createdAt, rank"
-        sql = f"SELECT * FROM events WHERE {condition.sql} ORDER BY {order} LIMIT ? OFFSET ?"  # noqa: S608 -- places
+        sql = f"SELECT * FROM events WHERE {condition.sql} ORDER BY {order} LIMIT ? OFFSET ?"
         rows = self._store.rows(sql, (*condition.parameters, first, skip))
         return [
             {**row, "payload": json.loads(row["payload"]), "organizationId": ORGANIZATION["id"]}

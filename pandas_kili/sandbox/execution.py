@@ -60,7 +60,7 @@ class Prepared:
         """Whether this is the bare question who one is, which clients ask before anything else."""
         if self.operation is None or self.operation.name or len(self.roots) != 1:
             return False
-        return self.roots[0] in {"me", "viewer"} and not self.operation.selection_set.selections[0].alias  # type: ignore[attr-defined]
+        return self.roots[0] in {"me", "viewer"} and not self.operation.selection_set.selections[0].alias  # type: ignore[attr-defined]  # a field, as it is among the roots
 
 
 def error_entry(message: str, code: str, **more: Any) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class Executor:
                 data[asked.key] = self._resolved(root, asked, values)
             except Refusal as refusal:
                 return {"data": None, "errors": [_at(asked, str(refusal), refusal.code, refusal.reason)]}
-            except Exception as error:  # noqa: BLE001 -- whatever it is, the caller gets an answer of the API's form
+            except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer of the API's form
                 _LOG.exception("The sandbox failed at %s", asked.name)
                 return {
                     "data": None,
@@ -151,7 +151,7 @@ def _prepared(schema: GraphQLSchema, text: str) -> Prepared:
 
 @lru_cache(maxsize=16)
 def _introspection(schema: GraphQLSchema, text: str) -> dict[str, Any]:
-    result = execute_sync(schema, _prepared(schema, text).document)  # type: ignore[arg-type]
+    result = execute_sync(schema, _prepared(schema, text).document)  # type: ignore[arg-type]  # asked of documents that are valid
     if result.errors:
         return {"data": None, "errors": [error.formatted for error in result.errors]}
     return {"data": result.data}

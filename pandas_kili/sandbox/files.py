@@ -98,7 +98,7 @@ class Bucket:
                 for chunk in chunks:
                     digest.update(chunk)
                     target.write(chunk)
-            os.replace(partial, self._folder / name)  # noqa: PTH105 -- the rename that replaces, named for it
+            os.replace(partial, self._folder / name)  # noqa: PTH105 - the rename that replaces, named for it
         finally:
             partial.unlink(missing_ok=True)
         size = (self._folder / name).stat().st_size

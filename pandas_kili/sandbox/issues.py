@@ -122,13 +122,13 @@ class Issues:
     def count(self, where: Mapping[str, Any]) -> int:
         """Count the issues that match."""
         condition = _condition(where)
-        sql = f"SELECT count(*) FROM issues WHERE {condition.sql}"  # noqa: S608 -- places, no values
+        sql = f"SELECT count(*) FROM issues WHERE {condition.sql}"
         return int(self._store.value(sql, condition.parameters))
 
     def page(self, arguments: Arguments, fields: AskedFields | None) -> list[Row]:
         """Return a page of the issues that match."""
         condition = _condition(arguments["where"])
-        sql = f"SELECT * FROM issues WHERE {condition.sql} ORDER BY rank LIMIT ? OFFSET ?"  # noqa: S608 -- places, no values
+        sql = f"SELECT * FROM issues WHERE {condition.sql} ORDER BY rank LIMIT ? OFFSET ?"
         rows = self._store.rows(sql, (*condition.parameters, arguments["first"], arguments["skip"]))
         return self._complete(rows, fields) if fields else rows
 

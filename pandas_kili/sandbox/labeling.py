@@ -141,7 +141,7 @@ class Labeling:
 
     def _asset_id(self, where: Mapping[str, Any]) -> str:
         condition = asset_condition(where)
-        sql = f"SELECT id FROM assets WHERE {condition.sql} LIMIT 2"  # noqa: S608 -- conditions hold places
+        sql = f"SELECT id FROM assets WHERE {condition.sql} LIMIT 2"
         found = self._store.rows(sql, condition.parameters)
         if len(found) != 1:
             raise Refusal(f"[unexpectedRetrieving] {len(found)} assets match")
@@ -150,7 +150,7 @@ class Labeling:
     def update(self, arguments: Arguments, _: AskedFields | None) -> Row:
         """Change properties of one label."""
         condition = label_condition(arguments["where"])
-        sql = f"SELECT * FROM labels WHERE {condition.sql} LIMIT 2"  # noqa: S608 -- conditions hold places
+        sql = f"SELECT * FROM labels WHERE {condition.sql} LIMIT 2"
         found = self._store.rows(sql, condition.parameters)
         if len(found) != 1:
             raise Refusal(f"[unexpectedRetrieving] {len(found)} labels match")
@@ -173,8 +173,8 @@ class Labeling:
             return self._deleted("id IN (SELECT value FROM json_each(?))", one_of(arguments["ids"]))
 
     def _deleted(self, condition: str, *parameters: Any) -> list[str]:
-        found = self._store.rows(f"SELECT * FROM labels WHERE {condition}", parameters)  # noqa: S608 -- places only
-        self._store.change(f"DELETE FROM labels WHERE {condition}", parameters)  # noqa: S608 -- places only
+        found = self._store.rows(f"SELECT * FROM labels WHERE {condition}", parameters)
+        self._store.change(f"DELETE FROM labels WHERE {condition}", parameters)
         # Kili's list of subjects has none for a deleted label; here the asset counts as updated.
         for project_id in {row["projectId"] for row in found}:
             payloads = [

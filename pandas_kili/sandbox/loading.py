@@ -58,7 +58,7 @@ class Loader:
         self._store = workspace.store
 
     def _of(self, table: str, column: str, keys: Iterable[str], order: str = "rank") -> list[Row]:
-        sql = f"SELECT * FROM {table} WHERE {column} IN (SELECT value FROM json_each(?)) ORDER BY {order}"  # noqa: S608
+        sql = f"SELECT * FROM {table} WHERE {column} IN (SELECT value FROM json_each(?)) ORDER BY {order}"
         return self._store.rows(sql, (one_of(set(keys)),))
 
     def assets(self, rows: list[Row], fields: AskedFields) -> list[Row]:
@@ -274,7 +274,7 @@ class Loader:
     def _count(self, row: Row, names: set[str]) -> None:
         for name, (table, condition) in _PROJECT_COUNTS.items():
             if name in names:
-                sql = f"SELECT count(*) FROM {table} WHERE projectId = ? AND {condition}"  # noqa: S608 -- our own text
+                sql = f"SELECT count(*) FROM {table} WHERE projectId = ? AND {condition}"
                 row[name] = self._store.value(sql, (row["id"],))
 
 

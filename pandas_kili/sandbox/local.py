@@ -108,7 +108,7 @@ class Sandbox:
     ...     project_id = sandbox.create_project("Digits", "IMAGE")
     """
 
-    def __init__(  # noqa: PLR0913 -- each is one rule of the sandbox, by keyword
+    def __init__(  # noqa: PLR0913 - each is one rule of the sandbox, by keyword
         self,
         path: str | Path | None = None,
         *,
@@ -276,7 +276,7 @@ class Sandbox:
         """
         interface = json_interface if isinstance(json_interface, str) else json.dumps(json_interface or {"jobs": {}})
         self._running()
-        input_types = self._schema.type_map["InputType"].values  # type: ignore[attr-defined]
+        input_types = self._schema.type_map["InputType"].values  # type: ignore[attr-defined]  # an enumeration
         if input_type not in input_types:
             raise ValueError(f"input_type is one of {', '.join(input_types)}; got {input_type!r}")
         try:
@@ -329,7 +329,7 @@ class Sandbox:
         with self._store.transaction():
             return [label["id"] for label in self._labeling.add(label_rows(self._workspace, frame, project_id))]
 
-    def add_issue(self, asset_id: str, type: str = "ISSUE", status: str = "OPEN") -> str:  # noqa: A002 -- Kili's name
+    def add_issue(self, asset_id: str, type: str = "ISSUE", status: str = "OPEN") -> str:  # noqa: A002 - Kili's name
         """Raise an issue or a question on an asset, and return its id."""
         self._running()
         return str(self._issues.add([{"assetId": asset_id, "type": type, "status": status}])[0]["id"])
@@ -341,7 +341,7 @@ class Sandbox:
         """
         self._running()
         assignments = ", ".join(f'"{name}" = ?' for name in columns)
-        self._store.change(f"UPDATE assets SET {assignments} WHERE id = ?", (*columns.values(), asset_id))  # noqa: S608
+        self._store.change(f"UPDATE assets SET {assignments} WHERE id = ?", (*columns.values(), asset_id))
 
     def delete_assets(self, asset_ids: Iterable[str]) -> None:
         """Delete assets without the wire."""
@@ -422,4 +422,4 @@ def _known_generation(name: str) -> Generation:
         return _FORMER_GENERATIONS[name]
     if name not in get_args(Generation):
         raise ValueError(f"Unknown generation {name!r}: one of {', '.join(get_args(Generation))}")
-    return name  # type: ignore[return-value]
+    return name  # type: ignore[return-value]  # mypy does not see that it is one of them

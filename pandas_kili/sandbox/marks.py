@@ -38,7 +38,7 @@ _MARKED = (
 def update_marks(store: Store, asset_ids: Collection[str]) -> None:
     """Compute the marks of assets that have just received labels, and those of their labels."""
     assets = store.rows(
-        f"SELECT id, isUsedForConsensus FROM assets WHERE id IN (SELECT value FROM json_each(?)) AND ({_MARKED})",  # noqa: S608 -- our own text
+        f"SELECT id, isUsedForConsensus FROM assets WHERE id IN (SELECT value FROM json_each(?)) AND ({_MARKED})",
         (one_of(asset_ids),),
     )
     for asset in assets:
@@ -60,9 +60,9 @@ def _mark(store: Store, asset: Row, labels: list[Row]) -> None:
                 label["id"]: likeness(json.loads(label["jsonResponse"]), reference) for label in people.values()
             }
     for name, by_label in marks.items():
-        store.change(f"UPDATE assets SET {name} = ? WHERE id = ?", (fmean(by_label.values()), asset["id"]))  # noqa: S608 -- our own names
+        store.change(f"UPDATE assets SET {name} = ? WHERE id = ?", (fmean(by_label.values()), asset["id"]))
         for label_id, mark in by_label.items():
-            store.change(f"UPDATE labels SET {name} = ? WHERE id = ?", (mark, label_id))  # noqa: S608 -- our own names
+            store.change(f"UPDATE labels SET {name} = ? WHERE id = ?", (mark, label_id))
 
 
 def _mean_of_pairs(people: dict[str, Row]) -> dict[str, float]:

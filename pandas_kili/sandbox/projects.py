@@ -125,7 +125,7 @@ class Projects:
             settings["archivedAt"] = now() if given["archived"] else None
         assignments = ", ".join(f"{name} = ?" for name in columns)
         with self._store.transaction():
-            sql = f"UPDATE projects SET {assignments} WHERE id = ?"  # noqa: S608 -- names of our own columns
+            sql = f"UPDATE projects SET {assignments} WHERE id = ?"
             self._store.change(sql, (*columns.values(), project_id))
             self._set(project_id, settings)
             self._tell_changes(project_id, given)
@@ -161,7 +161,7 @@ class Projects:
         with self._store.transaction():
             self._store.change("DELETE FROM assets WHERE projectId = ?", (project["id"],))
             for table in ("project_settings", "roles", "project_tags"):
-                self._store.change(f"DELETE FROM {table} WHERE projectId = ?", (project["id"],))  # noqa: S608 -- our own names
+                self._store.change(f"DELETE FROM {table} WHERE projectId = ?", (project["id"],))
             self._store.change("DELETE FROM projects WHERE id = ?", (project["id"],))
         return project
 

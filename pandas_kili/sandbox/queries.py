@@ -1,7 +1,5 @@
 """The queries: pages and counts of what the store holds."""
 
-# ruff: noqa: S608 -- the texts put together are our own; values are always parameters
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

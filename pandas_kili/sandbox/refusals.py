@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Refusal"]
 
 
-class Refusal(Exception):  # noqa: N818 -- an answer to the caller, not a failure of the server
+class Refusal(Exception):  # noqa: N818 - an answer to the caller, not a failure of the server
     """An operation that the server declines to carry out.
 
     Parameters

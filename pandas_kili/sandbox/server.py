@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "kili-sandbox"
     sys_version = ""
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the name is the parent's
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the parent's
         """Keep the terminal quiet: requests are remembered instead."""
 
     def parse_request(self) -> bool:
@@ -188,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(self.command, self.path, self.headers, operations=(self.command,))
         self._serve(request, lambda: self.server.routes.get(request))
 
-    do_HEAD = do_GET  # noqa: N815 -- named by http.server
+    do_HEAD = do_GET  # noqa: N815 - named by http.server
 
     def do_PUT(self) -> None:
         request = Request("PUT", self.path, self.headers, operations=("PUT",))
@@ -231,10 +231,10 @@ class _Handler(BaseHTTPRequestHandler):
             body = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, longest)
         call = json.loads(body)
         if not isinstance(call, dict) or not isinstance(call.get("query"), str):
-            raise ValueError("no query in it")  # noqa: TRY004 -- one kind of error for any malformed body
+            raise ValueError("no query in it")  # noqa: TRY004 - one kind of error for any malformed body
         variables = {} if call.get("variables") is None else call["variables"]
         if not isinstance(variables, dict):
-            raise ValueError("variables are an object")  # noqa: TRY004 -- as above
+            raise ValueError("variables are an object")  # noqa: TRY004 - as above
         return call["query"], variables
 
     def _serve(self, request: Request, work: Callable[[], Reply], unread: Iterable[bytes] = (), size: int = 0) -> None:

@@ -109,7 +109,7 @@ class Store:
             return
         names = list(rows[0])
         places = ", ".join("?" * len(names))
-        sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({places})"  # noqa: S608 -- names of our own columns
+        sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({places})"
         with self.transaction():
             self._connection.executemany(sql, [[row[name] for name in names] for row in rows])
 

@@ -4,8 +4,6 @@ A key that is null or absent, and an empty nested filter, ask for nothing. All c
 asked of one and the same label. A date without a time is its first instant.
 """
 
-# ruff: noqa: S608 -- the texts put together are our own; values are always parameters
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

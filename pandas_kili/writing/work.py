@@ -237,7 +237,7 @@ class Work:
 
     def _tell(self, problem: BaseException) -> None:
         out = self.rendered()
-        problem.report, problem.frame = report_of(out), out  # type: ignore[attr-defined]
+        problem.report, problem.frame = report_of(out), out  # type: ignore[attr-defined]  # any exception carries them
         if not isinstance(problem, (KiliError, Warning)):
             problem.add_note(f"{self.account.summary()}; .report of this exception has every row, .frame the frame.")
 

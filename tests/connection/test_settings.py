@@ -193,7 +193,7 @@ def test_a_secret_is_itself_and_does_not_show():
     secret = Secret("hidden")
     assert secret == "hidden"
     assert secret.encode() == b"hidden"
-    shown = [repr(secret), str(secret), f"{secret}", f"{secret!r}", "%s" % secret, repr([secret])]  # noqa: UP031
+    shown = [repr(secret), str(secret), f"{secret}", f"{secret!r}", "%s" % secret, repr([secret])]  # noqa: UP031 - a way to show it
     assert not any("hidden" in text for text in shown)
     assert all(b"hidden" not in pickle.dumps(secret, protocol) for protocol in range(6))
 

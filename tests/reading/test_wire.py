@@ -395,7 +395,7 @@ VALUES = {
     "int64": st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3),
     "double": st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53).map(float),
     "bool": st.booleans(),
-    "timestamp[ms, tz=UTC]": st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1)).map(  # noqa: DTZ001
+    "timestamp[ms, tz=UTC]": st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1)).map(  # noqa: DTZ001 - as the strategy wants them
         lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=dt.UTC)
     ),
 }

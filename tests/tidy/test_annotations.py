@@ -769,7 +769,7 @@ class TestWhatOldAndOtherToolsWrite:
 
 
 class TestInterface:
-    INTERFACE = {"jobs": {"JOB_0": {"mlTask": "PAGE_LEVEL_CLASSIFICATION"}}}  # noqa: RUF012
+    INTERFACE = {"jobs": {"JOB_0": {"mlTask": "PAGE_LEVEL_CLASSIFICATION"}}}  # noqa: RUF012 - no test changes it
 
     @pytest.mark.parametrize("interface", [INTERFACE, json.dumps(INTERFACE), INTERFACE["jobs"]])
     def test_the_interface_names_tasks(self, interface):

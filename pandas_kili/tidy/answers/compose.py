@@ -133,9 +133,9 @@ class Answers:
                 self.orphans.append(at)
                 return {}
             holder = above if point is None else above["points"][point]
-            return holder.setdefault("children", {})  # type: ignore[no-any-return]
+            return holder.setdefault("children", {})  # type: ignore[no-any-return]  # a dict, as the default is
         if frame is not None:
-            return root.setdefault(str(frame), {})  # type: ignore[no-any-return]
+            return root.setdefault(str(frame), {})  # type: ignore[no-any-return]  # a dict, as the default is
         return root if level is None else root.setdefault(level, {})
 
 
