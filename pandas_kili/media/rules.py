@@ -100,7 +100,7 @@ def media_of_rows(
 class _Cells:
     content: Any
     jsonContent: Any  # noqa: N815 - as Kili calls it, and the problems do
-    jsonMetadata: Any  # noqa: N815
+    jsonMetadata: Any  # noqa: N815 - as above
 
 
 class _CellError(Exception):

@@ -158,7 +158,8 @@ class Read:
 def _rows_of(served: pa.Table, ids: Iterable[str]) -> tuple[pa.Table, list[str]]:
     """Return the rows of some assets, in their order, and the ids of which there is none."""
     place = {name: row for row, name in enumerate(served[ID].to_pylist())}
-    return served.take([place[name] for name in ids if name in place]), [name for name in ids if name not in place]
+    there = pa.array([place[name] for name in ids if name in place], pa.int64())
+    return served.take(there), [name for name in ids if name not in place]
 
 
 def _in_pages(ids: Iterator[str]) -> Iterator[list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 try:
-    import graphql as _graphql  # noqa: F401
+    import graphql as _graphql  # noqa: F401 - the first import tells what to install
 except ImportError as error:
     raise ImportError("The sandbox needs graphql-core: pip install 'pandas-kili[sandbox]'") from error
 
