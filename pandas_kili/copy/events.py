@@ -216,12 +216,16 @@ def _frame(events: list[Event], names: list[str], attrs: dict[str, Any]) -> pd.D
     columns = {
         **{name: [event[name] for event in events] for name in ("id", "event", "userId")},
         "createdAt": pa.array([event["createdAt"] for event in events], pa.string()).cast(EVENT_SCHEMA.types[1]),
-        **{name: [event["payload"].get(name) for event in events] for name in _OF_PAYLOAD},
+        **{name: [_as_text(event["payload"].get(name)) for event in events] for name in _OF_PAYLOAD},
         "payload": [json.dumps(event["payload"], ensure_ascii=False) for event in events],
     }
     table = pa.table([pa.array(columns[name], EVENT_SCHEMA.field(name).type) for name in names], names=names)
     cursor = events[-1]["id"] if events else attrs["cursor"]
     return to_pandas(table, {**attrs, "cursor": cursor})
+
+
+def _as_text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def event_pages(client: Client, where: Where, *, from_id: str | None = None) -> Iterator[list[Event]]:

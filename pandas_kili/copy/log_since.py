@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from pandas_kili.catalog import ASSET_IS_GONE, PROJECT_WORKFLOW
+from pandas_kili.catalog import ASSET_IS_GONE, PROJECT_EVENT, PROJECT_WORKFLOW
 from pandas_kili.connection import Client
 from pandas_kili.copy.events import event_pages, newest_events
 from pandas_kili.copy.table import LogPlace
@@ -83,11 +83,12 @@ class LogSince:
                 if event["id"] in seen:
                     continue
                 self.events += 1
-                names_all &= not event["event"].startswith(self._vague)
-                asset_id = event["payload"].get("assetId")
-                if event["event"] in ASSET_IS_GONE:
+                subject, asset_id = event["event"], event["payload"].get("assetId")
+                is_named = isinstance(asset_id, str) and asset_id != ""
+                names_all &= not subject.startswith(self._vague) and (is_named or subject.startswith(PROJECT_EVENT))
+                if is_named and subject in ASSET_IS_GONE:
                     self.deleted.add(asset_id)
-                elif asset_id:
+                elif is_named:
                     yield asset_id
         except KiliNotFoundError:
             self.events = 0

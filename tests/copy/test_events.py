@@ -181,6 +181,15 @@ def test_an_event_that_the_log_forgot_is_said_so(options):
             list(pk.read_events(project, since=cursor, client=short.client, **options))
 
 
+def test_a_payload_may_hold_anything(sandbox):
+    project, _ = filled(sandbox, 0)
+    sandbox._workspace.events.record("asset.of.a.later.server", project, None, [{"assetId": 5, "labelId": ["a"]}, {}])
+    events = pk.read_events(project, client=sandbox.client)
+    assert events["assetId"].tolist() == ["5", pd.NA]
+    assert events["labelId"].tolist() == ['["a"]', pd.NA]
+    assert events["payload"].tolist() == ['{"assetId": 5, "labelId": ["a"]}', "{}"]
+
+
 def test_no_project_and_no_log_are_said_so(sandbox):
     with pytest.raises(pk.KiliNotFoundError, match="no project"):
         pk.read_events("nowhere", client=sandbox.client)

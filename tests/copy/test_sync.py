@@ -178,6 +178,29 @@ def test_a_renamed_step_is_renamed_in_the_copy(sandbox, tmp_path):
     assert pk.read_copy(tmp_path / "copy")["currentStep.name"].tolist() == ["Renamed"] * 5
 
 
+@pytest.mark.parametrize("subject", ["asset.updated", "asset.deleted", "asset.of.a.later.server"])
+@pytest.mark.parametrize("payload", [{}, {"assetId": None}, {"assetId": ""}, {"assetId": 5}, {"assetId": ["a"]}])
+def test_an_event_that_names_no_asset_leads_to_the_light_look(sandbox, tmp_path, subject, payload):
+    project, ids = filled(sandbox, 5)
+    synced(sandbox, project, tmp_path / "copy")
+    sandbox.set_asset(ids[2], status="REVIEWED")
+    sandbox._workspace.events.record(subject, project, None, [payload])  # as no operation of the sandbox does
+    assert synced(sandbox, project, tmp_path / "copy").untold == 1
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+
+
+def test_an_event_that_names_an_asset_of_another_project_changes_nothing(sandbox, tmp_path):
+    project, _ = filled(sandbox, 5)
+    _, others = filled(sandbox, 2)
+    synced(sandbox, project, tmp_path / "copy")
+    events = sandbox._workspace.events  # no operation of the sandbox does this
+    events.record("asset.updated", project, None, [{"assetId": others[0]}, {"assetId": "nowhere" * 50}])
+    events.record("asset.deleted", project, None, [{"assetId": others[1]}])
+    report = synced(sandbox, project, tmp_path / "copy")
+    assert (report.events, report.inserted, report.updated, report.deleted) == (3, 0, 0, 0)
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+
+
 CHANGE_PROJECT = """mutation($i: ID!, $t: String) {
   data: updatePropertiesInProject(where: {id: $i}, data: {title: $t}) { id } }"""
 
