@@ -38,7 +38,7 @@ _beside("answering")
 _beside("fuzzing")
 _beside("object_store")
 official_sdk = _beside("official_sdk")
-sdk, home, run = official_sdk.sdk, official_sdk.home, official_sdk.run
+sdk, script_of_sdk, run = official_sdk.sdk, official_sdk.script_of_sdk, official_sdk.run
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -15,6 +15,30 @@ VERSION = os.environ.get("PANDAS_KILI_SDK_VERSION", "26.2.4")  # CONTRIBUTING.md
 IS_NEWEST = tuple(map(int, VERSION.split(".")[:2])) >= (26, 2)
 GENERATION = "current" if IS_NEWEST else "both"
 newest = pytest.mark.skipif(not IS_NEWEST, reason="up to 26.1 the SDK has not these arguments, or another report")
+# An import of the SDK takes longer than most scripts: it is done once, and each script runs in a fork of that process.
+FORKS = """
+import json, os, signal, sys, traceback
+import kili.client, kili.utils.labels.parsing
+for line in sys.stdin:
+    task = json.loads(line)
+    child = os.fork()
+    if not child:
+        signal.alarm(120)
+        for stream, name in enumerate(task["streams"]):
+            os.dup2(os.open(name, os.O_CREAT | (os.O_WRONLY if stream else os.O_RDONLY)), stream)
+        os.environ.clear()
+        os.environ.update(task["environment"])
+        status = 1
+        try:
+            exec(task["script"], {"__name__": "__main__"})
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
 PREAMBLE = """
     import inspect, json, sys, warnings
     warnings.simplefilter("ignore")
@@ -61,28 +85,37 @@ def made(folder):
     return python
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("home")
+@pytest.fixture(scope="session")
+def script_of_sdk(sdk, tmp_path_factory):
+    """Return a function that runs a script with the SDK, given a text as its input, and returns what it printed."""
+    folder = tmp_path_factory.mktemp("sdk")
+    command, home = [sdk, "-c", FORKS], {**os.environ, "HOME": str(folder)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=home) as forks:
+
+        def run(script, given):
+            given_in, out, errors = (folder / name for name in ("in", "out", "errors"))
+            given_in.write_text(given)
+            out.unlink(missing_ok=True)
+            errors.unlink(missing_ok=True)
+            task = {"script": script, "streams": [str(given_in), str(out), str(errors)]}
+            task["environment"] = {**os.environ, "HOME": str(folder)}
+            forks.stdin.write(json.dumps(task) + "\n")
+            forks.stdin.flush()
+            status = forks.stdout.readline()
+            assert status == "0\n", errors.read_text()[-3000:] or status
+            return out.read_text()
+
+        yield run
+        forks.stdin.close()
 
 
 @pytest.fixture
-def run(sdk, sandbox, home):
+def run(script_of_sdk, sandbox):
     """Run a script in which `kili` is a client of the sandbox, and return the value that it leaves in `result`."""
 
     def run(script, **given):
         source = textwrap.dedent(PREAMBLE) + textwrap.dedent(script) + "\nprint(json.dumps(result))"
         given |= {"key": sandbox.api_key, "endpoint": sandbox.api_endpoint}
-        done = subprocess.run(
-            [sdk, "-c", source],
-            input=json.dumps(given),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            env={**os.environ, "HOME": str(home)},
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return json.loads(done.stdout.splitlines()[-1])
+        return json.loads(script_of_sdk(source, json.dumps(given)).splitlines()[-1])
 
     return run
