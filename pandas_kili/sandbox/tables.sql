@@ -53,7 +53,7 @@ CREATE TABLE IF NOT EXISTS assets (
     updatedAt TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS assets_in_order ON assets (projectId, createdAt, rank);
-CREATE INDEX IF NOT EXISTS assets_by_external_id ON assets (projectId, externalId);
+CREATE INDEX IF NOT EXISTS assets_of_external_id ON assets (externalId, projectId);
 
 CREATE TABLE IF NOT EXISTS assignees (
     assetId TEXT NOT NULL REFERENCES assets (id) ON DELETE CASCADE,

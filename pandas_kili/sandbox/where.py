@@ -88,7 +88,7 @@ def asset_condition(where: Mapping[str, Any]) -> Condition:
 def _identities(condition: Condition, where: Mapping[str, Any]) -> None:
     project = (where.get("project") or {}).get("id")
     if project is not None:
-        condition.add("assets.projectId = ?", project)
+        condition.add(f"{'+' * _names_rows(where)}assets.projectId = ?", project)
     if where.get("id") is not None:
         condition.add("assets.id = ?", where["id"])
     condition.among("assets.id", where.get("idIn"))
@@ -100,6 +100,11 @@ def _identities(condition: Condition, where: Mapping[str, Any]) -> None:
         condition.add(
             "EXISTS (SELECT 1 FROM json_each(?) AS part WHERE instr(assets.externalId, part.value) > 0)", one_of(parts)
         )
+
+
+def _names_rows(where: Mapping[str, Any]) -> bool:
+    """Whether a filter names rows: + then keeps SQLite from walking through the project in the order of the page."""
+    return any(where.get(name) is not None for name in ("id", "idIn", "externalIdStrictlyIn"))
 
 
 def _metadata(condition: Condition, key: str, wanted: Any) -> None:
@@ -152,8 +157,9 @@ def label_condition(where: Mapping[str, Any]) -> Condition:
     """Return the condition that a LabelWhere puts on the table `labels`."""
     condition = _label_criteria(where, "labels")
     project = (where.get("project") or {}).get("id")
+    names_assets = _names_rows(where.get("asset") or {})
     if project is not None:
-        condition.add("labels.projectId = ?", project)
+        condition.add(f"{'+' * (_names_rows(where) or names_assets)}labels.projectId = ?", project)
     if where.get("id") is not None:
         condition.add("labels.id = ?", where["id"])
     condition.among("labels.id", where.get("idIn"))
@@ -161,7 +167,9 @@ def label_condition(where: Mapping[str, Any]) -> Condition:
     if user.get("id") is not None:
         condition.add("labels.authorId = ?", user["id"])
     asset = asset_condition(where.get("asset") or {})
-    if asset.clauses:
+    if names_assets:
+        condition.add(f"labels.assetId IN (SELECT assets.id FROM assets WHERE {asset.sql})", *asset.parameters)
+    elif asset.clauses:
         condition.add(
             f"EXISTS (SELECT 1 FROM assets WHERE assets.id = labels.assetId AND {asset.sql})", *asset.parameters
         )

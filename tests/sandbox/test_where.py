@@ -1,6 +1,9 @@
 """Each filter of the sandbox selects what it says; labels are asked one by one; the search binds AND tighter."""
 
+import contextlib
 import json
+import sqlite3
+from importlib import resources
 
 import pandas as pd
 import pytest
@@ -195,3 +198,25 @@ def test_instants_have_milliseconds_and_utc():
     for bad in ("", "soon", "2024-13-01", "9999-12-31T23:59:59-23:00"):
         with pytest.raises(Refusal):
             as_instant(bad)
+
+
+@pytest.mark.parametrize(
+    ("condition_of", "where"),
+    [
+        (asset_condition, {"id": "a"}),
+        (asset_condition, {"idIn": ["a", "b"]}),
+        (asset_condition, {"externalIdStrictlyIn": ["img_1"]}),
+        (label_condition, {"id": "l1"}),
+        (label_condition, {"idIn": ["l1"]}),
+        (label_condition, {"asset": {"idIn": ["a"]}}),
+    ],
+)
+def test_rows_that_are_named_are_found_by_an_index_and_not_by_a_walk_through_the_project(condition_of, where):
+    condition = condition_of({**where, "project": {"id": "p"}})
+    table = condition_of.__name__.removesuffix("_condition") + "s"
+    with contextlib.closing(sqlite3.connect(":memory:")) as store:
+        store.executescript(resources.files("pandas_kili.sandbox").joinpath("tables.sql").read_text())
+        sql = f"EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE {condition.sql} ORDER BY createdAt, rank LIMIT 100"
+        plan = " ".join(row[3] for row in store.execute(sql, condition.parameters))
+    assert f"SEARCH {table} USING INDEX" in plan
+    assert "(projectId=?)" not in plan
