@@ -20,7 +20,7 @@ from pandas_kili.reading import to_pandas
 
 Event = dict[str, Any]
 
-_PAGES_A_CALL = 12  # an event is short: so many pages weigh no more than one page of labeled assets
+_PAGES_A_CALL = 24  # an event is short: so many pages weigh no more than one page of labeled assets
 
 EVENT_SCHEMA = pa.schema(
     {

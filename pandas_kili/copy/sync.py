@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
@@ -326,34 +327,27 @@ class _Sync:
         has_project = any(path.startswith("project.") for path in self._telling)
         vague = PROJECT_EVENT if has_project else PROJECT_WORKFLOW
         log = LogSince(self._client, self._wanted.project_id, state.place, vague)
-        asked: set[str] = set()
-        told = 0
-
-        def ids() -> Iterator[str]:
-            nonlocal told
-            for name in log.assets():
-                if name not in asked:
-                    asked.add(name)
-                    yield name
-            told = len(asked)
-            if look or not log.tells_all:
-                for name in self._differences():
-                    if name not in asked and name not in log.deleted:
-                        asked.add(name)
-                        yield name
-
-        parts = [self._rows(read) for read in self._reading(self._read).by_id(ids())]
-        rows = pa.concat_tables([self._schema.empty_table(), *parts])
+        told = dict.fromkeys(log.assets())
+        seen = dict.fromkeys(self._differences() if look or not log.tells_all else ())
+        asked = [name for name in told | seen if name not in log.deleted]
+        untold = len(seen.keys() - told.keys() - log.deleted)
         result_of(self._project)
-        gone = (asked | log.deleted).difference(rows["id"].to_pylist())
-        if not gone <= log.deleted:
-            self._find_project_again()
         place = None if self._is_in_doubt else log.place
-        if not len(rows) and not gone and place == state.place and state.is_whole:
+        if not asked and not log.deleted and place == state.place and state.is_whole:
             return {"events": log.events, "inserted": 0, "updated": 0, "deleted": 0, "untold": 0}
         state = replace(state, place=place, is_whole=True, position=None)
-        counts = self._table.merge(rows, gone, state)
-        return {"events": log.events, **counts, "untold": len(asked) - told}
+        with contextlib.closing(self._now(asked)) as rows:
+            counts = self._table.merge({*asked, *log.deleted}, self._schema, rows, state)
+        return {"events": log.events, **counts, "untold": untold}
+
+    def _now(self, asked: list[str]) -> Generator[pa.RecordBatch]:
+        """Yield the rows of assets as they are now; those that are gone have none."""
+        found = 0
+        for read in self._reading(self._read).by_id(asked):
+            found += len(read)
+            yield from self._rows(read).to_batches()
+        if found < len(asked):
+            self._find_project_again()
 
     def _differences(self) -> Iterator[str]:
         """Compare the copy with the project by the light look, and yield ids that are new, differ, or are missing."""

@@ -10,13 +10,11 @@ import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pandas_kili.copy.fingerprint import narrowed
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from deltalake.transaction import AddAction
 
 _FORMAT = 1
-_ROWS_AT_ONCE = 10_000
+_ROWS_AT_ONCE = 2_000
 _BYTES_A_GROUP = 16 * 2**20  # of rows in memory; whoever reads the copy holds at least a group at a time
 _SETTINGS = {"delta.logRetentionDuration": "interval 36500 days"}  # the log holds the state; 30 days by default
 _LONGEST_ERROR = 500
@@ -298,16 +296,32 @@ class CopyTable:
                 self._deltalake.write_deltalake(self.where, rows, commit_properties=commit, **options)
                 self._open()
 
-    def merge(self, rows: pa.Table, gone: set[str], state: CopyState) -> dict[str, int]:
-        """Insert or update rows by `id`, delete the rows of the ids in `gone`, and return the counts of each."""
-        names = set(rows["id"].to_pylist())
-        is_touched = pc.field("id").isin(pa.array([*names, *gone], pa.string()))
-        known = {name for batch in self._batches(is_touched, ["id"]) for name in batch["id"].to_pylist()}
+    def merge(
+        self, names: set[str], schema: pa.Schema, rows: Iterable[pa.RecordBatch], state: CopyState
+    ) -> dict[str, int]:
+        """Put rows in the place of those that have one of the names as `id`, and return how many came, changed, went.
+
+        The rows that stay are copied while the others are read from the server.
+        """
+        known, came, count = set[str](), set[str](), 0
+        for batch in self._batches(["id"]):
+            known |= names.intersection(batch["id"].to_pylist())
+            count += len(batch)
+
+        def coming() -> Iterator[pa.RecordBatch]:
+            for batch in rows:
+                came.update(batch["id"].to_pylist())
+                yield batch
+
+        def staying() -> Iterator[pa.RecordBatch]:
+            for batch in self._batches(schema.names):
+                yield batch.filter(pa.array([name not in names for name in batch["id"].to_pylist()]))
+
         if known:
-            self.replace_all(rows.schema, chain(self._batches(~is_touched), rows.to_batches()), state)
+            self.replace_all(schema, _between(coming(), staying(), count / len(names)), state)
         else:
-            self.append(rows, state)
-        return {"inserted": len(names - known), "updated": len(names & known), "deleted": len(gone & known)}
+            self.append(pa.Table.from_batches(coming(), schema), state)
+        return {"inserted": len(came - known), "updated": len(came & known), "deleted": len(known - came)}
 
     def replace_all(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch], state: CopyState) -> None:
         """Put other rows in the place of all; until they are all there, the old ones stay."""
@@ -344,19 +358,35 @@ class CopyTable:
         instant = written.mtime_ns // 1_000_000
         return self._deltalake.transaction.AddAction(name, written.size, {}, instant, data_change=True, stats=stats)
 
-    def _batches(self, which: pc.Expression, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield rows of the table, a few at a time."""
+    def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """Yield columns of all rows, a few rows at a time, with no more than a row group read ahead."""
         with self._told():
             rows = self._opened.to_pyarrow_dataset()
-            for file in rows.get_fragments():
-                for group in file.split_by_row_group(which, rows.schema):  # one by one, or Arrow reads many ahead
-                    read = group.to_table(rows.schema, columns, which, use_threads=False)
-                    yield from read.to_batches(_ROWS_AT_ONCE)
+            schema = pa.schema([rows.schema.field(name) for name in columns])
+            for fragment in rows.get_fragments():
+                with pq.ParquetFile(rows.filesystem.open_input_file(fragment.path), pre_buffer=True) as file:
+                    for group in range(file.num_row_groups):
+                        for batch in file.iter_batches(_ROWS_AT_ONCE, [group], columns, use_threads=False):
+                            yield from narrowed(pa.Table.from_batches([batch]), schema).to_batches()
 
     def read(self, columns: list[str] | None = None) -> pa.Table:
         """Return columns of the table as it is, or was at the version that is open."""
         with self._told(_CLEANED if self._is_earlier else _READABLE):
             return self._opened.to_pyarrow_dataset().to_table(columns)
+
+
+def _between(
+    batches: Iterable[pa.RecordBatch], others: Iterator[pa.RecordBatch], ratio: float
+) -> Iterator[pa.RecordBatch]:
+    """Yield batches, and for each of their rows so many rows of others, then what is left of those."""
+    owed = 0.0
+    for batch in batches:
+        yield batch
+        owed += ratio * len(batch)
+        while owed > 0 and (other := next(others, None)) is not None:
+            owed -= len(other)
+            yield other
+    yield from others
 
 
 def _grouped(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

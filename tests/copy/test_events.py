@@ -135,12 +135,12 @@ def test_a_server_that_caps_its_pages_hides_no_event(monkeypatch, cap):
         assert pk.read_events(own, client=capped.client)["assetId"].tolist() == ids
 
 
-def test_many_pages_are_asked_twelve_by_one_call(sandbox):
+def test_many_pages_are_asked_by_one_call(sandbox):
     project, ids = filled(sandbox, 2500)
     sandbox.clear_requests()
     events = pk.read_events(project, client=sandbox.client)
     assert events["assetId"].tolist() == ids
-    assert len(sandbox.requests) == 1 + math.ceil((2500 - 100) / 99 / 12)
+    assert len(sandbox.requests) == 1 + math.ceil((2500 - 100) / 99 / 24)
 
 
 def test_a_server_that_refuses_several_pages_by_one_call_is_asked_one_by_one(sandbox, monkeypatch):
