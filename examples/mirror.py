@@ -1,8 +1,9 @@
 """A project that lives, and a local copy that follows it.
 
 1. A sandbox serves a project of texts; three simulated labelers work on it in threads, and someone adds and deletes.
+   An hour of their day lasts a second.
 2. `pk.sync` refreshes a Delta table beside it: each time it reads the log of events, then only what changed.
-3. `pk.read_copy` gives the copy back as a frame; a chart of the labels of each labeler by second is drawn from it.
+3. `pk.read_copy` gives the copy back as a frame; a chart of the labels of each labeler by hour is drawn from it.
 4. At the end the copy is compared with a read of the project.
 
 Neither account nor network is needed: ``pip install 'pandas-kili[copy,plot,sandbox]'``, ``python examples/mirror.py``
@@ -24,6 +25,7 @@ import pandas_kili as pk
 from pandas_kili.sandbox import Sandbox
 
 LABELERS = ("ada@example.com", "ben@example.com", "cid@example.com")
+MORNING, HOUR = pd.Timestamp("2026-11-23T08:00Z"), pd.Timedelta("1h")
 
 
 def main() -> None:
@@ -31,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "out", metavar="DIR")
     parser.add_argument("--assets", type=int, default=1000, metavar="N")
-    parser.add_argument("--seconds", type=float, default=10, metavar="S", help="how long the labelers work")
+    parser.add_argument("--hours", type=float, default=10, metavar="H", help="hours of work, each a second")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
     copy = chosen.out / "mirror"
@@ -47,9 +49,9 @@ def main() -> None:
         people.append(threading.Thread(target=tidy_up, args=(sandbox, project_id, closing)))
         for person in people:
             person.start()
-        end = time.monotonic() + chosen.seconds
+        end = time.monotonic() + chosen.hours
         while time.monotonic() < end:
-            time.sleep(chosen.seconds / 5)
+            time.sleep(chosen.hours / 5)
             print("refresh:", pk.sync(project_id, copy, client=sandbox.client, disable_tqdm=True))
         closing.set()
         for person in people:
@@ -66,11 +68,12 @@ def main() -> None:
 
 def label(sandbox: Sandbox, project_id: str, who: str, closing: threading.Event) -> None:
     """Label an asset now and then, as `who`."""
-    chance = random.Random(who)
+    chance, started = random.Random(who), time.monotonic()
     while not closing.wait(chance.uniform(0, 0.1)):
         asset = chance.choice(sandbox.assets(project_id))
         answer = json.dumps({"MOOD": {"categories": [{"name": chance.choice(["GLAD", "SAD"])}]}})
-        row = {"externalId": asset["externalId"], "jsonResponse": answer, "author": who}
+        now = MORNING + HOUR * (time.monotonic() - started)
+        row = {"externalId": asset["externalId"], "jsonResponse": answer, "author": who, "createdAt": now}
         try:
             sandbox.add_labels(pd.DataFrame([row]), project_id=project_id)
         except ValueError:
@@ -87,16 +90,13 @@ def tidy_up(sandbox: Sandbox, project_id: str, closing: threading.Event) -> None
 
 
 def draw(mirror: pd.DataFrame, path: Path) -> Path:
-    """Draw how many labels each labeler has made, second by second."""
+    """Draw how many labels each labeler made, hour by hour."""
     labels = mirror.kili.labels()
-    by_second = pd.crosstab(labels["createdAt"].dt.floor("1s"), labels["author.email"]).cumsum()
+    by_hour = pd.crosstab(labels["createdAt"].dt.strftime("%H:00"), labels["author.email"])
     figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.subplots()
-    seconds = [(instant - by_second.index[0]).total_seconds() for instant in by_second.index]
-    for who in by_second:
-        axes.plot(seconds, by_second[who], label=who)
-    axes.set(xlabel="seconds", ylabel="labels in the copy", title="A project in motion")
-    axes.legend()
+    axes = by_hour.plot.bar(ax=figure.subplots(), stacked=True, rot=0, width=0.8, xlabel="hour of the day")
+    axes.set(ylabel="labels", title="Labels in the copy by hour")
+    axes.legend(title="labeler", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     figure.savefig(path)
     return path
 

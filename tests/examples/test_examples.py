@@ -71,7 +71,7 @@ def test_a_few_assets_on_which_nobody_errs_are_fine(tmp_path):
 
 
 def test_the_mirror_is_equal_to_the_project_at_the_end(tmp_path):
-    done = run("--out", tmp_path, "--assets", 60, "--seconds", 1, script="mirror.py")
+    done = run("--out", tmp_path, "--assets", 60, "--hours", 1, script="mirror.py")
     assert done.returncode == 0, done.stderr
     assert "the copy is equal to the project" in done.stdout
     assert (tmp_path / "mirror.png").read_bytes().startswith(b"\x89PNG")
