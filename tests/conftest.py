@@ -15,8 +15,14 @@ from pandas_kili.connection.client import Client
 
 KEY = "key-8b1f-secret"
 
-# How long an example takes says how busy the machine is, not what the code is worth.
-hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says how busy the machine is, not what the code is worth. CI takes the same examples each
+# time (derandomize); where FUZZ says how many, they are others, by --hypothesis-seed.
+hypothesis_settings.register_profile(
+    "patient",
+    deadline=None,
+    derandomize=hypothesis_settings.default.derandomize and "FUZZ" not in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 hypothesis_settings.load_profile("patient")
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import pandas_kili as pk
 
-EFFORT = int(os.environ.get("FUZZ", "1"))  # times the examples of an ordinary run
+EFFORT = float(os.environ.get("FUZZ", "1"))  # times the examples of an ordinary run
 
 TEXTS = st.one_of(
     st.text(),
@@ -56,6 +56,11 @@ NESTED = st.recursive(
     ),
     max_leaves=6,
 )
+
+
+def examples(count):
+    """Return how many examples to take where an ordinary run takes so many."""
+    return max(2, round(count * EFFORT))
 
 
 def quietly(make):
@@ -146,7 +151,7 @@ def only_our_errors(passing=(pk.KiliError,)):
 @contextlib.contextmanager
 def no_hang(seconds=900):
     """End the process, and say where each thread stands, should something not come to its end."""
-    faulthandler.dump_traceback_later(seconds * EFFORT, exit=True)
+    faulthandler.dump_traceback_later(seconds * max(1, EFFORT), exit=True)
     try:
         yield
     finally:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 AUDIT = Path(__file__).parent.parent / ".ci" / "audit.py"
 SAFE = {"name": "pandas", "version": "3.0", "vulns": []}
 FLAWED = {"name": "urllib3", "version": "1.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["2.0"]}]}

@@ -10,6 +10,8 @@ import pytest
 
 import pandas_kili
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(pandas_kili.__file__).parent
 # Rooms and lone modules, lowest first; the modules of a room in their order.
 HOUSE = {

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pytest
 from fuzzing import (
     ANYTHING,
-    EFFORT,
     HASHABLE,
     LISTS,
     SCALARS,
     TEXTS,
     columns,
+    examples,
     no_hang,
     only_our_errors,
     quietly,
@@ -58,7 +58,7 @@ def sandbox():
 
 
 @pytest.mark.parametrize("keyword", [*AssetFilters.__annotations__, "no_such_filter"])
-@settings(max_examples=12 * EFFORT)
+@settings(max_examples=examples(12))
 @given(value=ANYTHING)
 def test_a_filter_takes_a_value_or_says_why_not(keyword, value):
     try:
@@ -72,21 +72,21 @@ def test_a_filter_takes_a_value_or_says_why_not(keyword, value):
     assert refused is None or (keyword in refused.problems and str(refused))
 
 
-@settings(max_examples=60 * EFFORT)
+@settings(max_examples=examples(60))
 @given(filters=st.dictionaries(st.sampled_from(sorted(AssetFilters.__annotations__)), ANYTHING, max_size=4))
 def test_filters_that_are_taken_are_understood_by_the_server(sandbox, filters):
     with contextlib.suppress(pk.KiliFilterError):
         assert 0 <= pk.count_assets(sandbox.project, client=sandbox.user, **filters) <= 6
 
 
-@settings(max_examples=80 * EFFORT)
+@settings(max_examples=examples(80))
 @given(fields=st.one_of(ANYTHING, st.lists(TEXTS), st.dictionaries(TEXTS | HASHABLE, SCALARS | st.just(pa.string()))))
 def test_fields_are_known_or_said_to_be_unknown(fields):
     with contextlib.suppress(pk.KiliFieldError):
         assert select(fields).schema is not None
 
 
-@settings(max_examples=30 * EFFORT)
+@settings(max_examples=examples(30))
 @given(first=ANYTHING, skip=ANYTHING, chunksize=ANYTHING, validate=ANYTHING, project=ANYTHING)
 def test_other_arguments_of_a_read_are_taken_or_said_to_be_wrong(sandbox, first, skip, chunksize, validate, project):
     for given_ in ({"first": first}, {"skip": skip}, {"chunksize": chunksize}, {"validate": validate}):
@@ -101,7 +101,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=100 * EFFORT)
+@settings(max_examples=examples(100))
 @given(text=TEXTS | st.lists(WORDS, max_size=12).map(" ".join) | st.lists(WORDS, max_size=12).map("".join))
 def test_a_category_search_is_well_formed_or_said_not_to_be(text):
     with contextlib.suppress(CategorySearchError):
@@ -135,7 +135,7 @@ def frames(*names):
     return st.tuples(st.dictionaries(st.sampled_from(names), columns(), min_size=1, max_size=4), index)
 
 
-@settings(max_examples=80 * EFFORT)
+@settings(max_examples=examples(80))
 @given(data=frames(*PROPERTIES, "id", "externalId"))
 def test_any_column_can_be_updated_or_is_said_to_be_wrong(sandbox, data):
     frame = framed(data, sandbox.ids)
@@ -151,7 +151,7 @@ def test_any_column_can_be_updated_or_is_said_to_be_wrong(sandbox, data):
         pd.testing.assert_frame_equal(frame, before)
 
 
-@settings(max_examples=80 * EFFORT)
+@settings(max_examples=examples(80))
 @given(data=frames("content", "externalId", "id", "jsonContent", "jsonMetadata", "isHoneypot", "status"))
 def test_any_column_can_be_appended_or_is_said_to_be_wrong(sandbox, data):
     frame = framed(data)
@@ -164,7 +164,7 @@ def test_any_column_can_be_appended_or_is_said_to_be_wrong(sandbox, data):
     assert len(sandbox.assets(sandbox.project)) == 6
 
 
-@settings(max_examples=30 * EFFORT)
+@settings(max_examples=examples(30))
 @given(data=frames("id", "externalId", "fresh"))
 def test_any_column_can_name_assets_or_is_said_to_be_wrong(sandbox, data):
     frame = framed(data, sandbox.ids)
@@ -177,7 +177,7 @@ def test_any_column_can_name_assets_or_is_said_to_be_wrong(sandbox, data):
         frame.kili.change_asset_external_ids("fresh", **given_)
 
 
-@settings(max_examples=30 * EFFORT)
+@settings(max_examples=examples(30))
 @given(label=HASHABLE | ANYTHING, data=frames("content", "id"))
 def test_any_label_names_a_column_or_is_said_not_to(sandbox, label, data):
     frame = framed(data, sandbox.ids)
@@ -190,7 +190,7 @@ def test_any_label_names_a_column_or_is_said_not_to(sandbox, label, data):
         frame.kili.change_asset_external_ids(label, **given_)
 
 
-@settings(max_examples=40 * EFFORT)
+@settings(max_examples=examples(40))
 @given(
     data=frames("id", "externalId", "answer", "site", "seconds"), kind=SCALARS, model=SCALARS | st.just(pd.Index([1]))
 )
@@ -209,7 +209,7 @@ def is_null(cell):
     return pd.api.types.is_scalar(cell) and bool(pd.isna(cell))
 
 
-@settings(max_examples=40 * EFFORT)
+@settings(max_examples=examples(40))
 @given(data=frames("priority", "jsonMetadata"))
 def test_what_is_said_to_be_applied_stands_there_as_it_was_given(sandbox, data):
     frame = framed(data).reset_index(drop=True)
@@ -267,13 +267,13 @@ def tidied(frame):
             assert make() is not None
 
 
-@settings(max_examples=50 * EFFORT)
+@settings(max_examples=examples(50))
 @given(data=frames(*SERVED))
 def test_any_column_gives_tidy_frames_or_is_said_to_be_wrong(sandbox, data):
     tidied(framed(data))
 
 
-@settings(max_examples=50 * EFFORT)
+@settings(max_examples=examples(50))
 @given(answers=st.lists(ANSWERS, min_size=2, max_size=2))
 @example(answers=[{"J": []}, {"J": {"points": None, "children": None}}])
 def test_any_answer_is_told_in_rows(answers):
@@ -310,7 +310,7 @@ def strictly(text):
     return json.loads(text, parse_constant=refuse)
 
 
-@settings(max_examples=150 * EFFORT)
+@settings(max_examples=examples(150))
 @given(row=SHAPES, data=st.dictionaries(st.sampled_from(COLUMNS), columns(), min_size=1, max_size=3))
 def test_annotations_with_any_column_are_written_as_answers_or_refused_with_rows(row, data):
     """Whatever stands in a column of annotations, nothing broken is written, and a refusal says where."""
@@ -349,7 +349,7 @@ MESSY = st.sampled_from(
 )
 
 
-@settings(max_examples=50 * EFFORT)
+@settings(max_examples=examples(50))
 @given(data=frames("id", "externalId", "content", "labels.jsonResponse", "priority", "jsonMetadata"), mess=MESSY)
 def test_frames_of_any_shape_are_taken_or_said_to_be_wrong(sandbox, data, mess):
     frame = mess(framed(data, sandbox.ids))
@@ -441,7 +441,7 @@ PANDAS_SCALARS = st.one_of(
 SPANS = (dt.timedelta, np.timedelta64, pa.DurationScalar)
 
 
-@settings(max_examples=150 * EFFORT)
+@settings(max_examples=examples(150))
 @given(value=NUMPY | ARRAYS | ARROW_SCALARS | PANDAS_SCALARS | SCALARS, depth=st.integers(0, 2))
 def test_a_scalar_inside_metadata_is_held_as_itself_or_refused_by_its_key(sandbox, value, depth):
     nested = [[value], {"deep": value}, value][depth]

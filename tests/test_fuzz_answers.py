@@ -11,7 +11,7 @@ import warnings
 import pandas as pd
 import pyarrow as pa
 import pytest
-from fuzzing import EFFORT, TEXTS, no_hang, only_our_errors
+from fuzzing import TEXTS, examples, no_hang, only_our_errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import Reply, ScriptedServer
@@ -110,7 +110,7 @@ def rows_or_refusal(body):
     return [] if texts else rows
 
 
-@settings(max_examples=400 * EFFORT)
+@settings(max_examples=examples(400))
 @given(body=mutated())
 def test_a_damaged_page_is_read_as_it_says_or_refused(body):
     rows = rows_or_refusal(body)
@@ -122,7 +122,7 @@ def test_a_damaged_page_is_read_as_it_says_or_refused(body):
             assert row["priority"] == priority or not isinstance(priority, int)
 
 
-@settings(max_examples=60 * EFFORT)
+@settings(max_examples=examples(60))
 @given(body=mutated())
 def test_a_damaged_page_damages_no_page_beside_it(body):
     with contextlib.suppress(pk.KiliError, UserWarning):
@@ -139,7 +139,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200 * EFFORT)
+@settings(max_examples=examples(200))
 @given(data=st.dictionaries(st.sampled_from(list(ASSETS[0])), JSON))
 def test_values_of_other_types_are_read_or_refused(data):
     """Whatever stands in a field, it comes out as itself, as its JSON text, or not at all."""
@@ -161,7 +161,7 @@ def server():
     server.close()
 
 
-@settings(max_examples=80 * EFFORT)
+@settings(max_examples=examples(80))
 @given(body=mutated() | st.binary() | JSON.map(lambda content: json.dumps({"data": {"data": content}}).encode()))
 def test_a_read_of_damaged_answers_ends_with_rows_or_with_an_error_of_ours(server, body):
     class Answers:
@@ -253,7 +253,7 @@ def most_memory(bodies, monkeypatch):
         tracemalloc.stop()
 
 
-@settings(max_examples=25 * EFFORT)
+@settings(max_examples=examples(25))
 @given(seed=st.integers(0, 2**32), damaged=st.integers(1, 8), values=st.booleans())
 def test_damaged_pages_take_little_more_memory_than_sound_ones(seed, damaged, values):
     chance = random.Random(seed)
@@ -342,7 +342,7 @@ def state(sandbox, project):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-@settings(max_examples=8 * EFFORT)
+@settings(max_examples=examples(8))
 @given(seed=st.integers(0, 2**32))
 def test_answers_that_are_damaged_end_in_errors_of_ours(sandbox, verb, seed):
     chance = random.Random(seed)
@@ -359,7 +359,7 @@ def test_answers_that_are_damaged_end_in_errors_of_ours(sandbox, verb, seed):
 
 
 @pytest.mark.parametrize("verb", ["append", "update", "rename", "delete", "label", "merge"])
-@settings(max_examples=6 * EFFORT)
+@settings(max_examples=examples(6))
 @given(seed=st.integers(0, 2**32))
 def test_outcomes_are_true_whatever_a_mutation_is_answered(sandbox, verb, seed):
     chance = random.Random(seed)

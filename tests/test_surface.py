@@ -311,6 +311,7 @@ def test_filters_are_completed_and_described(function):
     assert all(f"\n    {name} " in described for name in pk.AssetFilters.__annotations__)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("jedi", [True, False])
 def test_tab_completes_filters_methods_and_charts_in_ipython(jedi):
     program = f"""

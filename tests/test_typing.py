@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 SCRIPT = """
 import pandas as pd
 import pandas_kili as pk

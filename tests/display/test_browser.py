@@ -18,6 +18,7 @@ from pandas_kili.display.style import _DARK, _LIGHT
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.once,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
 ]
 FLAGS = (

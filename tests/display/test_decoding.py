@@ -389,6 +389,7 @@ def test_the_decoder_holds_no_key(tmp_path, monkeypatch):
 # ------------------------------------------------------------------------------------------------------------- size
 
 
+@pytest.mark.once
 def test_two_hundred_pages_and_frames_take_less_than_five_megabytes(tmp_path, monkeypatch):
     """Of pictures that hardly shrink; each file is decoded once here, its picture made anew each time."""
     random = np.random.default_rng(0)

@@ -604,6 +604,7 @@ def test_labels_whose_authors_nobody_knows_are_shown():
 # --------------------------------------------------------------------------------------------------------- the whole
 
 
+@pytest.mark.once
 def test_two_hundred_photographs_take_less_than_five_megabytes(tmp_path):
     random = np.random.default_rng(0)
     for number in range(4):  # grain on gradients, which packs about as badly as photographs do

@@ -56,6 +56,7 @@ def test_the_quickstart_page_stands_alone(quickstart):
     assert not any(text in page for text in ("http://", "https://", "<script", "$"))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("number", ["0", "1798", "many"])
 def test_a_number_of_assets_that_is_not_there_is_refused(number, tmp_path):
     done = run("--out", tmp_path / "out", "--assets", number)

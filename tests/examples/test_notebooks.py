@@ -210,6 +210,7 @@ def test_the_charts_that_a_reader_sees_are_those_of_a_run(name, tmp_path):
         assert all(other > 6 for place, other in enumerate(apart) if place != number)
 
 
+@pytest.mark.once
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 @pytest.mark.parametrize("name", NAMES)

@@ -235,6 +235,7 @@ print(resident("VmHWM") - start)
 """
 
 
+@pytest.mark.once
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="no way to learn the peak of memory here")
 def test_odd_pages_take_hardly_more_memory_than_plain_ones():
     label = '{"id":"l","jsonResponse":"%s"}' % ("x" * 1_000)

@@ -40,6 +40,7 @@ def read_in_parts(project, rows):
     return ids, in_doubt, len(planned)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("number", [150, pytest.param(2_000, marks=pytest.mark.campaign)])
 def test_random_schedules_hide_no_row_from_parts_that_are_read_in_any_order(number):
     found = Counter()

@@ -227,6 +227,7 @@ def test_pandas_keeps_a_function_of_that_name_that_it_has_already():
     assert done.stdout.strip() == "taken"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
 @pytest.mark.parametrize("first", [None, 1, 50, 99, 100, 101, 250, 1000])
 @pytest.mark.parametrize("skip", [0, 1, 60, 100, 249, 1000])
@@ -417,6 +418,7 @@ def test_nothing_is_asked_for_where_nothing_can_match(reading):
     assert not reading.sandbox.requests
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("keyword", ["asset_id_in", "external_id_strictly_in", "external_id_in"])
 @pytest.mark.parametrize(("first", "skip"), [(None, 0), (200, 950), (5, 0), (None, 1049)])
 def test_a_list_longer_than_the_server_takes_gives_each_asset_once_in_order(reading, keyword, first, skip):

@@ -15,6 +15,8 @@ from pandas_kili.reading.tally import Consistency
 from pandas_kili.reading.walk import ListWalk
 from pandas_kili.reading.windows import Page, Window, windows
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -44,6 +44,7 @@ def ask(port, key, document, variables=None):
     return answer["data"]["data"]
 
 
+@pytest.mark.once
 def test_kill_9_between_two_requests_loses_nothing(tmp_path):
     with Sandbox(tmp_path) as sandbox:
         project, key = sandbox.create_project("Kept", "IMAGE"), sandbox.api_key

@@ -6,7 +6,7 @@ import json
 import pytest
 from answering import answer_to, changes, faults_of_each, interface_of, job
 from answering import faults as faults_of
-from fuzzing import EFFORT
+from fuzzing import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -178,7 +178,7 @@ def test_equal_answers_are_each_named():
 
 
 @pytest.mark.fuzz
-@settings(max_examples=40 * EFFORT)
+@settings(max_examples=examples(40))
 @given(st.randoms(use_true_random=False))
 def test_any_answer_passes_its_interface_and_no_single_change_to_it_does(rng):
     interface = interface_of(rng)

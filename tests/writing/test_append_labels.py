@@ -88,6 +88,7 @@ def test_an_asset_may_get_several_labels_but_not_the_same_twice(box, project):
         same.kili.append_labels("answer", client=client)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("nth", [1, 2, 3])
 @pytest.mark.parametrize(
     "fault",

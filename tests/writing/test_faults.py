@@ -139,6 +139,7 @@ MATRIX = [("current", verb, fault) for verb in VERBS for fault in FAULTS] + [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("generation", "verb", "fault"), MATRIX)
 def test_a_failure_on_any_batch_is_overcome_and_each_row_is_written_once(servers, monkeypatch, generation, verb, fault):
     monkeypatch.setattr(delivery, "BATCH_SIZE", 20)
@@ -206,6 +207,7 @@ def test_a_server_that_never_answers_leaves_rows_whose_fate_is_unknown(servers, 
     job.complete(out, out.kili.report)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("status", [500, 401])
 @pytest.mark.parametrize("generation", ["current", "legacy"])
 @pytest.mark.parametrize("verb", VERBS)
@@ -327,6 +329,7 @@ def test_only_the_rows_that_the_server_refuses_fail(servers, bad):
     assert len(sent(job.sandbox)) < 3 + 16 * len(bad)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("code", ["INTERNAL_SERVER_ERROR", "BAD_USER_INPUT"])
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_row_that_the_server_stumbles_over_does_not_take_others_along(servers, verb, code):

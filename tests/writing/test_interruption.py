@@ -66,6 +66,7 @@ def ended_by(call):
     return error
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("times", [1, 2, 5])
 @pytest.mark.parametrize("nth", [1, 2, 3, 5, 8, 12])
 @pytest.mark.parametrize("verb", ["append", "update"])

@@ -3,13 +3,14 @@
 import contextlib
 import itertools
 import json
+import os
 import warnings
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from fuzzing import EFFORT
+from fuzzing import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from writing import MUTATIONS, client_of, hurry
@@ -21,10 +22,10 @@ from pandas_kili.writing.delivery import Target, batches
 pytestmark = pytest.mark.fuzz
 
 LAWS = settings(
-    derandomize=True,
+    derandomize="FUZZ" not in os.environ,
     deadline=None,
     database=None,
-    max_examples=30 * EFFORT,
+    max_examples=examples(30),
     suppress_health_check=[HealthCheck.too_slow],
 )
 SIZES = st.sampled_from([0, 1, 2, 5, 30, 99, 100, 101, 150, 199, 200, 201, 230, 250, 299, 300, 301, 350])

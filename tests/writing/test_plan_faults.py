@@ -83,6 +83,7 @@ class Case:
         assert not [request for request in self.box.requests if request.document.lstrip().startswith("mutation")]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("operation", ["updatePropertiesInAssets", "appendManyAssets", "deleteAssets"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_failure_of_any_batch_is_overcome(box, tmp_path, operation, fault):
@@ -101,6 +102,7 @@ def requests_of_a_run(box, path):
     return len(box.requests)
 
 
+@pytest.mark.once
 def test_a_plan_that_stops_anywhere_is_completed_by_applying_it_again(box, tmp_path):
     total = requests_of_a_run(box, tmp_path / "whole")
     for nth in random.Random(7).sample(range(1, total + 1), 10):
