@@ -5,6 +5,7 @@
 3. The labels are exported to COCO and YOLO, with a split that stays the same when assets come, and read back.
 4. A small detector is trained on the export: connected ink is a box, and a classifier of scikit-learn reads the digit.
 5. What it finds goes in as predictions, and `disagreements(against=...)` ranks where people and the model differ.
+   A gallery shows both beside each other.
 
 Neither account nor network is needed: ``python examples/train.py``
 """
@@ -15,6 +16,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ import pandas as pd
 from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_digits
-from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 
 import pandas_kili as pk
 from pandas_kili.sandbox import Sandbox
@@ -40,12 +42,13 @@ FIELDS += ["labels.createdAt", "labels.jsonResponse"]
 def main() -> None:
     """Run the example from end to end."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--pictures", type=int, default=120, metavar="N", help="how many pictures to make")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where to export to; default: a temporary folder")
+    parser.add_argument("--pictures", type=int, default=200, metavar="N", help="how many pictures to make")
+    here = Path(__file__).parent / "out/train"
+    parser.add_argument("--out", type=Path, default=here, metavar="DIR", help="where to export to")
     chosen = parser.parse_args()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch, Sandbox(max_calls_per_minute=None) as sandbox:
-        out = chosen.out or Path(scratch) / "out"
+        out = chosen.out
         project_id, truth = fill(sandbox, Path(scratch) / "pictures", chosen.pictures)
 
         read = pk.read_kili(project_id, fields=FIELDS, client=sandbox.client)
@@ -63,10 +66,17 @@ def main() -> None:
         print(f"On pictures that it has not seen, the detector reads {share:.0%} of the digits.")
         send(pk.read_coco(results, data_set=sets["val"]), read, project_id, sandbox)
 
-        frame = pk.read_kili(project_id, fields=FIELDS, client=sandbox.client)
+        frame = pk.read_kili(project_id, fields=FIELDS, client=sandbox.client).assign(content=local["content"])
         ranked = frame.kili.disagreements(against=MODEL)
-        print(f"People and {MODEL} differ on {len(ranked)} pictures; those that differ most:")
-        print(ranked[["externalId", "disagreement"]].head(5).to_string(index=False))
+        worst = ranked[["externalId", "disagreement"]].merge(readings(frame, truth), on="externalId").head(10)
+        by_people, by_model = (
+            worst[names].ne(worst["there"], axis=0).any(axis=1).sum() for names in (list(LABELERS), [MODEL])
+        )
+        print(f"The {len(worst)} pictures on which people and {MODEL} differ most, with the digits that each reads.")
+        print(f"People err on {by_people} of them, and {MODEL} on {by_model}:")
+        print(worst.round(2).to_string(index=False))
+        ranked.head(len(worst)).kili.preview(client=sandbox.client).save(out / "differ.html")
+        print(f"See {out / 'differ.html'}, {out / 'coco'} and {out / 'yolo'}.")
     print(f"Done in {time.perf_counter() - start:.0f} s.")
 
 
@@ -139,15 +149,15 @@ def ink_of(folder: Path, image: dict[str, Any]) -> np.ndarray:
     return 255 - np.asarray(Image.open(folder / image["file_name"]).convert("L"))
 
 
-def trained(data_set: dict[str, Any], folder: Path) -> LogisticRegression:
+def trained(data_set: dict[str, Any], folder: Path) -> KNeighborsClassifier:
     """Return a classifier that has seen the boxes of an export."""
     pages = {image["id"]: ink_of(folder, image) for image in data_set["images"]}
     crops = [crop(pages[each["image_id"]], each["bbox"]) for each in data_set["annotations"]]
     classes = [each["category_id"] for each in data_set["annotations"]]
-    return LogisticRegression(C=10, max_iter=2000).fit(crops, classes)
+    return KNeighborsClassifier(5, weights="distance").fit(crops, classes)
 
 
-def predicted(model: LogisticRegression, data_set: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
+def predicted(model: KNeighborsClassifier, data_set: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     """Return what the detector finds on the pictures of an export, as results of COCO."""
     results = []
     for image in data_set["images"]:
@@ -191,6 +201,21 @@ def send(predictions: pd.DataFrame, read: pd.DataFrame, project_id: str, sandbox
     options = {"label_type": "PREDICTION", "model_name": MODEL, "project_id": project_id, "client": sandbox.client}
     sent = rows.kili.append_labels("jsonResponse", **options)
     print(f"Sent {len(sent)} predictions: {sent.kili.report['outcome'].value_counts().to_dict()}.")
+
+
+def readings(frame: pd.DataFrame, truth: dict[str, list[tuple[list[float], str]]]) -> pd.DataFrame:
+    """Return the digits that are on each picture, and those that each labeler and the model read."""
+    drawn = frame.kili.annotations()
+    drawn["reader"] = drawn["modelName"].fillna(drawn["author"])
+    read = drawn.pivot_table("category", "externalId", "reader", aggfunc=digits)
+    there = [digits(category for _, category in truth[name]) for name in read.index]
+    read.insert(0, "there", there)
+    return read.reset_index()
+
+
+def digits(categories: Iterable[str]) -> str:
+    """Return categories such as D4 as digits in their order, in one text."""
+    return " ".join(sorted(category.removeprefix("D") for category in categories))
 
 
 def boxes_of(frame: pd.DataFrame) -> int:
