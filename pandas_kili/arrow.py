@@ -44,9 +44,9 @@ def cells_to_array(cells: Any, name: Any) -> pa.Array | pa.ChunkedArray:
 def plain_array(array: pa.Array) -> pa.Array:
     """Return an array of types that all of Arrow's functions know.
 
-    Views, lists of a fixed size, dictionaries, run-end encoded values and extension types, as Polars and DuckDB write
-    them, become the type that they stand for, and so do those within lists and structs. Other arrays are returned as
-    they are.
+    Polars and DuckDB write views, lists of a fixed size, dictionaries, run-end encoded values and extension types.
+    These become the plain type that they stand for, within lists and structs too. Other arrays are returned as they
+    are.
     """
     type_ = array.type
     if isinstance(array, pa.ExtensionArray):
@@ -66,7 +66,7 @@ def plain_array(array: pa.Array) -> pa.Array:
 
 
 def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame of which pandas can take rows: it cannot where columns hold views, as Polars writes them."""
+    """Return a frame that pandas can take rows of: it cannot where columns hold views, as Polars writes them."""
     odd = [
         position
         for position, dtype in enumerate(frame.dtypes)
@@ -109,7 +109,7 @@ def _is_list_view(type_: pa.DataType) -> bool:
 
 
 class Unreadable:
-    """In the place of a cell that Python cannot hold, such as a date of Arrow's before year 1."""
+    """Stands for a cell that Python cannot hold, such as a date before year 1 in Arrow."""
 
     def __repr__(self) -> str:
         return "a value that Python cannot hold"

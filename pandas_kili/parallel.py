@@ -14,7 +14,7 @@ from pandas_kili.messages import held_warnings, warn
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-_Done: TypeAlias = tuple[Result, list[tuple[str | Warning, type[Warning]]]]  # with what was to be warned of
+_Done: TypeAlias = tuple[Result, list[tuple[str | Warning, type[Warning]]]]  # a result, and the warnings for its taker
 
 # Seconds between looks for Ctrl-C. It does not end a wait without limit on Windows, nor where another thread gets the
 # signal.

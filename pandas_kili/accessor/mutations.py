@@ -81,11 +81,11 @@ class Mutations:
             What all of ``content`` is, for text that begins as a URL or equals the name of a file. By default each cell
             tells: a URL has no white space, ``.txt`` and ``.csv`` files of TEXT projects are named with their folder.
         if_exists : {"fail", "skip"}
-            What to do with external ids that the project has, or that stand twice in the frame: refuse all rows, or
+            What to do with external ids that the project has, or that appear twice in the frame: refuse all rows, or
             leave those rows ``unchanged``. With ``"skip"``, every row needs an external id or an id.
         **columns
             See `NewAssetColumns`: the column of each property, beside the `MutationOptions`. By default a property
-            takes the column that bears its Kili name (``content``, ``externalId``, ``id``, ``jsonContent``,
+            takes the column with its Kili name (``content``, ``externalId``, ``id``, ``jsonContent``,
             ``jsonMetadata``, ``isHoneypot``, ``status``), where there is one. Null cells take Kili's defaults.
 
         Returns
@@ -120,7 +120,7 @@ class Mutations:
         Parameters
         ----------
         *columns : label
-            Columns that bear Kili field names: ``priority``, ``jsonMetadata``, ``consensusMark``, ``honeypotMark``,
+            Columns with the names of Kili fields: ``priority``, ``jsonMetadata``, ``consensusMark``, ``honeypotMark``,
             ``toBeLabeledBy``, ``content``, ``jsonContent``, ``status``, ``isUsedForConsensus``, ``isHoneypot``.
         **named
             See `PropertyColumns`: the column of a property, whatever its label, beside the `MutationOptions`.
@@ -165,15 +165,15 @@ class Mutations:
             Column of the seconds that each took.
         check : {"interface", "shape", False}
             What answers are held to before anything is sent. By default to the project's own questions, where the
-            project is known: names of jobs and categories, tasks, tools, what hangs on what, and for labels of people
-            the required answers; as well as to what every answer must be: shares within the picture, confidences from
-            0 to 100, ends after beginnings. ``"shape"``, for keys that may not read the interface, leaves the names
-            unchecked; False checks only that answers are JSON objects.
+            project is known: names of jobs and categories, tasks, tools, which jobs are nested in which, and for labels
+            of people the required answers; as well as to what every answer must be: shares within the picture,
+            confidences from 0 to 100, ends after beginnings. ``"shape"``, for keys that may not read the interface,
+            leaves the names unchecked; False checks only that answers are JSON objects.
 
         Returns
         -------
         pandas.DataFrame
-            The rows as they were. An asset may stand in several rows, and gets a label from each.
+            The rows as they were. An asset may have several rows, and gets a label from each.
 
         Notes
         -----
@@ -199,15 +199,14 @@ class Mutations:
     ) -> KiliFrame:
         """Set single keys of each asset's metadata to the cells of columns; all other keys stay.
 
-        The metadata are read, merged and written by the id of each asset, so rows may stand in any order.
+        The metadata are read, merged and written by the id of each asset, so rows may be in any order.
 
         Parameters
         ----------
         *columns : str
             Columns named after the keys, such as `metadata` gives them. Cells hold what JSON can: text, numbers, flags,
             lists, dicts; a null cell leaves the key of that asset as it is, `pandas_kili.REMOVE` removes it. Where the
-            key holds a list or an object, JSON text of one is read as such, so that the columns of `metadata` can be
-            given back.
+            key holds a list or an object, JSON text of one is read as such: columns of `metadata` can be given back.
 
         Returns
         -------
@@ -216,9 +215,9 @@ class Mutations:
 
         Notes
         -----
-        Kili takes metadata as a whole. They are read, merged and written batch by batch, so that a key which somebody
-        else writes is lost only between the reading and the writing of one batch. Whole numbers that missing values
-        made floats are written as whole numbers.
+        Kili takes metadata as a whole. They are read, merged and written batch by batch: a key that somebody else
+        writes is lost only where it is written between the two. Whole numbers that missing values made floats are
+        written as whole numbers.
         Where `metadata` warned that the numbers of a key mix with other types, their text is written as text.
 
         Examples
@@ -247,7 +246,7 @@ class Mutations:
         project_id : str, optional
             Project that the rows describe; by default the one that the frame was read from.
         properties : sequence of str, optional
-            Columns to compare; by default all that bear the name of a property that can be set: ``externalId`` (where
+            Columns to compare; by default all with the name of a property that can be set: ``externalId`` (where
             rows have an ``id``), ``jsonMetadata``, ``priority``, ``isHoneypot``, ``toBeLabeledBy`` and so on.
             ``content`` and ``jsonContent`` are for new assets only, unless named; then they are compared where they are
             addresses. A null cell leaves the property as it is.
@@ -337,7 +336,7 @@ class Mutations:
         >>> table.kili.upsert(project_id).kili.report["outcome"].tolist()
         ['unchanged']
         """
-        options_of("upsert", project_id, options)  # what is wrong with them is said before the project is read
+        options_of("upsert", project_id, options)  # raises for wrong ones before the project is read
         plan = self.plan(
             project_id,
             properties=properties,

@@ -68,10 +68,10 @@ class Tables:
         ----------
         json_interface : str, mapping or pandas.DataFrame, optional
             The project's questions: its id, its ``jsonInterface``, or what `pandas_kili.read_jobs` gives. It names the
-            ML task of each job, which otherwise the structure of the answer tells; jobs that it does not know are said
-            in ``problem``.
+            ML task of each job, which otherwise the structure of the answer tells; ``problem`` names the jobs that it
+            does not know.
         job : str or collection of str, optional
-            Only these jobs, and what hangs on them.
+            Only these jobs, and those nested below them.
         latest : bool
             Only the latest label of each asset and labeler, by ``labels.createdAt``.
         label_types : collection of str, optional
@@ -149,16 +149,16 @@ class Tables:
         problem           string                  what could not be understood, and why
         ================  ======================  ==================================================================
 
-        ``kind`` is ``annotation``, ``category``, ``text``, ``choice`` or ``rank`` for what was answered. ``job`` stands
-        for what a job holds besides (nested jobs hang on it, where they hang on the job), ``label`` for a label without
-        any job and for frames without any, ``unreadable`` for an answer that could not be read.
+        ``kind`` is ``annotation``, ``category``, ``text``, ``choice`` or ``rank`` for what was answered. A row of kind
+        ``job`` is what a job holds besides, and the parent of jobs that are nested below the job itself. ``label`` is a
+        label without any job, and frames without any. ``unreadable`` is an answer that could not be read.
 
         Raises
         ------
         KiliFieldError
             Where the frame holds no labels with their ``jsonResponse``, or lacks what `latest` and `label_types` need.
         KiliValidationError
-            For an interface that is none, and for unknown jobs or types of labels.
+            For an invalid interface, and for unknown jobs or types of labels.
 
         See Also
         --------
@@ -239,7 +239,7 @@ class Tables:
         Parameters
         ----------
         job : str or collection of str, optional
-            Only these jobs, and what hangs on them.
+            Only these jobs, and those nested below them.
         label_types : collection of str or None
             Labels of other types are left out; by default only what people submitted counts. With ``PREDICTION``
             among them, models are compared too, each under its name (``labels.modelName``). None takes all labels.
@@ -292,7 +292,7 @@ class Tables:
         KiliFieldError
             Where the frame lacks labels, answers, authors or types of labels.
         KiliValidationError
-            For jobs, labelers or types of labels that there are not.
+            For unknown jobs, labelers or types of labels.
 
         Warns
         -----
@@ -301,9 +301,9 @@ class Tables:
 
         Notes
         -----
-        Boxes are matched within asset, frame, page, job and category, such that the sum of overlaps is the greatest
-        possible; polygons and semantic shapes count by the box around them. What hangs on an annotation (its own
-        children) is not compared.
+        Boxes are matched within asset, frame, page, job and category, so that the sum of overlaps is the greatest
+        possible; polygons and semantic shapes count by the box around them. Answers nested below an annotation are
+        not compared.
 
         Examples
         --------
@@ -345,16 +345,16 @@ class Tables:
         pandas.DataFrame
             Rows of the frame with their index, and ``disagreement`` (``double``, above 0, at most 1): one minus the
             mean agreement over pairs of labelers and jobs. An agreement is 1 or 0 for classes, texts and ranks (their
-            mean over frames or pages), ``f1`` for spans, and for boxes the sum of overlaps of matched ones by the
-            number that the labeler with more boxes drew. Equal ones keep their order. With `against` there are
-            ``against`` and ``others`` too (``list<string>``): what either side says, in words.
+            mean over frames or pages), and ``f1`` for spans. For boxes it is the sum of overlaps of matched ones,
+            divided by the number that the labeler with more boxes drew. Equal ones keep their order. With `against`
+            there are ``against`` and ``others`` too (``list<string>``): what either side says, in words.
 
         Raises
         ------
         KiliFieldError
             Where the frame lacks labels, answers, authors or types of labels.
         KiliValidationError
-            For jobs, labelers or types of labels that there are not.
+            For unknown jobs, labelers or types of labels.
 
         Examples
         --------

@@ -59,7 +59,7 @@ class Views:
             Labels of other types are not shown. By default ``"latest"`` shows what people submitted, and ``"all"``
             shows labels of every type, predictions with the name of their model (``labels.modelName``).
         job : str or collection of str, optional
-            Only answers to these jobs, and what hangs on them.
+            Only answers to these jobs, and to those nested below them.
         annotations : bool
             Whether labels are shown at all.
         client : Client, optional

@@ -1,4 +1,4 @@
-"""The vocabulary in which Kili's nouns are written down: `Entity`, `Field`, `Filter`, `Mutation`."""
+"""The words that describe Kili's nouns: `Entity`, `Field`, `Filter`, `Mutation`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Field:
     choices : tuple of str
         The values that the server is known to give, where they are few.
     mark : bool
-        Whether the value is a mark, within 0 and 1.
+        Whether the value is a mark, from 0 to 1.
     """
 
     name: str

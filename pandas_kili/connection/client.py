@@ -275,7 +275,7 @@ class Client(FileTransfers):
             self._limit.pause(verdict.retry_after or 1.0, self._clock)
         if verdict.fate is Fate.DONE:
             return verdict
-        # What is said of it must not quote the key.
+        # The error must not quote the key.
         safe = response.without(self._api_key)
         return verdict if safe is response else judge_response(safe, operation, build=build)
 

@@ -38,8 +38,8 @@ class Pace:
     """How many files may be under way at a time.
 
     The number is multiplied as long as the rate grows, and goes back to the last one that made it grow: more at a time
-    only cost switches between threads. Where a host asks for fewer (429, 503), does not respond in time or refuses
-    connections, the number is halved, and grows by an eighth at a time from then on. It is bounded by the descriptors
+    only cost switches between threads. The number is halved where a host asks for fewer (429, 503), does not respond in
+    time or refuses connections; from then on it grows by an eighth at a time. It is bounded by the descriptors
     that the system allows and by the bytes under way.
 
     Attributes
@@ -97,7 +97,7 @@ class Pace:
             self._under_way[owner] -= 1
             if not self._under_way[owner]:
                 del self._under_way[owner]
-            # One who waits for another reason than the limit must not take the only call.
+            # A thread that waits for its owner's own bound must not take the only wake-up.
             self._changed.notify(1 + max(0, self.limit - before) if not self._capped else _MOST)
 
     def _count(self, size: int) -> None:

@@ -46,7 +46,7 @@ _ATTEMPTS_WHEN_BUSY = 8  # a bucket asks for fewer requests at a time by 503, an
 
 
 class FileTransfers:
-    """What a client does with files; it says by which connections, and with which patience."""
+    """What a client does with files; the client brings the connections and the timeouts."""
 
     api_endpoint: str
     timeout: tuple[float, float]
@@ -69,8 +69,8 @@ class FileTransfers:
         Parameters
         ----------
         seconds
-            For files that a person waits to see: no attempt begins after so many seconds, each waits no longer than
-            that for a sign of life, and all are made at once, however many files are under way.
+            For files that a person waits to see. No attempt begins after so many seconds, and each waits no longer for
+            a sign of life. All are made at once, however many files are under way.
 
         Raises
         ------
@@ -99,8 +99,8 @@ class FileTransfers:
         Yields
         ------
         tuple
-            Each key with the bytes of its file, or with the error that `get` would have raised; in the order in which
-            they come.
+            Each key with the bytes of its file, or with the error that `get` would have raised, as soon as it is
+            there.
         """
         for (key, _), result in side_by_side(lambda pair: self.get(pair[1], stop=stop), urls, stop):
             yield key, result

@@ -1,6 +1,6 @@
 """The one place that sends a request again, or does not.
 
-What happened to a request is one of these, told from statuses, structured codes and types of exceptions:
+Statuses, structured codes and types of exceptions tell what happened to a request:
 
 =============  ==============================================  =========================  =====================
 fate           when                                            a query                    a mutation

@@ -74,7 +74,7 @@ def _spellings(secret: str) -> re.Pattern[str]:
 
 @dataclass(frozen=True)
 class Settings:
-    """Where to send requests, with which key, and how far to trust the other end."""
+    """Where to send requests, the key, and whether certificates are checked."""
 
     api_key: Secret
     api_endpoint: str

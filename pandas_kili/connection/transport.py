@@ -383,7 +383,7 @@ def no_response(error: Exception) -> NoResponse:
     links = list(_links(error))
     for link in links:
         if isinstance(link, requests.RequestException):
-            # Where the exception lives on as the context of another, it must not lead to the key.
+            # It may become the context of another exception, and must not lead to the key.
             link.request = link.response = None
     cause = next((cause for cause, kinds in _CAUSES if any(isinstance(each, kinds) for each in links)), Cause.BROKEN)
     return NoResponse(cause, _detail(links))

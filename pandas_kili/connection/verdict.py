@@ -1,4 +1,4 @@
-"""What became of a request, told from statuses, structured codes and types of exceptions; `retry` acts on it."""
+"""What became of a request, by statuses, structured codes and types of exceptions; `retry` acts on it."""
 
 from __future__ import annotations
 

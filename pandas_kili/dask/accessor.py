@@ -34,7 +34,7 @@ class DaskKiliAccessor:
     once, whole.
 
     Where a worker is lost, Dask computes its partition again, and its rows are sent again. Nothing is applied twice by
-    that: rows to rename or delete need ids, and rows to append need external ids, of which their ids are made.
+    that: rows to rename or delete need ids. Rows to append need external ids, as their ids are made of these.
     """
 
     def __init__(self, frame: dd.DataFrame) -> None:
@@ -55,7 +55,7 @@ class DaskKiliAccessor:
         project_id : str
             Where the assets go.
         external_id : label
-            Column of the external ids, none of which may be missing or stand in two partitions.
+            Column of the external ids: none may be missing, or be in two partitions.
         id : label, optional
             Column of the ids; by default ``id``, where there is one. Without, they are made of the rows when this is
             called, so that a partition which is given again finds the assets that it has made.
@@ -88,7 +88,7 @@ class DaskKiliAccessor:
         Parameters
         ----------
         *columns : label
-            Columns that bear Kili field names.
+            Columns with the names of Kili fields.
         project_id : str
             Project of the assets.
         **named

@@ -1,4 +1,4 @@
-"""`read_kili` as a dask frame, each partition of which is read by itself."""
+"""`read_kili` as a dask frame: each partition is read by itself."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def read_kili(
     project_id, fields, first, skip, validate, **filters
         As for `pandas_kili.read_kili`. `first` and `skip` are settled when this is called.
     rows_per_partition : int
-        How many rows a partition is to hold; the last one takes up what comes to match meanwhile.
+        How many rows a partition is to hold; the last one also gets the assets that are new when it is read.
     client : Client, optional
         Connection to plan with; by default one that the environment describes. The workers take its settings, not its
         key: they read ``KILI_API_KEY``, or the configuration file, where they are. Its ``max_calls_per_minute`` is for
@@ -59,16 +59,16 @@ def read_kili(
 
     Notes
     -----
-    The read is exact, as that of `pandas_kili.read_kili` is: the partitions are stretches of the time of creation,
-    which never changes, so no asset moves from one to another between the plan and the read, or when a partition is
-    read again because its worker was lost. Assets created in one instant stay together, so partitions differ in length.
+    The read is exact, as that of `pandas_kili.read_kili` is. The partitions are stretches of the time of creation,
+    which never changes: no asset moves from one to another between the plan and the read, or when a partition is read
+    again after its worker was lost. Assets created in one instant stay together, so partitions differ in length.
     Where rows of a partition stay in doubt, a `KiliConsistencyWarning` is given where it is read: on a cluster, in the
     log of the worker. The counts of ``consistency`` are those of a partition, and get lost when partitions are joined.
 
     The plan costs a call per partition; reading one costs a call for its count, and two rows in a hundred twice.
-    Where no such plan can be (a part of the list by `first` or `skip`, lists of more than 1,000 entries, more assets
-    of one instant than a partition is to hold, servers that do not filter by the time of creation), all ids are looked
-    through, at one call per 100 of them, and each partition reads its own: rows that no longer match are then left
+    Some reads cannot be planned so: a part of the list by `first` or `skip`, lists of more than 1,000 entries, more
+    assets of one instant than a partition is to hold, servers that do not filter by the time of creation. Then all ids
+    are read first, at one call per 100 of them, and each partition reads its own: rows that no longer match are left
     out, and none is added.
 
     With dask's own schedulers the processes of ``scheduler="processes"`` know nothing of each other's calls: use
@@ -76,8 +76,8 @@ def read_kili(
 
     ``len(ddf[["id"]])`` asks for ids only, where ``len(ddf)`` reads all columns.
 
-    Parquet gives back all of it if its files sort as the partitions do, and columns of lists are read as Arrow's own
-    types, which plain ``read_parquet`` fails at: ``ddf.to_parquet(folder, name_function="{:06}.parquet".format,
+    Parquet gives all of it back where its files sort as the partitions do, and where lists are read as Arrow's types,
+    which plain ``read_parquet`` cannot do: ``ddf.to_parquet(folder, name_function="{:06}.parquet".format,
     write_index=False)``, then ``pd.read_parquet(folder, dtype_backend="pyarrow")``, or ``dd.from_map(pd.read_parquet,
     sorted(glob.glob(f"{folder}/*.parquet")), dtype_backend="pyarrow")``. `dask.dataframe.read_parquet` with
     ``dtype_backend="pyarrow"`` gives text another type, pandas' own.

@@ -1,4 +1,4 @@
-"""Pictures of assets with their annotations, as self-contained HTML."""
+"""Galleries and charts of assets with their annotations, and what ``df.kili`` shows of itself."""
 
 from pandas_kili.display.choice import LabelChoice
 from pandas_kili.display.decoding import Still, drawn_each

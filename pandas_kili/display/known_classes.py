@@ -28,7 +28,7 @@ def known_classes(frame: pd.DataFrame, client: Client | None = None) -> list[Job
     told = home if isinstance(home, Mapping) else {}
     endpoint, project_id = (str(told.get(name) or "") for name in ("api_endpoint", "project_id"))
     if project_id and (endpoint, project_id) not in _KNOWN:
-        with contextlib.suppress(KiliError):  # such as for want of a key
+        with contextlib.suppress(KiliError):  # without a key, for example
             client = client_or_default(client)
             if client.api_endpoint == endpoint:
                 _KNOWN[endpoint, project_id] = _asked(client, project_id)
@@ -44,5 +44,5 @@ def _asked(client: Client, project_id: str) -> list[JobClass]:
         return []
     finally:
         stop.set()
-    # What has a job and no class bears the name of the job.
+    # What has a job and no class has the name of the job.
     return [(job.name, name) for job in jobs.values() for name in job.categories or [job.name]]

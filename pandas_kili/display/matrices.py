@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _CHOSEN = (CATEGORY, CHOICE)
-_MOST_COUNTED = 8  # labelers whose cells have room for a second line
+_MOST_COUNTED = 8  # labelers; with more, cells have no room for a second line
 # What the cells of a matrix of agreement say, how it is written, and the greatest value.
 _MEASURES = {
     "percent": ("equal answers, percent", "{:.0f}", 100.0),

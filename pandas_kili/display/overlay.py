@@ -37,7 +37,7 @@ def overlay(rows: Iterable[Row], palette: Palette, width: float, height: float) 
 
 
 def outside(rows: Iterable[Row]) -> list[Row]:
-    """Return the shapes of which nothing can be seen: no vertex has a place, or all lie beyond one edge."""
+    """Return the shapes that cannot be seen: no vertex has a place, or all lie beyond one edge."""
     return [row for row in rows if is_drawn(row) and (not _path(row) or _is_beyond(row))]
 
 

@@ -35,8 +35,8 @@ class Tone(NamedTuple):
 class Palette:
     """The colors of categories: each has the same one in every gallery and chart of its project.
 
-    The place in the project's interface decides, so that 24 are told apart. Where it is unknown, a hash of the names
-    does: then two categories may have the same color.
+    The place in the project's interface decides, which keeps 24 categories apart. Where it is unknown, a hash of the
+    names decides: then two categories may have the same color.
 
     Parameters
     ----------

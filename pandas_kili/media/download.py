@@ -133,7 +133,7 @@ class _AssetRows:
         return AssetFile(self.ids[row], name, self.stems[row] + ending, self.shared[row])
 
     def url(self, row: int, column: str) -> str | None:
-        """Return the URL in a cell; None if there is none, or if the row has failed."""
+        """Return the URL in a cell; None if it holds no URL, or if the row has failed."""
         cells = self.columns.get(column)
         value = None if cells is None or row in self.failures else cells[row]
         return value if isinstance(value, str) and is_url(value) else None

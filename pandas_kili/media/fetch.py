@@ -22,7 +22,7 @@ from pandas_kili.media.names import extension_of
 if TYPE_CHECKING:
     from pandas_kili.connection import Client, Opened
 
-_BUFFER = 2**16  # bytes: a small file is written at once, whatever the pieces in which it came
+_BUFFER = 2**16  # bytes: a small file is written at once, however it came
 _ATTEMPTS = 5
 _PAUSE = 0.05  # seconds; four times as long after each attempt that brought nothing new
 # Servers compress text. A larger file was compressed to fill the disk.

@@ -14,7 +14,7 @@ JPEG, PNG, TIFF, JP2, NITF = "image/jpeg", "image/png", "image/tiff", "image/jp2
 JSON, TEXT, MP4 = "application/json", "text/plain", "video/mp4"
 
 # The extensions are those that 26.2.4 of the official SDK lets through (services/asset_import/constants.py); it takes
-# the content types from `mimetypes`, which is to say from whatever the machine at hand has installed.
+# the content types from `mimetypes`, which differ from machine to machine.
 _IMAGES = {
     ".jpg": JPEG,
     ".jpeg": JPEG,

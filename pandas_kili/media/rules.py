@@ -159,7 +159,7 @@ class _Rules:
         return self._rule(cells)
 
     def _check_content(self, content: Any) -> None:
-        """Hold a content to what all of the column is said to be."""
+        """Check a content against `content_is`, which holds for all of the column."""
         hosted = is_url(content)
         if self.content_is == "text" and content is not None and self.input_type != "TEXT":
             raise _CellError("content", f"cannot be text: a project of type {self.input_type} takes none")

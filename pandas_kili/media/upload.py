@@ -75,7 +75,7 @@ class Uploads:
     project_id : str
         The project.
     media : mapping of str to Medium
-        By the id of the asset, in the order in which the assets are going to be asked for.
+        By the id of the asset, in the order in which `results` is called.
     bar : tqdm, optional
         Counts the bytes sent.
     stop : threading.Event, optional

@@ -46,7 +46,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """One answer that lies behind a URL."""
+    """One answer behind a URL."""
 
     asset_id: str
     label_id: str | None
@@ -82,7 +82,7 @@ def complete_answers(assets: pa.StructArray, source: Source) -> pa.StructArray:
 
 
 def wants_answers(type_: pa.DataType) -> bool:
-    """Whether values of this type hold answers that may lie behind a URL."""
+    """Whether values of this type hold answers that may be behind a URL."""
     if pa.types.is_list(type_):
         return wants_answers(type_.value_type)
     if not pa.types.is_struct(type_):

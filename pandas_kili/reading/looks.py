@@ -1,4 +1,4 @@
-"""Looks once more at a list: at what does not add up after a walk, and where it is not in the order of creation."""
+"""Reads a list again where a walk does not add up, or where it is not in the order of creation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FEW = 8  # instants that are looked into one by one; more are counted first
 _CAREFUL = 10  # rows that pages share where the order within an instant is watched
 _FEWEST_SHARED = 3  # of them, which must be in the same order
 _MOST_TRIES = 4  # times that it is asked whether the server filters by time
-_MOST_LOOKS = 8  # times that a stretch is read through before its rows are said to be in doubt
+_MOST_LOOKS = 8  # times that a stretch is read through before its rows count as in doubt
 
 
 def filters_by_time(listing: Listing, instant: int) -> bool:
@@ -78,7 +78,7 @@ class _Pass:
 
 
 class Looks:
-    """Looks at stretches of a list of which some rows were given, and gives the others.
+    """Reads stretches of a list again, and gives the rows that were not given yet.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class Looks:
         self._start, self._longest, self._is_bounded = start, longest, is_bounded
 
     def compare(self, stretch: Stretch = WHOLE) -> Generator[pa.Table]:
-        """Read stretches again of which the server counts more rows than were given."""
+        """Read the stretches again where the server counts more rows than were given."""
         given = self._given.within(stretch)
         if self._counted(stretch) <= len(given):
             return

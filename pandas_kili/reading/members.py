@@ -40,7 +40,7 @@ def read_members(project_id: str, *, client: Client | None = None) -> pd.DataFra
     KiliNotFoundError
         Where there is no such project, or the key may not see it.
     KiliValidationError
-        For an identifier that is none.
+        For an identifier that is not text, or empty.
 
     Examples
     --------

@@ -119,7 +119,7 @@ def read_kili(  # noqa: PLR0913 - what a reader of assets is asked for
     KiliValidationError
         Where the data does not fit the schema.
     KiliDownloadError
-        Where a label's answer lies behind a URL and could not be fetched, or a medium could not be downloaded.
+        Where a label's answer is behind a URL and could not be fetched, or a medium could not be downloaded.
     KiliAuthenticationError, KiliConnectionError, KiliGraphQLError
         Where the server cannot be asked.
 
@@ -135,14 +135,14 @@ def read_kili(  # noqa: PLR0913 - what a reader of assets is asked for
     for chunks as well. Their ``attrs`` do not hold the counts of ``consistency``, which are complete after the last one
     only: pandas drops ``attrs`` that differ when chunks are joined. A warning comes at the end.
 
-    It holds where the work on a chunk moves its rows out of the filter, and on servers that give fewer rows than they
-    are asked for. The server must keep `createdAt` as it is, and filter by it; where it does not filter by it, its list
+    It also holds where the work on a chunk moves its rows out of the filter, and on servers that give fewer rows than
+    asked for. The server must keep `createdAt` as it is, and filter by it; where it does not filter by it, its list
     must always be in the same order. What cannot be settled triggers a warning.
 
     Where nothing moves, this costs one call for the count, beside the first page, and two rows in a hundred read twice:
     pages hold 100 assets, which is the most that the server gives, and each begins with the last two rows of the one
     before. Where fewer than 100 rows match, a multiple of 5, one more call tells that the server has not cut the page.
-    Of each row, 16 bytes are kept to the end of the read.
+    The read keeps 16 bytes of each row to its end.
 
     Examples
     --------
@@ -235,7 +235,7 @@ def scan_batches(
 ) -> pa.RecordBatchReader:
     """Stream the assets of a project as Arrow record batches, in constant memory.
 
-    Of each row, 16 bytes are kept to the end of the read: they tell which rows are still missing.
+    The read keeps 16 bytes of each row to its end: they tell which rows are still missing.
 
     What reads the Arrow C stream interface takes it as it is: DuckDB, Polars, `pyarrow.dataset.write_dataset`, Lance.
 

@@ -25,7 +25,7 @@ from pandas_kili.reading.windows import WHOLE, Stretch
 
 
 class Read:
-    """One read: what is asked of which project, and its rows as tables, a frame, frames or record batches."""
+    """One read of a project: its rows as tables, a frame, frames or record batches."""
 
     def __init__(
         self,
@@ -62,10 +62,10 @@ class Read:
                 yield finish(frame)
 
     def batches(self, rows: int) -> Generator[pa.RecordBatch]:
-        """Yield record batches of so many rows, the last of which may be shorter."""
+        """Yield record batches of so many rows; the last may be shorter."""
         with contextlib.closing(self.tables()) as tables:
             for table in _rechunk(tables, rows, self.schema):
-                # One without rows where there are none: not all readers take a stream of no batches.
+                # At least one, without rows: not all readers take a stream of no batches.
                 batches = table.combine_chunks().to_batches(max_chunksize=rows)
                 yield from batches or [pa.RecordBatch.from_pylist([], self.schema)]
 
@@ -156,7 +156,7 @@ class Read:
 
 
 def _rows_of(served: pa.Table, ids: Iterable[str]) -> tuple[pa.Table, list[str]]:
-    """Return the rows of some assets, in their order, and the ids of which there is none."""
+    """Return the rows of some assets, in their order, and the ids that have no row."""
     place = {name: row for row, name in enumerate(served[ID].to_pylist())}
     there = pa.array([place[name] for name in ids if name in place], pa.int64())
     return served.take(there), [name for name in ids if name not in place]

@@ -23,11 +23,11 @@ class Consistency:
     read : int
         Rows that it gave.
     duplicates : int
-        Rows that came again because others were put before them, and were left out.
+        Rows that came again because others moved, and were left out.
     recovered : int
         Rows that had slipped out of their window, and were read again.
     in_doubt : int
-        Rows of which it cannot be said that all are there.
+        Rows that may be missing, or not up to date.
     """
 
     expected: int = 0
@@ -62,7 +62,7 @@ class Given:
         return sorted(first.values())
 
     def take(self, page: Page, rows: list[int]) -> pa.Table | None:
-        """Note rows of a page as given, and return them; None where there are none."""
+        """Note rows of a page as given, and return them; None for no rows."""
         if not rows:
             return None
         if rows[-1] - rows[0] + 1 == len(rows):

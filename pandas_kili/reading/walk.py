@@ -1,15 +1,15 @@
-"""A walk over a moving list, which reads exactly once what stayed in it.
+"""A walk over a list that changes meanwhile: what stays in it is read exactly once.
 
 The server answers "rows `skip` to `skip + first` of what matches now". Rows that stop matching between two requests
 shift the rest, so windows that merely touch lose rows. But the instant of an asset's creation never changes, and the
-list is in the order of creation. So a page shows everything that was created between the instants of its first and of
-its last row, at one moment, however the server orders assets of one instant. Where the next page begins before the
+list is in the order of creation. So a page shows, at one moment, everything that was created between the instants of
+its first and its last row, however the server orders assets of one instant. Where the next page begins before the
 instant at which the last one ended, no asset that matched all along can lie between them. Pages overlap by two rows to
 make this so: two calls in a hundred buy the proof.
 
 Where a page begins later, rows have moved. Then the list is read from the last instant on, with no offset, so that
-movement before it hides nothing. Where a page begins at that very instant, as many assets share it, the page is taken
-if it begins with the last two rows in their order, and the instant is noted. At the end, if anything moved or the rows
+movement before it hides nothing. A page may begin at that very instant, where many assets share it. It is taken if it
+begins with the last two rows in their order, and the instant is noted. At the end, if anything moved or the rows
 do not add up to the count, each noted instant is read again by itself.
 
 A short page is not the end. The end is where nothing moved and as many rows were read as were counted, or where the
@@ -312,7 +312,7 @@ class ListWalk:
                 yield from looks.at(sorted(self._inside))
             if len(self._given) < self._expected:
                 yield from looks.compare()
-            if not self._moved:  # the count alone is at odds with what was read
+            if not self._moved:  # only the count differs from what was read
                 self.found.in_doubt = min(self.found.in_doubt, max(0, self._expected - len(self._given)))
 
     def _looks(self) -> Looks:

@@ -54,7 +54,7 @@ class AskedFields:
         self._fragments = fragments
         self._variables = variables
         possible = schema.get_possible_types(kind) if is_abstract_type(kind) else ()
-        #: What is asked of each type that an interface stands for.
+        #: The fields asked of each type that an interface stands for.
         self._by_type = {one.name: AskedFields(schema, one, sets, fragments, variables) for one in possible}
         grouped: dict[str, list[FieldNode]] = {}
         for node in () if self._by_type else self._nodes(sets):

@@ -1,4 +1,4 @@
-"""The log of events: what happened in a project, told once it was done."""
+"""The log of events: what happened in a project, recorded once it was done."""
 
 from __future__ import annotations
 

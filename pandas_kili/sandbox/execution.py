@@ -57,7 +57,7 @@ class Prepared:
 
     @property
     def is_key_check(self) -> bool:
-        """Whether this is the bare question who one is, which clients ask before anything else."""
+        """Whether this only asks who the user is, as clients do before anything else."""
         if self.operation is None or self.operation.name or len(self.roots) != 1:
             return False
         return self.roots[0] in {"me", "viewer"} and not self.operation.selection_set.selections[0].alias  # type: ignore[attr-defined]  # a field, as it is among the roots

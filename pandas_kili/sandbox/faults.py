@@ -122,7 +122,7 @@ class FaultPlan:
     Parameters
     ----------
     faults : iterable of Fault
-        The faults, in the order in which they are looked at.
+        The faults, in the order in which they are tried.
     seed : int
         What the chances are drawn from.
     """

@@ -335,7 +335,7 @@ def project_user(project: Row, person: Row, roles: Roles) -> Row:
 
 
 def api_key(key: str, owner: Row) -> Row:
-    """Return the served key, of which only the end is shown."""
+    """Return the key as it is served: only its end is shown."""
     return {
         "id": "sandbox-key",
         "name": "sandbox",

@@ -62,7 +62,7 @@ def project_resolvers(projects: Projects) -> dict[str, Resolver]:
 
 
 def check_interface(text: str | None) -> str:
-    """Return the JSON text of an interface, or refuse what is none."""
+    """Return the JSON text of an interface, or refuse it."""
     try:
         interface = json.loads(text or "")
     except ValueError:

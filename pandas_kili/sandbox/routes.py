@@ -125,7 +125,7 @@ class Routes:
         self._lock = threading.Lock()
 
     def knows_key(self, headers: Message) -> bool:
-        """Tell whether a request bears the key that is served."""
+        """Tell whether a request has the right key."""
         given = headers.get("Authorization", "")
         return given.startswith(_KEY_PREFIX) and self._workspace.is_key(given.removeprefix(_KEY_PREFIX))
 

@@ -35,7 +35,7 @@ _PIECE = 1 << 20
 _DRIPS = 20
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 _LONGEST_BODY = 100_000_000
-_LONGEST_BODY_OF_STRANGERS = 16_384  # room for the question who one is, which clients ask with a key that may be wrong
+_LONGEST_BODY_OF_STRANGERS = 16_384  # clients ask who the user is, with a key that may be wrong
 
 if TYPE_CHECKING:
     Hook = Callable[[Request], None]

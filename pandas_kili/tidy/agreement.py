@@ -82,7 +82,7 @@ def agreement(
     KiliFieldError
         Where the frame lacks labels, answers, authors or types of labels.
     KiliValidationError
-        For jobs, labelers or types of labels that there are not, or a threshold beyond 0 and 1.
+        For unknown jobs, labelers or types of labels, or a threshold below 0 or above 1.
 
     Warns
     -----
@@ -174,7 +174,7 @@ def disagreements(
     KiliFieldError
         Where the frame lacks labels, answers, authors or types of labels.
     KiliValidationError
-        For jobs, labelers or types of labels that there are not, or a threshold beyond 0 and 1.
+        For unknown jobs, labelers or types of labels, or a threshold below 0 or above 1.
 
     Examples
     --------

@@ -63,10 +63,10 @@ def annotations_table(
         `labels_table` does.
     json_interface : str, mapping or pandas.DataFrame, optional
         The project's questions: its id, its interface, or what `read_jobs` gives. It names the ML task of each job,
-        which otherwise is told from the structure of the answer, and jobs that it does not know are said in
-        ``problem``.
+        which otherwise the structure of the answer tells; ``problem`` names the jobs that it does not
+        know.
     job : str or collection of str, optional
-        Only these jobs, and what hangs on them.
+        Only these jobs, and those nested below them.
     latest : bool
         Only the latest label of each asset and labeler.
     label_types : collection of str, optional
@@ -76,7 +76,7 @@ def annotations_table(
     wide : bool
         Instead, one row per label and one column per job.
     bare : bool
-        Only what stands in the answers: null in the columns of assets, labels and boxes.
+        Only what the answers hold: null in the columns of assets, labels and boxes.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def annotations_table(
     KiliFieldError
         Where the frame holds no labels, or no answers.
     KiliValidationError
-        For an interface that is none.
+        For an invalid interface.
 
     See Also
     --------
@@ -165,7 +165,7 @@ def _chosen(frame: pd.DataFrame, labels: LabelRows, label_types: Collection[str]
 def _of_jobs(
     columns: Mapping[str, pa.Array], names: Sequence[str], jobs: Mapping[str, Job] | None
 ) -> npt.NDArray[np.bool_]:
-    """Return which rows are of some jobs, or hang on rows of them."""
+    """Return which rows are of some jobs, or nested below rows of them."""
     known = dict.fromkeys(jobs or pc.unique(columns["job"]).drop_null().to_pylist())
     for name in names:
         near = nearest(name, known) if name not in known else ()

@@ -123,7 +123,7 @@ def _beyond_texts(
 
 
 def _paths(columns: Mapping[str, pa.Array], labels: pa.Array, length: int) -> Callable[[Misfit], str]:
-    """Return what says where the value of a misfit stands in its answer."""
+    """Return a function that gives the place of a misfit's value in its answer."""
     names = ("kind", "job", "row", "parentRow", "parentPoint", "frame", "level")
     nothing = [None] * length
     values = [columns[name].to_pylist() if name in columns else nothing for name in names]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 
 def assign(costs: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Return the column of each row such that the sum of costs is the least.
+    """Return the column of each row so that the sum of costs is the least.
 
     The Hungarian method with prices: rows are placed one after another, each along the shortest path of rows that
     move to another column. The time grows with the square of the rows times the columns.

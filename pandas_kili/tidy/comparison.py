@@ -34,7 +34,7 @@ class Questions:
     Attributes
     ----------
     table : pandas.DataFrame
-        A row per question: ``job``, ``mlTask``, ``measure`` (its number), and of which ``part`` (frame or page).
+        A row per question about a frame, a page or the whole: ``job``, ``mlTask`` and ``measure`` (its number).
     answers : pandas.DataFrame
         A row per label and question that it answers: ``label``, ``question``, ``said`` (a number, the same for the same
         answer; of classes, texts and ranks) and ``count`` (of objects).
@@ -59,7 +59,7 @@ def questions_of(annotations: pd.DataFrame, label_of: Whole) -> Questions:
     Parameters
     ----------
     annotations : pandas.DataFrame
-        Rows, as `annotations_table` gives them. What hangs on an annotation is left out.
+        Rows, as `annotations_table` gives them. Answers nested below an annotation are left out.
     label_of : ndarray of int
         Position of the label of each row.
     """
@@ -168,7 +168,7 @@ def comparisons_of(questions: Questions, pairs: pd.DataFrame, threshold: float) 
     pairs : pandas.DataFrame
         Labels ``a`` and ``b`` to compare.
     threshold : float
-        Overlap from which two matched boxes are the same object.
+        Two matched boxes that overlap by so much are the same object.
 
     Returns
     -------

@@ -72,7 +72,7 @@ def interface_misfits(columns: Columns, length: int, jobs: Mapping[str, Job], la
     jobs : mapping of str to Job
         The questions of the project.
     labels : pyarrow.Array
-        Of which label each row is.
+        The label of each row.
     """
     rows = CheckedRows(columns, length)
     structure = np.zeros(length, np.int64)
@@ -286,7 +286,7 @@ def _missing_below(
         if parent is not None and kind != JOB
     }
     rests = {(label, number) for label, number, kind in zip(of_label, numbers, kinds, strict=True) if kind == JOB}
-    beside = {  # children that hang on the job, beside its categories
+    beside = {  # children of the job itself, beside its categories
         (label, job, tuple(path or ())[-1:])
         for label, job, parent, path, kind in zip(of_label, job_of, parents, above, kinds, strict=True)
         if kind != JOB and (label, parent) in rests

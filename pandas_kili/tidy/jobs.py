@@ -1,4 +1,4 @@
-"""The questions of a project: its jobs, what may be answered to each, and which hang on which."""
+"""The questions of a project: its jobs, their possible answers, and which jobs are nested in which."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Job:
     Attributes
     ----------
     parents : tuple of tuple
-        The jobs that it hangs on, each with the categories of which it is asked; empty for what is always asked.
+        The jobs that it is nested in, each with the categories that lead to it; empty for what is always asked.
     """
 
     name: str
@@ -102,15 +102,15 @@ def read_jobs(source: str | Mapping[str, Any], *, client: Client | None = None) 
     -------
     pandas.DataFrame
         One row per job and category, in the order of the interface; a job without categories has one row. A job that
-        hangs on several others has its rows once for each of them. Columns are `pandas.ArrowDtype`.
+        is nested in several others has its rows once for each of them. Columns are `pandas.ArrowDtype`.
 
         ================  ==============  =============================================================================
         column            type            meaning
         ================  ==============  =============================================================================
         job               string          name of the job, the key of its answers
         jobTitle          string          what people are asked
-        parentJob         string          job that this one hangs on
-        parentCategories  list<string>    its categories of which this job is asked
+        parentJob         string          job that this one is nested in
+        parentCategories  list<string>    its categories that lead to this job
         mlTask            string          CLASSIFICATION, OBJECT_DETECTION, TRANSCRIPTION, …
         tools             list<string>    what may be drawn: rectangle, polygon, …
         input             string          radio, checkbox, textField, number, …
@@ -130,7 +130,7 @@ def read_jobs(source: str | Mapping[str, Any], *, client: Client | None = None) 
     KiliNotFoundError
         Where there is no such project.
     KiliValidationError
-        For an interface that is none, naming the place.
+        For an invalid interface; the error names the place.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def jobs_of(source: str | Mapping[str, Any] | pd.DataFrame, *, client: Client | 
     KiliNotFoundError
         Where there is no such project.
     KiliValidationError
-        For an interface that is none, naming the place.
+        For an invalid interface; the error names the place.
     """
     if isinstance(source, pd.DataFrame):
         return _of_frame(source)

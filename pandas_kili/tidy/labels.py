@@ -148,7 +148,7 @@ def _label_lists(series: pd.Series[Any]) -> pa.Array:
 
 
 def _plain_labels(cell: Any) -> list[Any] | str | None:
-    """Return the labels of one Python cell, their answers as JSON text again; text is none, and not to be lost."""
+    """Return the labels of one Python cell, their answers as JSON text again; text is kept for the error."""
     if isinstance(cell, str):
         return cell
     if not isinstance(cell, (list, tuple, np.ndarray)):
@@ -195,7 +195,7 @@ def _leaves(path: str, array: pa.Array) -> Iterable[tuple[str, pa.Array]]:
 
 
 def _one_each(frame: pd.DataFrame, names: list[str]) -> LabelRows:
-    """Take the one label that columns `latestLabel.*` give each asset; without any value there is none."""
+    """Take the one label that columns `latestLabel.*` give each asset; assets without any value have no label."""
     columns = {name.removeprefix(_SINGLE): arrow_array(frame[name]) for name in names}
     there = np.any([column.is_valid().to_numpy(zero_copy_only=False) for column in columns.values()], axis=0)
     parents = pa.array(np.flatnonzero(there))

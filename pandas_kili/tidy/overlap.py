@@ -12,7 +12,7 @@ from pandas_kili.tidy.assignment import assign
 Floats = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
 
-_FEW = 4  # boxes on one side of a group of which all matchings are tried at once
+_FEW = 4  # boxes on one side of a group; up to here all matchings are tried at once
 
 
 def overlaps_of(first: Floats, second: Floats) -> Floats:
@@ -39,7 +39,7 @@ def _area(boxes: Floats) -> Floats:
 def match_groups(
     first: Floats, second: Floats, starts: tuple[Whole, Whole], counts: tuple[Whole, Whole]
 ) -> tuple[Whole, Floats]:
-    """Match boxes one to one within groups, such that the sum of overlaps is the greatest in each.
+    """Match boxes one to one within groups, so that the sum of overlaps in each is the greatest.
 
     Parameters
     ----------

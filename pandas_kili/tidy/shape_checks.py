@@ -28,7 +28,7 @@ _BOX = ("xmin", "ymin", "xmax", "ymax")
 
 
 class Misfit(NamedTuple):
-    """A value that does not fit: in which row and column, and what was expected."""
+    """A value that does not fit, with its row and column, and what was expected."""
 
     row: int
     column: str
@@ -214,7 +214,7 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def tool_misfits(columns: Columns, length: int) -> Iterator[Misfit]:
-    """Yield tools that there are not, and shapes that are not those of their tool or not whole.
+    """Yield unknown tools, and shapes that are not those of their tool, or not whole.
 
     What the reader of answers gives has been drawn in Kili, or is kept as it was; this is for rows of other makers.
     """

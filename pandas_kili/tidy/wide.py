@@ -59,5 +59,5 @@ def wide_columns(
 
 
 def identifying(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
-    """Return the columns that tell the labels apart: of which asset, by whom."""
+    """Return the columns that identify a label: its asset, its author, its type."""
     return {name: columns[name] for name in _IDENTITY if name in columns}

@@ -44,7 +44,7 @@ _DRAWN = (
     *("mid", "tool", "content", "beginOffset", "endOffset", "beginId", "endId", "rings", "polyline", "points"),
     *("x", "y", "startMids", "endMids", "rangeStart", "rangeEnd", "page", "score", *BOX),
 )
-_ALIKE = 0.8  # from which a name is taken for a misspelled one
+_ALIKE = 0.8  # a name that is so like another is taken for a misspelled one
 
 
 def to_json_response(
@@ -59,9 +59,9 @@ def to_json_response(
     Parameters
     ----------
     annotations : pandas.DataFrame
-        Rows as ``df.kili.annotations()`` gives them, whole or filtered or edited, or made by a model: then columns that
-        do not apply can be left out, ``job`` and what is said are enough, such as ``category`` for a classification, or
-        ``tool="rectangle"``, ``category`` and ``xmin, ymin, xmax, ymax`` for a box. Boxes may be given in pixels
+        Rows as ``df.kili.annotations()`` gives them, whole or filtered or edited, or made by a model. Then ``job`` and
+        the answer are enough, such as ``category`` for a classification, or ``tool="rectangle"``, ``category`` and
+        ``xmin, ymin, xmax, ymax`` for a box; columns that do not apply can be left out. Boxes may be given in pixels
         (``pixelXmin``, …) beside ``resolution.width`` and ``resolution.height``.
     by : str, optional
         Column that says which rows make one answer; by default ``labelId``, else ``assetId``, else ``externalId``.
@@ -89,7 +89,7 @@ def to_json_response(
     Notes
     -----
     For answers that could be read, ``to_json_response(df.kili.annotations())`` equals them up to the order of keys.
-    A key that stands in ``extra`` is written as it stands there. A rectangle's corners are those of ``rings`` as long
+    A key in ``extra`` is written as it is there. A rectangle's corners are those of ``rings`` as long
     as these span the box; where the box was changed, the box is written. Rows that were read (they have a ``row``) and
     not changed are written as they are.
 

@@ -114,7 +114,7 @@ class Append:
         self._stored: dict[Target, Stored] = {}  # files of the batch that is under way, so that none is stored twice
 
     def send(self, targets: Sequence[Target], stop: threading.Event) -> Iterator[Mapping[Target, Result]]:
-        """Store the files of one batch, then register what was stored, by the ways in which Kili takes it."""
+        """Store the files of one batch, then register what was stored, by the mutations that take it."""
         fresh = [target for target in targets if target not in self._stored]
         if fresh:  # else these are parts of the last batch
             self._stored = {target: self._stored[target] for target in targets if target in self._stored}
@@ -233,7 +233,7 @@ def _data_later(upload_type: str, assets: Sequence[tuple[Target, Stored]]) -> di
 
 
 def _labels(columns: Columns, named: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the column of each property: the one named, else the one that bears the property's name."""
+    """Return the column of each property: the one named, else the one with the property's name."""
     labels: dict[str, Any] = {}
     for keyword, name in _COLUMNS.items():
         label = named.get(keyword)
@@ -264,7 +264,7 @@ def _refuse_foreign_ids(work: Work, named: Mapping[str, Any], labels: Mapping[st
 
 
 def _warn_of_losses(rows: NewAssets, media: Sequence[Medium], *, is_current: bool) -> None:
-    """Say what the server cannot be told, rather than drop it."""
+    """Warn of what this server does not take."""
     if is_current and any(status not in {None, "TODO"} for status in rows.statuses):
         warn("This server computes the status of assets itself: the column for 'status' is not sent.")
     if any(medium.upload_type and honeypot for medium, honeypot in zip(media, rows.honeypots, strict=True)):

@@ -19,13 +19,13 @@ from pandas_kili.writing.rename import freed_first
 from pandas_kili.writing.revision import HELD_BY_ANOTHER, Revision, Withdrawal, alias
 from pandas_kili.writing.work import Options, Work
 
-# Of the results of one asset in several steps, the first of these counts.
+# An asset may have several steps: the first of these that is among their results counts.
 _RANKS: tuple[Outcome, ...] = ("failed", "not_sent", "declined", "applied", "unchanged")
 
 
 @dataclass
 class Step:
-    """Some edits that are brought together, and what became of the assets that they are of."""
+    """Some edits that are brought together, and what became of their assets."""
 
     edits: dict[str, list[Edit]]
     bring: Callable[[Step], None]
@@ -50,7 +50,7 @@ class Step:
 class Application:
     """The steps of a plan, in an order that never collides.
 
-    Names that others need, of assets that will be deleted or stand in a ring, are freed by temporary names; then
+    First, temporary names free the names that others need: those of assets to delete, and of rings of renames. Then
     come renames that wait for each other, the other updates, new assets and what is set of those, and deletions last.
     """
 
@@ -91,7 +91,7 @@ class Application:
             self._give_back_names()
 
     def results(self) -> dict[str, Result]:
-        """Return what became of each asset: of its steps, the worst."""
+        """Return what became of each asset: the worst result of its steps."""
         found: dict[str, Result] = {}
         for step in self.steps:
             for asset_id, result in step.results().items():

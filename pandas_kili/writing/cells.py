@@ -223,7 +223,7 @@ def _count(frame: pd.DataFrame, label: Hashable) -> int:
         raise KiliValidationError(f"A column is named by its label; got {kind_of(label)}.")
     try:
         return int(label in frame.columns) if isinstance(label, tuple) else int((frame.columns == label).sum())
-    except (TypeError, ValueError, ArithmeticError, NotImplementedError):  # it cannot be compared, so it is none
+    except (TypeError, ValueError, ArithmeticError, NotImplementedError):  # it cannot be compared, so no column has it
         return 0
 
 
@@ -250,7 +250,7 @@ def _plain_objects(cells: list[Any]) -> list[Any] | None:
 def _texts(cells: list[Any]) -> list[Any] | None:
     try:
         return json_texts(cells)
-    except NotJsonError:  # some are none: each cell is read by itself
+    except NotJsonError:  # some do not fit: each cell is read by itself
         return None
 
 
@@ -295,7 +295,7 @@ def _json(value: Any) -> str:
 
 
 def _metadata(value: Any) -> str | None:
-    """Return metadata as JSON text; empty text, as old assets have it, is none."""
+    """Return metadata as JSON text; empty text, as old assets have it, is null."""
     return None if isinstance(value, str) and not value.strip() else _json(value)
 
 

@@ -48,7 +48,7 @@ _UNREADABLE = (
     "Kili shows the content of the asset as a file, which a plan does not read, so that it cannot tell whether this is"
     " the same: leave the column out of properties="
 )
-_IMPORT = "processingParameters"  # the key of the metadata in which Kili keeps how it imported a video
+_IMPORT = "processingParameters"  # the key of the metadata where Kili keeps how it imported a video
 
 
 class Comparison:
@@ -127,7 +127,7 @@ class Comparison:
         """Return the external ids that rows with an id are to have; `repeated` are rows that are wrong anyway."""
         names = self.columns.read("externalId", "externalId")
         once = [None if row in repeated else name for row, name in enumerate(names)]
-        self.columns.problem(*repeated_values(once, "externalId"), "stands twice among the external ids")
+        self.columns.problem(*repeated_values(once, "externalId"), "appears twice among the external ids")
         return [name if self.identity.ids[row] is not None else None for row, name in enumerate(names)]
 
     # --- what is there
@@ -148,7 +148,7 @@ class Comparison:
         names = {str(name): row for row, (asset_id, name) in pairs if asset_id is None}
         if not names:
             return found
-        # Of one name there may be several assets, of which those that match filters are only some.
+        # Several assets may have one name, and only some of them match the filters.
         by_name = held.by_name() if is_whole else {}
         asked = [name for name in names if name not in by_name]
         if asked:

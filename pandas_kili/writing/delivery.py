@@ -6,7 +6,7 @@ server takes the id of a new asset only once. Other changes are sent again only 
 any more.
 
 Replicas lag behind, so a look counts only if it is newer than the request: it shows something that only this request
-can have made, or more of the batch than an earlier look, or it came after all replicas have caught up.
+can have made, or more of the batch than an earlier look, or it came late enough for all replicas.
 """
 
 from __future__ import annotations

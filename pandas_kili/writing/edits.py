@@ -72,7 +72,7 @@ def value_of(asset: Mapping[str, Any], name: str) -> Any:
 
 
 def metadata_of(text: Any) -> dict[str, Any]:
-    """Return the keys of metadata; those of metadata that is no object are none."""
+    """Return the keys of metadata; metadata that is no object has none."""
     try:
         value = stored(text) if isinstance(text, str) else text
     except (RecursionError, ValueError):

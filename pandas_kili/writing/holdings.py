@@ -29,7 +29,7 @@ class Holdings:
     columns : dict of str to list
         Values as the server shows them.
     places : dict of str to int
-        Where the asset of each id stands in the columns.
+        The place of each asset, by id, in the columns.
     """
 
     def __init__(self, client: Client, project_id: str, properties: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ class Identity:
 
     @classmethod
     def of_none(cls, rows: int) -> Identity:
-        """Return the identity of rows of which nothing is known."""
+        """Return the identity of rows that nothing is known of."""
         return cls([None] * rows, [None] * rows)
 
     def targets(self) -> list[Target]:
@@ -184,7 +184,7 @@ def _refuse_repeated_ids(columns: Columns, identity: Identity, named: Sequence[i
 def _find_named(
     columns: Columns, identity: Identity, client: Client, project_id: str | None, rows: Sequence[int]
 ) -> list[int]:
-    """Give rows the id of the only asset of their external id, and return those of which there is none."""
+    """Give rows the id of the only asset of their external id, and return those without such an asset."""
     if not rows:
         return []
     if project_id is None:

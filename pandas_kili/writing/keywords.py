@@ -1,4 +1,4 @@
-"""The keywords of the verbs: each list stands once, as a type that editors complete."""
+"""The keywords of the verbs, as types that editors complete."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class PropertyColumns(MutationOptions, total=False):
         Whole numbers of 32 bits.
     json_metadata : label or list of labels
         Dicts, lists or JSON text, which replace what was there; or several columns, which become the keys of the
-        metadata. A null cell is no key, nor is a null in dicts that all have the same keys, as Parquet gives them.
+        metadata. A null cell is no key. Neither is a null in dicts that all have the same keys, as Parquet gives them.
     consensus_mark, honeypot_mark : label
         Numbers within 0 and 1.
     to_be_labeled_by : label
@@ -97,7 +97,7 @@ class PropertyColumns(MutationOptions, total=False):
     is_honeypot: Hashable | None
 
 
-# Keywords of Kili's SDK, from 2.13x to 26.2: what they are called here, or what stands in their place.
+# Keywords of Kili's SDK, from 2.13x to 26.2: what they are called here, or what takes their place.
 _RENAMED = {
     "content_array": "content",
     "contents": "content",

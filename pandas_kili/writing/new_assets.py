@@ -45,11 +45,11 @@ class NewAssets:
         return [medium or Medium() for medium in media]
 
     def check(self, if_exists: IfExists) -> None:
-        """Refuse ids that stand twice, and external ids unless later ones are left out; these must be complete."""
-        self.columns.problem(*repeated_values(self.ids, self.labels.get("id")), "stands twice in the frame")
+        """Refuse ids that appear twice; and external ids that do, or with ``"skip"`` rows without one."""
+        self.columns.problem(*repeated_values(self.ids, self.labels.get("id")), "appears twice in the frame")
         label = self.labels.get("externalId", "externalId")
         if if_exists == "fail":
-            self.columns.problem(*repeated_values(self.external_ids, label), "stands twice in the frame")
+            self.columns.problem(*repeated_values(self.external_ids, label), "appears twice in the frame")
         else:
             missing = [
                 row

@@ -129,7 +129,7 @@ class Plan:
 
     @property
     def notes(self) -> list[str]:
-        """What was left out of the comparison, and what cannot be taken back."""
+        """What the plan does not compare, and what cannot be taken back."""
         deleted = [edit for edit in self._edits if edit.operation == "delete"]
         labeled = sum(edit.before.get("latestLabel.id") is not None for edit in deleted)
         stored = sum(_is_stored(edit.before, self.api_endpoint) for edit in deleted)
@@ -280,7 +280,7 @@ class Plan:
             )
 
     def _check_deleted(self, options: Options) -> None:
-        """Warn or raise where assets were not deleted, of which the frame has no row."""
+        """Warn or raise where assets without a row of the frame were not deleted."""
         away = {
             edit.asset_id: result
             for edit, result in zip(self._edits, self._results, strict=True)

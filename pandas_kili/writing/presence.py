@@ -66,7 +66,7 @@ class Presence:
         for row, reason in reasons.items():
             self.work.account.note([row], Result("unchanged", reason))
             found = holders.get(asked[row], [])
-            # An id stands in one row only, so that these rows can be given again.
+            # Each id is in one row only, so that these rows can be given again.
             self.work.identity.ids[row] = found[0] if len(found) == 1 and row not in again else None
         return set(reasons)
 

@@ -39,11 +39,11 @@ def change_external_ids(frame: pd.DataFrame, label: Hashable, options: Options) 
 
 
 def _new_names(columns: Columns, label: Hashable) -> list[str | None]:
-    """Read the column of new external ids; none may be missing or stand twice."""
+    """Read the column of new external ids; none may be missing or appear twice."""
     fresh: list[str | None] = columns.read("newExternalId", label)
     missing = [row for row, name in enumerate(fresh) if name is None and columns.fits("newExternalId", row)]
     columns.problem(missing, label, [None] * len(missing), "expected a new external id")
-    columns.problem(*repeated_values(fresh, label), "stands twice among the new external ids")
+    columns.problem(*repeated_values(fresh, label), "appears twice among the new external ids")
     return fresh
 
 
@@ -63,7 +63,7 @@ def _refuse_taken(
 
 
 def freed_first(ids: Iterable[str], waits: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Return assets in an order in which each gives its name up before another takes it, and one asset of each ring.
+    """Order assets so that each gives its name up before another takes it; return also one asset of each ring.
 
     In a ring of names nothing can come first: a server that wants them unique at any time refuses those renames.
 

@@ -1,4 +1,4 @@
-"""Changes that look before they leap: each batch is compared with what the plan saw, just before it is sent."""
+"""Changes that are compared with what the plan saw, batch by batch, just before they are sent."""
 
 from __future__ import annotations
 

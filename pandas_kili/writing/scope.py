@@ -17,7 +17,7 @@ from pandas_kili.writing.edits import MEDIA
 New = Literal["append", "refuse", "skip"]
 Missing = Literal["keep", "delete"]
 _COMPARED = ("externalId", *(name for name in PROPERTIES.values() if name not in {*MEDIA, "status"}))
-_ALIKE = 0.8  # how like a property's name a label is that may be meant for it; 1 is the same but for its case
+_ALIKE = 0.8  # a label this much like a property's name may be meant for it; 1 is equal, apart from case
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Scope:
             raise KiliValidationError("within= narrows missing='delete': without it, no asset is deleted.")
 
     def compared(self, columns: Columns) -> list[str]:
-        """Return the properties to compare: those named, else those that columns bear the name of.
+        """Return the properties to compare: those named, else those that have a column of their name.
 
         Raises
         ------

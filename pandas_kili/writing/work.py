@@ -88,7 +88,7 @@ def _keys_of(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 class Work:
-    """One mutation of one frame: a context, out of which every error but those of wrong input carries a true report.
+    """One mutation of one frame: a context that gives every error a true report, except errors of wrong input.
 
     Parameters
     ----------

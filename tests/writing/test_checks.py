@@ -428,7 +428,7 @@ def test_a_plan_counts_each_failure_once_and_names_what_is_wrong(sandbox, column
 def test_a_name_given_to_two_assets_is_refused_once(sandbox):
     project, ids = filled(sandbox, 1)
     frame = pd.DataFrame({"id": [*ids, None], "externalId": ["new", "new"], "content": "https://x.org/1.png"})
-    with pytest.raises(pk.KiliValidationError, match=r"1 value does not fit.*stands twice"):
+    with pytest.raises(pk.KiliValidationError, match=r"1 value does not fit.*appears twice"):
         frame.kili.plan(project, client=client_of(sandbox))
 
 

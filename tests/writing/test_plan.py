@@ -313,7 +313,7 @@ def test_bad_frames_are_clear_errors(box):
     taken = df.assign(externalId=["n2", "n1", None])
     assert refused(box, "another asset of the project has it", taken).failure_cases["row"].tolist() == [0]
     same = df.assign(externalId=["a", "a", "b"])
-    refused(box, "stands twice", same)
+    refused(box, "appears twice", same)
     both = df.assign(priority=["high", 1, 2], isHoneypot=["no", False, False])
     assert len(refused(box, "2 values do not fit", both).failure_cases) == 2
     refused(box, "did you mean 'priority'", df, properties=["prioritie"])
