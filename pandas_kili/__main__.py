@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -68,8 +69,8 @@ def _sync(chosen: argparse.Namespace) -> int:
         print(error, *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted. Run it again: what is copied already is kept.", file=sys.stderr)
-        return 128 + signal.SIGINT
+        print("Interrupted. Run it again: what is copied already is kept.", file=sys.stderr, flush=True)
+        os._exit(128 + signal.SIGINT)  # a call that hangs is not waited for: it only reads
     print(report)
     return 0
 

@@ -171,7 +171,8 @@ def sync(
         return counters[0]
 
     counting = client._counted_by(counted)  # noqa: SLF001 - the package's own
-    project = Workers(1).submit(find_project, counting, project_id, "id")
+    stop = threading.Event()
+    project = Workers(1).submit(find_project, counting, project_id, "id", stop=stop)
     try:
         work = _Sync(counting, table, wanted, schema, kept, fields, disable_tqdm, project)
         counts = work.run(full=full, verify=verify)
@@ -179,6 +180,8 @@ def sync(
         if not isinstance(error, KiliCopyError):  # which says it itself
             error.add_note(table.standing)
         raise
+    finally:
+        stop.set()  # after Ctrl-C, the project is looked for no more
     return SyncReport(**counts, calls=counters[0].made, seconds=time.monotonic() - started, version=table.version)
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -908,17 +909,22 @@ def test_the_help_of_the_command_names_the_variables_and_the_exit_status(capsys)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-def test_a_command_that_is_interrupted_says_so_in_a_line(sandbox, tmp_path):
-    project, _ = filled(sandbox, 5)
-    run = command_of(sandbox, tmp_path, project, "copy")
-    once = []
+@pytest.mark.parametrize("operation", ["projects", "events", "assets"])
+def test_a_command_that_is_interrupted_says_so_in_a_line_though_a_call_hangs(tmp_path, operation):
+    first, released = threading.Lock(), threading.Event()
+    with Sandbox(max_calls_per_minute=None) as sandbox:
+        project, _ = filled(sandbox, 5)
+        run = command_of(sandbox, tmp_path, project, "copy")
 
-    def interrupt(request):
-        if request.operation == "assets" and not once:
-            once.append(run.send_signal(signal.SIGINT))
+        def hang(request):
+            if operation in request.operations:
+                if first.acquire(blocking=False):
+                    run.send_signal(signal.SIGINT)
+                released.wait(50)
 
-    sandbox.before_request(interrupt)
-    with run:
-        out, err = run.communicate(timeout=60)
+        sandbox.before_request(hang)
+        with run:
+            out, err = run.communicate(timeout=40)
+        released.set()
     assert (run.returncode, out) == (130, "")
     assert err == "Interrupted. Run it again: what is copied already is kept.\n"
