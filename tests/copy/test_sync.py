@@ -653,6 +653,36 @@ def test_upkeep_of_the_table_is_no_harm(sandbox, tmp_path, upkeep):
         assert len(pk.read_copy(tmp_path / "copy", version=first.version)) == 30
 
 
+def aged(copy, version, days):
+    """Have the log say that what a version replaced was replaced so many days ago."""
+    path = copy / "_delta_log" / f"{version:020}.json"
+    actions = [json.loads(line) for line in path.read_text().splitlines()]
+    for action in actions:
+        if "remove" in action:
+            action["remove"]["deletionTimestamp"] -= int(pd.Timedelta(days=days).total_seconds() * 1000)
+    path.write_text("".join(f"{json.dumps(action)}\n" for action in actions))
+
+
+def test_the_weekly_vacuum_keeps_the_versions_of_seven_days(sandbox, tmp_path):
+    project, ids = filled(sandbox, 30)
+    copy = tmp_path / "copy"
+    versions = [synced(sandbox, project, copy).version]
+    for asset in ids[:3]:
+        sandbox.delete_assets([asset])
+        versions.append(synced(sandbox, project, copy).version)
+    for version, days in zip(versions[1:], (20, 8, 3), strict=True):
+        aged(copy, version, days)
+    DeltaTable(copy).vacuum(dry_run=False)  # the line of the guide
+    for version in versions[:2]:
+        with pytest.raises(pk.KiliCopyError, match="later ones can be read"):
+            pk.read_copy(copy, version=version)
+    assert [len(pk.read_copy(copy, version=version)) for version in versions[2:]] == [28, 27]
+    assert len(list(copy.glob("*.parquet"))) == 2
+    sandbox.delete_assets(ids[3:4])
+    assert synced(sandbox, project, copy).deleted == 1
+    copying.assert_true(copy, project, sandbox.client)
+
+
 def test_a_log_that_lost_the_state_is_said_so(sandbox, tmp_path):
     project, _ = filled(sandbox, 30)
     synced(sandbox, project, tmp_path / "copy")
