@@ -77,7 +77,7 @@ def test_ctrl_c_ends_a_wait_though_another_thread_gets_the_signal(wait):
 def test_a_closed_pool_takes_no_work():
     workers = Workers(2)
     workers.shutdown()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="after shutdown"):
         workers.submit(str)
 
 

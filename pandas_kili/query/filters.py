@@ -182,9 +182,8 @@ def asset_query(project_id: str, filters: Mapping[str, Any]) -> Query:
             except (TypeError, ValueError, OverflowError) as error:
                 problems[keyword] = str(error)
     if problems:
-        raise KiliFilterError(
-            "; ".join(f"{keyword}: {problem}" for keyword, problem in problems.items()) + ".", problems=problems
-        )
+        text = "; ".join(f"{keyword}: {problem}" for keyword, problem in problems.items())
+        raise KiliFilterError(text if text.endswith("?") else text + ".", problems=problems)
     wanted = {path: (item, value) for path, (item, value) in found.items() if value or not path.endswith("NotIn")}
     return Query(
         project_id,

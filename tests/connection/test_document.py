@@ -84,5 +84,5 @@ def test_what_is_not_json_is_refused(value):
 def test_a_circle_is_refused():
     circle = {}
     circle["itself"] = circle
-    with pytest.raises(KiliValidationError):
+    with pytest.raises(KiliValidationError, match="JSON"):
         encoded("{ a }", circle)

@@ -132,7 +132,7 @@ def test_an_unencrypted_endpoint_warns(host):
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "[::1]:8000", "kili.localhost"])
 def test_loopback_needs_no_encryption(host):
-    Client("k", f"http://{host}/graphql")
+    assert Client("k", f"http://{host}/graphql").api_endpoint == f"http://{host}/graphql"  # and no warning
 
 
 @pytest.mark.parametrize(("told", "verify"), [("true", True), ("1", True), ("YES", True), ("0", False), ("no", False)])

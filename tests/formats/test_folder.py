@@ -118,7 +118,7 @@ def test_splits_have_about_their_shares_and_may_be_a_column():
     with pytest.warns(UserWarning, match="no label"):
         unsplit.assign(labels=[frame["labels"][0], []]).kili.to_coco(split="part")
     for split in ({"train": 0.8}, {"train": 1.5, "val": -0.5}, {"../x": 1.0}, {"": 1.0}):
-        with pytest.raises(KiliValidationError):
+        with pytest.raises(KiliValidationError, match="split"):
             frame.kili.to_coco(split=split)
     with pytest.raises(KiliFieldError, match="parts"):
         frame.kili.to_coco(split="parts")
@@ -126,7 +126,7 @@ def test_splits_have_about_their_shares_and_may_be_a_column():
 
 @pytest.mark.parametrize("options", [{"labels": "some"}, {"media": "move"}, {"job": "OBJECT"}, {"json_interface": "{"}])
 def test_options_that_are_not_possible_are_refused(options):
-    with pytest.raises(KiliValidationError):
+    with pytest.raises(KiliValidationError, match=next(iter(options))):
         assets({"a": objects(shape("A", rectangle(0, 0, 1, 1)))}).kili.to_coco(**options)
 
 

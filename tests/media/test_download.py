@@ -527,9 +527,9 @@ def test_a_server_that_does_not_tell_which_rows_are_connected_refuses_all(folder
 
 
 def test_columns_that_are_missing_are_named(sandbox):
-    for columns in (["id"], ["content"]):
-        with pytest.raises(KiliFieldError):
-            download_media(pd.DataFrame({name: ["x"] for name in columns}), "p", client=sandbox.client)
+    for present, missing in (("id", "'content'"), ("content", "'id'")):
+        with pytest.raises(KiliFieldError, match=missing):
+            download_media(pd.DataFrame({present: ["x"]}), "p", client=sandbox.client)
     with pytest.raises(KiliNotFoundError):
         download_media(pd.DataFrame({"id": ["x"], "content": ["x"]}), "none", client=sandbox.client)
 

@@ -340,12 +340,12 @@ def test_a_flag_is_true_or_false(value):
 
 @pytest.mark.parametrize("value", [0, 1, "true", "", [], pd.NA])
 def test_what_is_like_true_is_not_true(value):
-    problems(skipped=value)
+    assert set(problems(skipped=value)) == {"skipped"}
 
 
 @pytest.mark.parametrize("value", ["", 5, ["a1"], b"a1", pd.NA])
 def test_an_asset_is_named_by_a_string(value):
-    problems(asset_id=value)
+    assert set(problems(asset_id=value)) == {"asset_id"}
 
 
 def test_a_day_stays_a_day():
@@ -496,7 +496,7 @@ def test_a_condition_on_metadata_is_a_value_a_list_of_texts_or_two_numbers(condi
     ids=repr,
 )
 def test_what_is_no_condition_on_metadata_is_refused(metadata):
-    problems(metadata_where=metadata)
+    assert set(problems(metadata_where=metadata)) == {"metadata_where"}
 
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_\-*]{0,8}", fullmatch=True)

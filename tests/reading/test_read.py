@@ -312,11 +312,11 @@ def test_a_wrong_range_is_told_before_any_request(reading, options, names):
 
 @pytest.mark.parametrize("chunksize", [None, 10])
 def test_what_is_wrong_in_a_call_is_told_by_the_call_before_any_request(reading, chunksize):
-    with pytest.raises(pk.KiliFieldError):
+    with pytest.raises(pk.KiliFieldError, match="no field 'externalID'"):
         reading(250, fields=["externalID"], chunksize=chunksize)
-    with pytest.raises(KiliFilterError):
+    with pytest.raises(KiliFilterError, match="no such value: 'DONE'"):
         reading(250, status_in=["DONE"], chunksize=chunksize)
-    with pytest.raises(KiliFilterError):
+    with pytest.raises(KiliFilterError, match="statuses: no such filter"):
         reading(250, chunksize=chunksize, statuses=["TODO"])
     assert not reading.sandbox.requests
 
@@ -692,7 +692,7 @@ def test_assets_of_a_project_whose_ids_are_not_all_remembered_are_each_read_once
 
 def test_fields_that_are_no_paths_are_refused_before_any_request(reading):
     for fields in (5, None, b"id", "id", [], [5]):
-        with pytest.raises(pk.KiliFieldError):
+        with pytest.raises(pk.KiliFieldError, match=r"fields is|a field is"):
             reading(1, fields=fields)
     assert not reading.sandbox.requests
 

@@ -102,5 +102,5 @@ def test_the_schema_of_assets_takes_fields_that_the_catalog_lacks():
         schema,
         True,
     )
-    with pytest.raises(pk.KiliFieldError):
+    with pytest.raises(pk.KiliFieldError, match="no field 'newField'"):
         pk.asset_schema(["newField"])

@@ -118,7 +118,9 @@ def test_external_ids_are_unique_in_a_project(sandbox, project, names):
 
 def test_external_ids_may_repeat_where_the_sandbox_is_told_so():
     with Sandbox(unique_external_ids=False) as sandbox:
-        append(sandbox, sandbox.create_project("Twins", "IMAGE"), ["a", "a"])
+        project = sandbox.create_project("Twins", "IMAGE")
+        append(sandbox, project, ["a", "a"])
+        assert [asset["externalId"] for asset in sandbox.assets(project)] == ["a", "a"]
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_an_unknown_asset_is_looked_for_again_only_where_it_was_written_a_moment
     for column in ("id", "externalId"):
         frame = pd.DataFrame({column: ["unknown"]})
         sandbox.clear_requests()
-        with pytest.raises(pk.KiliValidationError):
+        with pytest.raises(pk.KiliValidationError, match=r"has no .*asset"):
             frame.kili.add_to_review(project_id=project, client=client)
         once = len(sandbox.requests)
         written = pd.DataFrame(
@@ -123,7 +123,7 @@ def test_an_unknown_asset_is_looked_for_again_only_where_it_was_written_a_moment
         written.kili.append_many_to_dataset(project, client=client)
         sandbox.delete_assets([f"made-{column}"])
         sandbox.clear_requests()
-        with pytest.raises(pk.KiliValidationError):
+        with pytest.raises(pk.KiliValidationError, match=r"has no .*asset"):
             written[[column]].kili.add_to_review(project_id=project, client=client)
         assert len(sandbox.requests) > once
 

@@ -326,7 +326,7 @@ def test_bad_frames_are_clear_errors(box):
     refused(box, "would delete every asset", df.iloc[:0], missing="delete")
     other = project_of(box, 1)
     refused(box, "not of project", df, other)
-    with pytest.raises(pk.KiliFilterError):
+    with pytest.raises(pk.KiliFilterError, match="no_such: no such filter"):
         df.kili.plan(missing="delete", within={"no_such": 1}, client=box.user)
 
 

@@ -962,7 +962,7 @@ def test_a_dry_run_checks_everything_and_sends_no_mutation(sandbox, verb):
     pd.testing.assert_frame_equal(out, frame.drop(columns="id") if verb == "append" else frame)
     bad = frame.assign(wanted=0.5, name=[None] * 6, content="nonsense", id=["unknown"] * 6)
     if verb != "delete":
-        with pytest.raises(pk.KiliValidationError):
+        with pytest.raises(pk.KiliValidationError, match="Nothing was sent"):
             VERBS[verb](bad, project_id=project, client=client_of(sandbox), dry_run=True)
 
 
