@@ -36,7 +36,7 @@ def new_folder(
     target = Path(path).expanduser().absolute()
     _check(target, overwrite=overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.parent / f".{secrets.token_hex(8)}.part"
+    draft = _draft(target)
     draft.mkdir()
     try:
         yield draft
@@ -67,7 +67,7 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, overwrite: bool) ->
     if target.is_dir() or (target.exists() and not overwrite):
         raise KiliValidationError(f"{target} is there already: choose another name, or give overwrite=True.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.parent / f".{secrets.token_hex(8)}.part"
+    draft = _draft(target)
     try:
         draft.write_bytes(data)
         os.replace(draft, target)  # noqa: PTH105 - the rename that replaces, named for it
@@ -95,6 +95,11 @@ def put_media(pictures: Pictures, paths: Iterable[Path], media: str) -> None:
         image.save(places[at], quality=QUALITY)
 
 
+def _draft(target: Path) -> Path:
+    """Return a new path beside a target, which tells what it was if a process is killed and leaves it."""
+    return target.parent / f".{target.name[:40]}.{secrets.token_hex(8)}.part"
+
+
 def _check(target: Path, *, overwrite: bool) -> None:
     if not target.exists() and not target.is_symlink():
         return
@@ -110,7 +115,7 @@ def _replace(draft: Path, target: Path) -> None:
     if not target.exists():
         draft.rename(target)
         return
-    old = target.parent / f".{secrets.token_hex(8)}.part"
+    old = _draft(target)
     target.rename(old)
     try:
         draft.rename(target)

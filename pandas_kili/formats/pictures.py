@@ -107,7 +107,8 @@ def find_pictures(
     sources = _sources(frame, asset, np.where(is_page, -1, part))
     drawings = _drawings(frame, asset, part, is_page, sources)
     if needs_files:
-        refuse(frame, asset, [source is None for source in sources], _NO_FILE)
+        missing = np.array([source is None for source in sources], bool)
+        refuse(frame, asset, missing, _NO_FILE if _is_any_hosted(frame, asset[missing]) else _GONE)
     size = np.zeros((len(asset), 2), np.int64)
     if needs_sizes or (needs_files and any(drawings)):
         size = _sizes(frame, asset, part, is_page, sources)
@@ -131,6 +132,7 @@ _NO_FILE = (
     "no local picture: run df = df.kili.download_media() first (frames of videos that are one file are drawn out of "
     "it), or leave media='none'"
 )
+_GONE = "no local picture: 'content' names a file that is not there; or leave media='none'"
 _NO_SIZE = (
     "no known size: read 'resolution.width' and 'resolution.height' (of PDFs 'pageResolutions.width', '.height' "
     "and '.pageNumber'), or download the media, so that they can be measured"
@@ -208,6 +210,12 @@ def _sources(frame: pd.DataFrame, asset: Whole, number: Whole) -> list[Path | No
             whole = None if files else local_file(contents[row])
             found.append(local_file(files[count]) if count < len(files) else whole if is_video(whole) else None)
     return found
+
+
+def _is_any_hosted(frame: pd.DataFrame, assets: Whole) -> bool:
+    """Return whether assets have an address, or frames that were not read, so that downloading helps."""
+    contents = plain_cells(frame["content"]) if "content" in frame else [None] * len(frame)
+    return any(not contents[row] or is_url(contents[row]) for row in assets.tolist())
 
 
 def _drawings(

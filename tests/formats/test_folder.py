@@ -74,6 +74,7 @@ def test_a_failure_leaves_nothing_and_keeps_what_was_there(tmp_path, place, writ
     before = files_in(place)
 
     def full(source, target):
+        assert [part for part in target.parts if part.startswith(f".{place.name}.") and part.endswith(".part")]
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(export_folder.shutil, "copyfile", full)
@@ -88,6 +89,8 @@ def test_media_that_are_not_there_are_named(place, writer):
     frame = assets({"a": objects(), "b": objects()}).assign(content=["https://host.invalid/a.jpg", "/nowhere/b.jpg"])
     with pytest.raises(KiliValidationError, match=r"download_media.*row 0, 'a'; row 1, 'b'"):
         getattr(frame.kili, writer)(place, media="copy")
+    with pytest.raises(KiliValidationError, match=r"1 asset has no local picture: 'content' names a file that is not"):
+        getattr(frame[1:].kili, writer)(place, media="copy")
     assert list(place.parent.iterdir()) == []
 
 
