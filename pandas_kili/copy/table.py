@@ -271,19 +271,27 @@ class CopyTable:
         return state
 
     @contextlib.contextmanager
-    def _committing(self, state: CopyState) -> Iterator[CommitProperties]:
-        """Give what a commit carries. One that was made counts as made, though its response was lost."""
+    def _committing(self, state: CopyState, written: AddAction | None = None) -> Iterator[CommitProperties]:
+        """Give what a commit carries; where another one came first, delete the file that was written for it.
+
+        A commit that was made counts as made, though its response was lost.
+        """
         mark = uuid.uuid4().hex
         metadata = {_KEY: json.dumps(asdict(state)), _MARK: mark}
         try:
             with self._told():
                 # Without a second try, deltalake refuses the commit where another one came first.
                 yield self._deltalake.CommitProperties(custom_metadata=metadata, max_commit_retries=0)
-        except KiliCopyError:
+        except KiliCopyError as error:
             self._open(_EITHER)
             with self._told(_EITHER):
-                if self._table is None or self._table.history(1)[0].get(_MARK) != mark:
-                    raise
+                latest = [] if self._table is None else [commit.get(_MARK) for commit in self._table.history(10)]
+            if latest[:1] != [mark]:
+                came_second = isinstance(error.__cause__, self._deltalake.exceptions.CommitFailedError)
+                if written is not None and came_second and mark not in latest:
+                    with contextlib.suppress(Exception):
+                        self._opened.to_pyarrow_dataset().filesystem.delete_file(written.path)
+                raise
         self.state = state
 
     def append(self, rows: pa.Table, state: CopyState) -> None:
@@ -326,7 +334,7 @@ class CopyTable:
     def replace_all(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch], state: CopyState) -> None:
         """Put other rows in the place of all; until they are all there, the old ones stay."""
         file = self._write(schema, batches)
-        with self._committing(state) as commit:
+        with self._committing(state, file) as commit:
             self._opened.create_write_transaction([file], "overwrite", schema, commit_properties=commit)
             self._opened.update_incremental()
 

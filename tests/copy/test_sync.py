@@ -416,6 +416,7 @@ def test_of_two_at_a_time_one_is_refused(sandbox, tmp_path):
         synced(sandbox, project, tmp_path / "copy")
     sandbox.clear_hooks()
     assert once[0].updated == 5
+    assert len(list((tmp_path / "copy").glob("*.parquet"))) == 2  # one for each version, none of the refused sync
     synced(sandbox, project, tmp_path / "copy")
     copying.assert_true(tmp_path / "copy", project, sandbox.client)
 
