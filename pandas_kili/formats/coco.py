@@ -16,6 +16,7 @@ import pandas as pd
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.folder import new_folder, put_media, write_file
 from pandas_kili.formats.samples import AREAS, ExportOptions, Samples, collect
+from pandas_kili.formats.shapes import ranges
 from pandas_kili.tidy import without_collector
 
 Floats = npt.NDArray[np.float64]
@@ -148,6 +149,7 @@ def _annotations(samples: Samples, codes: dict[int, list[str]]) -> dict[int, dic
     boxes = np.concatenate([pixels[:, :2], pixels[:, 2:] - pixels[:, :2]], axis=1)
     parts = _parts(samples)
     upright = _upright(samples)
+    outlines = _outlines(samples, ~upright)
     found: dict[int, dict[str, Any]] = {}
     columns = (samples.picture + 1, samples.category + 1, samples.tool, upright, boxes, pixels)
     confidences = samples.confidence.tolist()
@@ -169,7 +171,11 @@ def _annotations(samples: Samples, codes: dict[int, list[str]]) -> dict[int, dic
         }
         if not is_upright:
             annotation["bbox"] = bbox if len(own) == 1 else _around([boxes[each] for each in own])
-            annotation |= _shape(samples, own, sizes[position], annotation["bbox"])
+            if len(own) == 1 and position in outlines:
+                outline, annotation["area"] = outlines[position]
+                annotation["segmentation"] = [outline]
+            else:
+                annotation |= _shape(samples, own, sizes[position], annotation["bbox"])
         if position in samples.points:
             annotation |= _keypoints(samples.points[position], codes[category - 1], sizes[position])
         if confidences[position] == confidences[position]:  # not NaN
@@ -180,17 +186,31 @@ def _annotations(samples: Samples, codes: dict[int, list[str]]) -> dict[int, dic
 
 def _upright(samples: Samples) -> npt.NDArray[np.bool_]:
     """Return which objects are rectangles with the corners of their boxes."""
-    ends, vertices = samples.rings.ring_ends, samples.rings.vertex_ends
-    counts = np.diff(ends, prepend=0)
-    last = np.concatenate([[0], vertices])
-    sizes = last[ends] - last[ends - counts]
-    plain = np.flatnonzero((samples.tool == "rectangle") & (counts == 1) & (sizes == 4))  # noqa: PLR2004 - corners
-    x, y = samples.rings.xy[last[ends - 1][plain][:, None] + np.arange(4)].transpose(2, 0, 1)
+    starts, counts = samples.rings.single()
+    plain = np.flatnonzero((samples.tool == "rectangle") & (counts == 4))  # noqa: PLR2004 - corners
+    x, y = samples.rings.xy[starts[plain][:, None] + np.arange(4)].transpose(2, 0, 1)
     left, top, right, bottom = samples.box[plain].T[..., None]
     on_edges = ((x == left) | (x == right)) & ((y == top) | (y == bottom))
-    upright = np.zeros(len(ends), bool)
+    upright = np.zeros(len(starts), bool)
     upright[plain] = on_edges.all(axis=1)
     return upright
+
+
+def _outlines(samples: Samples, wanted: npt.NDArray[np.bool_]) -> dict[int, tuple[list[float], float]]:
+    """Return outline and area in pixels of those objects that have one ring, by their positions."""
+    starts, counts = samples.rings.single()
+    chosen = np.flatnonzero(wanted & (counts >= SMALLEST_RING))
+    starts, counts = starts[chosen], counts[chosen]
+    sizes = samples.pictures.size[samples.picture[chosen]]
+    xy = samples.rings.xy[ranges(starts, counts)] * np.repeat(sizes, counts, axis=0)
+    ends = np.cumsum(counts)
+    following = np.arange(1, len(xy) + 1)
+    following[ends - 1] = ends - counts
+    turns = xy[:, 0] * xy[following, 1] - xy[:, 1] * xy[following, 0]
+    areas = np.abs(np.add.reduceat(turns, ends - counts)) / 2 if len(turns) else turns
+    flat = xy.ravel().tolist()
+    rows = zip(chosen.tolist(), (ends - counts).tolist(), ends.tolist(), areas.tolist(), strict=True)
+    return {position: (flat[2 * start : 2 * end], area) for position, start, end, area in rows}
 
 
 def _parts(samples: Samples) -> dict[int, Sequence[int]]:

@@ -44,6 +44,12 @@ class Rings:
         rings = range(first, int(self.ring_ends[position]))
         return [self.xy[(ends[ring - 1] if ring else 0) : ends[ring]] for ring in rings]
 
+    def single(self) -> tuple[Whole, Whole]:
+        """Return where the vertices of each object with one ring start, and how many they are; 0 of other objects."""
+        ends = np.concatenate([[0], self.vertex_ends])
+        starts, stops = ends[np.maximum(self.ring_ends - 1, 0)], ends[self.ring_ends]
+        return starts, np.where(np.diff(self.ring_ends, prepend=0) == 1, stops - starts, 0)
+
 
 @dataclasses.dataclass(frozen=True)
 class Shapes:
@@ -80,13 +86,13 @@ class Shapes:
     def rings(self, kept: Whole) -> Rings:
         """Return the rings of some objects, in their order."""
         first = np.cumsum(self.ring_counts) - self.ring_counts
-        rings = _ranges(first[kept], self.ring_counts[kept])
+        rings = ranges(first[kept], self.ring_counts[kept])
         start = np.cumsum(self.vertex_counts) - self.vertex_counts
-        vertices = _ranges(start[rings], self.vertex_counts[rings])
+        vertices = ranges(start[rings], self.vertex_counts[rings])
         return Rings(np.cumsum(self.ring_counts[kept]), np.cumsum(self.vertex_counts[rings]), self.xy[vertices])
 
 
-def _ranges(starts: Whole, counts: Whole) -> Whole:
+def ranges(starts: Whole, counts: Whole) -> Whole:
     """Return the numbers from each start on, as many as it counts, one after the other."""
     ends = np.cumsum(counts)
     numbers: Whole = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
