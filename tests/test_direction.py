@@ -31,7 +31,7 @@ HOUSE = {
     "progress": "",
     "tidy": (
         "answers answers.schema answers.json_values answers.conversations answers.geometry answers.walk"
-        " answers.kind_rows answers.annotation_keys answers.columns answers.plain_shapes answers.read answers.compose"
+        " answers.kind_rows answers.annotation_keys answers.columns answers.plain_answers answers.read answers.compose"
         " jobs labels people offsets wide annotations shape_checks interface_checks"
         " answer_checks schema_columns drawn_boxes write_answers metadata assignment overlap chance comparison"
         " agreement label_errors"

@@ -25,13 +25,13 @@ from pandas_kili.tidy.answers.schema import (
     RANK,
     TEXT,
 )
-from pandas_kili.tidy.answers.walk import Walk
+from pandas_kili.tidy.answers.walk import Slot, Walk
 
 Whole = npt.NDArray[np.int64]
 Columns = dict[str, pa.Array]
 
 _RELATION_TASKS = [*dict.fromkeys(task for _, task in RELATIONS.values())]
-_TASKS = {CATEGORY: "CLASSIFICATION", TEXT: "TRANSCRIPTION", CHOICE: "COMPARISON", RANK: "RANKING"}
+TASKS = {CATEGORY: "CLASSIFICATION", TEXT: "TRANSCRIPTION", CHOICE: "COMPARISON", RANK: "RANKING"}
 
 
 def columns_of(walk: Walk, tasks: Mapping[str, Any] | None) -> Columns:
@@ -45,7 +45,7 @@ def columns_of(walk: Walk, tasks: Mapping[str, Any] | None) -> Columns:
         ML task by job, where the interface of the project is known.
     """
     slot_of = np.array(walk.slot_of, np.int64)
-    columns = _places(walk, slot_of)
+    columns = places(walk.slots, slot_of)
     kinds = np.array([slot.kind for slot in walk.slots], object)[slot_of]
     columns["kind"] = pa.array(kinds, pa.string())
     parts = []
@@ -58,23 +58,23 @@ def columns_of(walk: Walk, tasks: Mapping[str, Any] | None) -> Columns:
     for name in dict.fromkeys(chain.from_iterable(part.columns for part in parts)):
         columns[name] = _merged([placed for part in parts for placed in part.placed(name)], length)
     if walk.key_frames:
-        flags = _placed([row for row, _ in walk.key_frames], pa.array([flag for _, flag in walk.key_frames]), length)
+        flags = placed([row for row, _ in walk.key_frames], pa.array([flag for _, flag in walk.key_frames]), length)
         columns["isKeyFrame"] = pc.coalesce(flags, columns["isKeyFrame"]) if "isKeyFrame" in columns else flags
     columns["mlTask"] = _ml_task(walk, slot_of, columns.get("mlTask", pa.nulls(length, pa.string())), tasks)
     problems = {row: problem for part in parts for row, problem in part.problems.items()} | walk.problems
     extra = {row: encode(rest) for part in parts for row, rest in part.ordered_rest()}
     for name, texts in (("extra", extra), ("problem", problems)):
         if texts:
-            columns[name] = _placed(list(texts), pa.array(list(texts.values()), pa.string()), length)
+            columns[name] = placed(list(texts), pa.array(list(texts.values()), pa.string()), length)
     return columns
 
 
-def _places(walk: Walk, slot_of: Whole) -> Columns:
+def places(slots: Sequence[Slot], slot_of: Whole) -> Columns:
     """Return the columns that follow from where rows stand."""
     names = ("frame", "level", "parentRow", "parentPoint", "parentMid", "parentJob", "parentCategories")
-    places = [slot.place for slot in walk.slots]
-    values = {name: [place[number] for place in places] for number, name in enumerate(names)}
-    values["job"] = [slot.job for slot in walk.slots]
+    found = [slot.place for slot in slots]
+    values = {name: [place[number] for place in found] for number, name in enumerate(names)}
+    values["job"] = [slot.job for slot in slots]
     of = pa.array(slot_of)
     return {
         name: pc.take(pa.array(column, ANNOTATION_SCHEMA.field(name).type), of)
@@ -95,10 +95,10 @@ def _ml_task(walk: Walk, slot_of: Whole, found: pa.Array, tasks: Mapping[str, An
 def _merged(parts: Sequence[tuple[Whole, pa.Array]], length: int) -> pa.Array:
     rows = np.concatenate([rows for rows, _ in parts])
     values = parts[0][1] if len(parts) == 1 else pa.concat_arrays([values for _, values in parts])
-    return _placed(rows, values, length)
+    return placed(rows, values, length)
 
 
-def _placed(rows: Sequence[int] | Whole, values: pa.Array, length: int) -> pa.Array:
+def placed(rows: Sequence[int] | Whole, values: pa.Array, length: int) -> pa.Array:
     """Return a column of which some rows, in any order, have values."""
     places = np.full(length, -1, np.int64)
     places[rows] = np.arange(len(rows))
@@ -108,7 +108,7 @@ def _placed(rows: Sequence[int] | Whole, values: pa.Array, length: int) -> pa.Ar
 
 
 def _read_categories(table: KindRows) -> None:
-    table.put("mlTask", [_TASKS[CATEGORY]] * len(table.nodes))
+    table.put("mlTask", [TASKS[CATEGORY]] * len(table.nodes))
     table.scalar("name", "category", is_text, str)
     table.scalar("confidence", "confidence", is_number, float)
     words = [at for at, node in enumerate(table.nodes) if type(node) is str]
@@ -121,7 +121,7 @@ def _read_categories(table: KindRows) -> None:
 
 
 def _read_choices(table: KindRows) -> None:
-    table.put("mlTask", [_TASKS[CHOICE]] * len(table.nodes))
+    table.put("mlTask", [TASKS[CHOICE]] * len(table.nodes))
     columns = {"code": "category", "firstId": "firstId", "secondId": "secondId"}
     for key, column in columns.items():
         table.scalar(key, column, is_text, str)
@@ -129,14 +129,14 @@ def _read_choices(table: KindRows) -> None:
 
 
 def _read_ranks(table: KindRows) -> None:
-    table.put("mlTask", [_TASKS[RANK]] * len(table.nodes))
+    table.put("mlTask", [TASKS[RANK]] * len(table.nodes))
     table.scalar("rank", "rank", is_whole)
     table.scalar("elements", "elements", lambda value: type(value) is list and {str}.issuperset(map(type, value)))
     table.keep_others({"rank", "elements"})
 
 
 def _read_texts(table: KindRows) -> None:
-    table.put("mlTask", [_TASKS[TEXT]] * len(table.nodes))
+    table.put("mlTask", [TASKS[TEXT]] * len(table.nodes))
     table.put("text", table.nodes)
 
 

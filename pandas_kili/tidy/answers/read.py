@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pandas_kili.tidy.answers.columns import columns_of
-from pandas_kili.tidy.answers.plain_shapes import PlainShapes
+from pandas_kili.tidy.answers.plain_answers import PlainAnswers
 from pandas_kili.tidy.answers.schema import ANNOTATION_SCHEMA
 from pandas_kili.tidy.answers.walk import Walk
 
@@ -37,16 +37,16 @@ def read_answers(texts: pa.Array, tasks: Mapping[str, Any] | None = None) -> tup
     numbers: list[Whole] = [np.zeros(0, np.int64)]  # of answers, by row
     with without_collector():
         for start, batch in _batches(texts):
-            shapes, walk = PlainShapes(tasks), Walk(tasks)
+            plain, walk = PlainAnswers(tasks), Walk(tasks)
             others = []
             for number, text in enumerate(batch.to_pylist(), start):
-                if not shapes.read(text):
+                if not plain.read(text):
                     walk.read(text)
                     others.append(number)
-            if shapes.counts:
-                plain = np.setdiff1d(np.arange(start, start + len(batch)), others, assume_unique=True)
-                parts.append(shapes.columns())
-                numbers.append(np.repeat(plain, shapes.counts))
+            if plain.counts:
+                own = np.setdiff1d(np.arange(start, start + len(batch)), others, assume_unique=True)
+                parts.append(plain.columns())
+                numbers.append(np.repeat(own, plain.counts))
             if others:
                 parts.append(_walked(walk, tasks))
                 numbers.append(np.repeat(others, walk.counts))
