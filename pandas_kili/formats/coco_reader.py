@@ -16,7 +16,7 @@ import pandas as pd
 
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.coco import EXTRA, FILE, SMALLEST_RING
-from pandas_kili.formats.incoming import OBJECTS, Incoming, Jobs
+from pandas_kili.formats.incoming import UNNAMED, Incoming, Jobs
 from pandas_kili.messages import listed, plural
 
 Floats = npt.NDArray[np.float64]
@@ -51,7 +51,8 @@ def read_coco(
     data_set : str, path or dict, optional
         For results: the data set with their images and categories.
     job : str, optional
-        The job of all objects; by default the ``supercategory`` of each category, else ``"OBJECTS"``.
+        The job of all objects; by default the ``supercategory`` of each category, else the only one of
+        `jobs`, or ``"OBJECTS"``.
     jobs : str, mapping or pandas.DataFrame, optional
         The project's questions, to which all answers are held: its id, its interface, or what `read_jobs` gives.
 
@@ -117,12 +118,16 @@ def _add_objects(
     job: str | None,
 ) -> None:
     pairs = {number: _pair(category, job) for number, category in categories.items()}
-    incoming.jobs = sorted({of_job for of_job, _ in pairs.values()}) or [job or OBJECTS]
+    incoming.jobs = sorted({of_job for of_job, _ in pairs.values()}) or [job or UNNAMED]
     problems = []
     for number, annotation in enumerate(annotations):
         where = f"annotation {annotation.get('id', number) if isinstance(annotation, Mapping) else number!r}"
         try:
             image, category = annotation["image_id"], annotation["category_id"]
+            if image not in sizes:
+                raise ValueError(f"there is no image {image!r}")
+            if category not in pairs:
+                raise ValueError(f"there is no category {category!r}")
             pair, size = pairs[category], sizes[image]
             if size is None:
                 raise ValueError("the size of its image is not known")
@@ -191,7 +196,7 @@ def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
 def _pair(category: Mapping[str, Any], job: str | None) -> tuple[str, str]:
     """Return the job and the category, as `to_coco` and the official SDK name them."""
     above, name = str(category.get("supercategory") or ""), str(category["name"])
-    return job or above or OBJECTS, name.removeprefix(f"{above}/") if above else name
+    return job or above or UNNAMED, name.removeprefix(f"{above}/") if above else name
 
 
 def _confidence(annotation: Mapping[str, Any]) -> float | None:

@@ -21,7 +21,8 @@ from pandas_kili.tidy import Job, answer_misfits, jobs_of, to_json_response
 Floats = npt.NDArray[np.float64]
 Jobs = str | Mapping[str, Any] | pd.DataFrame
 
-OBJECTS = "OBJECTS"  # the job of objects that name none
+UNNAMED = ""  # the job of objects that name none
+_OBJECTS = "OBJECTS"  # what it is called in the end
 _WHOLE = 100  # percent
 _CORNERS = 4
 _OUTSIDE = 1e-6  # share of a side; what lies farther beyond the edge was cut, not rounded
@@ -110,12 +111,13 @@ class Incoming:
             If answers do not fit `jobs`, or names are no Unicode text; all of them at once.
         """
         self._check_names()
+        asked = None if jobs is None else jobs_of(jobs)
+        self._name_job(asked)
         pictures = list(self._pictures.values())
         equal = Counter(each.external_id for each in pictures)
         names = [each.external_id if equal[each.external_id] == 1 else each.longer for each in pictures]
         empty = json.dumps({job: {"annotations": []} for job in self.jobs})
         answers = [empty] * len(pictures)
-        asked = None if jobs is None else jobs_of(jobs)
         if self._objects:
             numbers = {key: number for number, key in enumerate(self._pictures)}
             rows = pd.DataFrame(
@@ -125,7 +127,7 @@ class Incoming:
             for number, text in zip(texts.index.tolist(), texts.tolist(), strict=True):
                 answers[number] = text
         if asked is not None:
-            _check(answers, names, asked)
+            _check(answers, names, asked, self.jobs)
         self._warn()
         width, height = ([each.size and each.size[axis] for each in pictures] for axis in (0, 1))
         columns: dict[str, pa.Array] = {
@@ -147,12 +149,20 @@ class Incoming:
         if told:
             raise KiliValidationError(f"{plural(len(told), 'name is', 'names are')} no Unicode text: {listed(told)}.")
 
+    def _name_job(self, asked: Mapping[str, Job] | None) -> None:
+        """Have objects that name no job answer the only one of the project that draws objects."""
+        drawing = [name for name, job in (asked or {}).items() if job.task == "OBJECT_DETECTION"]
+        job = drawing[0] if len(drawing) == 1 else _OBJECTS
+        self.jobs = [name or job for name in self.jobs]
+        for each in self._objects:
+            each["job"] = each["job"] or job
+
     def _warn(self) -> None:
         if self._left_out:
-            count = len(self._left_out)
-            warn(f"Not read: {count:,} objects without an area on their picture: {listed(self._left_out)}.")
+            count = plural(len(self._left_out), "object", "objects")
+            warn(f"Not read: {count} without an area on the picture: {listed(self._left_out)}.")
         if self._cut:
-            warn(f"{self._cut:,} objects reach beyond their picture and were cut at its edge.")
+            warn(f"Cut at the edge of the picture: {plural(self._cut, 'object', 'objects')}.")
 
 
 def _tool(found: Mapping[str, Any], asked: Mapping[str, Job] | None) -> str:
@@ -172,7 +182,7 @@ def _is_upright(ring: Sequence[Mapping[str, float]]) -> bool:
     return len(ring) == _CORNERS and len({at["x"] for at in ring}) == len({at["y"] for at in ring}) == 2  # noqa: PLR2004 - sides
 
 
-def _check(answers: Sequence[str], names: Sequence[str], asked: Mapping[str, Job]) -> None:
+def _check(answers: Sequence[str], names: Sequence[str], asked: Mapping[str, Job], found: Sequence[str]) -> None:
     """Hold answers to the questions of a project; models answer what they can, so jobs may be missing."""
     cases = [
         FailureCase(row, row, "jsonResponse", f"{check} ({path})", value)
@@ -180,5 +190,11 @@ def _check(answers: Sequence[str], names: Sequence[str], asked: Mapping[str, Job
     ]
     if cases:
         told = [f"{names[row]!r}: {check}; got {shown(value)}" for row, _, _, check, value in cases]
+        count = plural(len(cases), "value does", "values do")
+        hint = (
+            ""
+            if set(found).issubset(asked)
+            else f" Give the job of all objects as job=…; there are {listed([*asked])}."
+        )
         where = " in .failure_cases"
-        raise validation_error(f"{len(cases):,} values do not fit the jobs: {listed(told, where=where)}.", cases)
+        raise validation_error(f"{count} not fit the jobs: {listed(told, where=where)}.{hint}", cases)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.folder import new_folder, put_media
-from pandas_kili.formats.incoming import OBJECTS, Incoming, Jobs
+from pandas_kili.formats.incoming import UNNAMED, Incoming, Jobs
 from pandas_kili.formats.samples import AREAS, ExportOptions, Samples, collect
 from pandas_kili.messages import listed, plural
 
@@ -110,7 +110,8 @@ def read_voc(folder: str | os.PathLike[str], *, job: str | None = None, jobs: Jo
     folder : str or path
         The folder with ``Annotations`` and ``JPEGImages``; or a folder of XML files.
     job : str, optional
-        The job of all objects; by default the ``job_name`` of each, else ``"OBJECTS"``.
+        The job of all objects; by default the ``job_name`` of each, else the only one of
+        `jobs`, or ``"OBJECTS"``.
     jobs : str, mapping or pandas.DataFrame, optional
         The project's questions, to which all answers are held: its id, its interface, or what `read_jobs` gives.
 
@@ -154,7 +155,7 @@ def read_voc(folder: str | os.PathLike[str], *, job: str | None = None, jobs: Jo
             problems.append(f"{path.name}: {error}")
     if problems:
         raise KiliValidationError(f"{plural(len(problems), 'file does', 'files do')} not fit: {listed(problems)}.")
-    incoming.jobs = sorted(found) or [job or OBJECTS]
+    incoming.jobs = sorted(found) or [job or UNNAMED]
     return incoming.frame(jobs)
 
 
@@ -184,7 +185,7 @@ def _read(path: Path, root: Path, split: str | None, job: str | None, incoming: 
         raise ValueError("the size of the picture is missing")
     jobs = set()
     for number, found in enumerate(tree.iterfind("object"), 1):
-        of_job, category = found.findtext("job_name") or OBJECTS, found.findtext("name") or ""
+        of_job, category = found.findtext("job_name") or UNNAMED, found.findtext("name") or ""
         texts = [found.findtext(f"bndbox/{edge}") for edge in _EDGES]
         if not category or None in texts:
             raise ValueError("an object without name or box")
@@ -192,7 +193,7 @@ def _read(path: Path, root: Path, split: str | None, job: str | None, incoming: 
         edges = np.array([min(left, right) - 1, min(top, bottom) - 1, max(left, right), max(top, bottom)])
         x0, y0, x1, y1 = edges / np.tile(size, 2)
         corners = np.array([(x0, y1), (x0, y0), (x1, y0), (x1, y1)])
-        category = category.removeprefix(f"{of_job}/")
+        category = category.removeprefix(f"{of_job}/") if of_job else category
         jobs.add(job or of_job)
         where = f"{path.name}, object {number}"
         incoming.add_object(key, job or of_job, category, tool="rectangle", rings=[corners], where=where)

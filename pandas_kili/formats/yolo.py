@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.classes import collect_classes
 from pandas_kili.formats.folder import external_ids, new_folder, put_media
-from pandas_kili.formats.incoming import OBJECTS, Incoming, Jobs
+from pandas_kili.formats.incoming import UNNAMED, Incoming, Jobs
 from pandas_kili.formats.pictures import Pictures
 from pandas_kili.formats.samples import AREAS, ExportOptions, Samples, collect
 from pandas_kili.media import EXTENSIONS, safe_stem
@@ -161,7 +161,8 @@ def read_yolo(folder: str | os.PathLike[str], *, job: str | None = None, jobs: J
     folder : str or path
         The folder with ``data.yaml``, or that file.
     job : str, optional
-        The job of all objects; by default those that `to_yolo` wrote down, else ``"OBJECTS"``.
+        The job of all objects; by default those that `to_yolo` wrote down, else the only one of
+        `jobs`, or ``"OBJECTS"``.
     jobs : str, mapping or pandas.DataFrame, optional
         The project's questions, to which all answers are held: its id, its interface, or what `read_jobs` gives.
 
@@ -205,7 +206,7 @@ def read_yolo(folder: str | os.PathLike[str], *, job: str | None = None, jobs: J
         places = _places_of(described)
     except (OSError, KeyError, TypeError, ValueError, AttributeError, _yaml().YAMLError) as error:
         raise KiliValidationError(f"{path} does not describe a YOLO data set: {error!r}.") from None
-    pairs = {int(number): (job or OBJECTS, str(name)) for number, name in known.items()}
+    pairs = {int(number): (job or UNNAMED, str(name)) for number, name in known.items()}
     if isinstance(own := described.get(_PAIRS), list) and len(own) == len(pairs):
         pairs = {number: (job or str(of_job), str(category)) for number, (of_job, category) in enumerate(own)}
     incoming, problems = Incoming(), []

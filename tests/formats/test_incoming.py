@@ -133,8 +133,8 @@ def test_objects_beyond_their_picture_are_cut_or_left_out_with_a_warning(tmp_pat
     with pytest.warns(UserWarning, match="picture") as caught:
         found = read(name, tmp_path)
     told = [str(each.message) for each in caught]
-    assert any("1 objects without an area on their picture" in each and "2" in each for each in told)
-    assert any("1 objects reach beyond their picture" in each for each in told)
+    assert any("1 object without an area on the picture" in each and "2" in each for each in told)
+    assert any("Cut at the edge of the picture: 1 object." in each for each in told)
     assert {each.filename for each in caught} == {__file__}
     assert [edges(row) for row in drawn_in(found)["a.png"]] == [pytest.approx([0.5, 0.2, 1, 0.5]), [0, 0, 1, 1]]
 
@@ -208,6 +208,29 @@ def test_documents_of_voc_that_name_one_picture_are_told_apart(tmp_path):
         path = tmp_path / f"voc/Annotations/{name}.xml"
         path.write_text(path.read_text().replace(f"<external_id>{name}</external_id>", "").replace("b.jpg", "a.jpg"))
     assert pk.read_voc(tmp_path / "voc")["externalId"].tolist() == ["a/a.jpg", "b/a.jpg"]
+
+
+def test_objects_that_name_no_job_answer_the_only_one_of_the_project(tmp_path):
+    images = [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 50}, {"id": 2, "file_name": "b.jpg"}]
+    boxes = [{"image_id": 1, "category_id": 1, "bbox": [10, 5, 20, 10]}]
+    source = {"images": images, "categories": [{"id": 1, "name": "CAT"}], "annotations": boxes}
+    found = pk.read_coco(source, jobs=INTERFACE)
+    assert [list(json.loads(text)) for text in found["jsonResponse"]] == [["PETS"], ["PETS"]]
+    other = {"jobs": {**INTERFACE["jobs"], "CARS": INTERFACE["jobs"]["PETS"]}}
+    with pytest.raises(
+        KiliValidationError, match=r"got 'OBJECTS'.* Give the job of all objects as job=…; there are PETS;"
+    ):
+        pk.read_coco(source, jobs=other)
+    source["categories"][0]["supercategory"] = "animal"
+    with pytest.raises(KiliValidationError, match=r"got 'animal'.* as job=…; there are PETS\."):
+        pk.read_coco(source, jobs=INTERFACE)
+
+
+def test_images_and_categories_that_are_not_there_are_named():
+    data_set = assets({"a": objects()}).kili.to_coco(json_interface=INTERFACE)
+    results = [{"image_id": image, "category_id": kind, "bbox": [0, 0, 9, 9]} for image, kind in ((7, 1), (1, "x"))]
+    with pytest.raises(KiliValidationError, match=r"there is no image 7; annotation 1: .*there is no category 'x'\.$"):
+        pk.read_coco(results, data_set=data_set)
 
 
 def drawn_by(job, *tools):
