@@ -56,18 +56,18 @@ __all__ = [
     "fields",
     "filters",
     "kili",
-    "read_jobs",
     "read_coco",
     "read_copy",
     "read_events",
+    "read_jobs",
     "read_kili",
     "read_members",
     "read_plan",
     "read_voc",
     "read_yolo",
     "scan_batches",
-    "to_code_points",
     "sync",
+    "to_code_points",
     "to_json_response",
     "to_utf16_units",
     *errors.__all__,
@@ -80,7 +80,7 @@ _LATE = {
     "copy": "SyncReport read_copy read_events sync",
     "formats": "ExportOptions read_coco read_voc read_yolo",
     "tidy": "ANNOTATION_SCHEMA read_jobs to_code_points to_json_response to_utf16_units",
-    "writing": ("MutationOptions NewAssetColumns Plan PropertyColumns REMOVE create_project delete_project read_plan"),
+    "writing": "MutationOptions NewAssetColumns Plan PropertyColumns REMOVE create_project delete_project read_plan",
 }
 
 
@@ -115,7 +115,7 @@ def kili(frame: pd.DataFrame) -> "KiliAccessor":
     >>> pk.kili(df).delete_many_from_dataset(dry_run=True).kili.report["outcome"].tolist()
     ['not_sent']
     """
-    from pandas_kili.accessor import KiliAccessor  # noqa: PLC0415 - the reason is above
+    from pandas_kili.accessor import KiliAccessor  # noqa: PLC0415 - late, as the names of `_LATE` are
 
     return KiliAccessor(frame)
 
