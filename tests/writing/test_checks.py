@@ -13,6 +13,7 @@ import pytest
 from writing import client_of, filled, hurry, sent
 
 import pandas_kili as pk
+from pandas_kili.catalog import PROPERTIES
 from pandas_kili.sandbox import Sandbox
 
 
@@ -83,6 +84,11 @@ GOOD = {
     "jsonContent": ["", {}, [], None],
     "status": ["TODO", "REVIEWED", None],
 }
+
+
+def test_every_property_has_a_keyword_and_values_to_judge():
+    assert set(PROPERTIES) == pk.PropertyColumns.__optional_keys__
+    assert set(PROPERTIES.values()) == set(BAD) == set(GOOD)
 
 
 @pytest.mark.parametrize("switch", ["PANDERA_VALIDATION_ENABLED=False", "PANDERA_VALIDATION_DEPTH=SCHEMA_ONLY"])
