@@ -306,7 +306,7 @@ class _Sync:
         result_of(self._project)
         place = end_of_log(self._client, self._wanted.project_id)
         reading = self._reading(self._read)
-        deleted = len(self._table.read(["id"]))
+        deleted = self._table.count()
 
         def batches() -> Iterator[pa.RecordBatch]:
             for batch in reading.batches(_ROWS_A_COMMIT):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pandas_kili.copy.fingerprint import narrowed
@@ -31,9 +32,11 @@ _ROWS_AT_ONCE = 2_000
 _BYTES_A_GROUP = 16 * 2**20  # of rows in memory; whoever reads the copy holds at least a group at a time
 _SETTINGS = {"delta.logRetentionDuration": "interval 36500 days"}  # the log holds the state; 30 days by default
 _LONGEST_ERROR = 500
+_STACK = re.compile(r"\d+: |at |Backtrace")  # lines of a stack of Rust
 _ODD = r"[\[\]^|#?\x00-\x1f]" + ("" if os.sep == "\\" else r"|\\")  # deltalake loses its way in such paths, or panics
 _ODD_IN_A_FOLDER = _ODD + "|%[0-9A-Fa-f]{2}"
 _NO_ROOM = re.compile(r"No space left|os error (28|112|122)\b")  # of Linux, macOS and Windows; and a quota
+_UPKEEP = {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "UPDATE TABLE METADATA"}  # change no row
 _KEY = "pandas_kili"  # of the state among the metadata of a commit
 _MARK = "pandas_kili_commit"  # of one commit among its metadata
 _UNTOUCHED = "What the copy held before is untouched."
@@ -210,7 +213,7 @@ class CopyTable:
             yield
         except errors.CommitFailedError as error:
             raise KiliCopyError(f"{_AGAIN} ({error})", copy=self.where) from error
-        except (errors.DeltaError, pa.ArrowException, OSError) as error:
+        except (errors.DeltaError, pa.ArrowException, OSError, KeyError) as error:  # the last where a column is missing
             if "://" in self.where and isinstance(error, (OSError, errors.TableNotFoundError)):
                 state = _EITHER if advice is _EITHER else _UNTOUCHED
                 advice = f"Check the address, storage_options and the network. {state}"
@@ -224,18 +227,21 @@ class CopyTable:
     def _said(self, error: Exception) -> str:
         """Return the text of an error in one line, without colors and secrets."""
         lines = (re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" ↳") for line in str(error).splitlines())
-        said = ": ".join(filter(None, lines)) or type(error).__name__
+        said = ": ".join(line for line in lines if line and not _STACK.match(line)) or type(error).__name__
         for name, value in self._options.items():
             if value and re.search("key|secret|token|password|sas|credential", name, re.IGNORECASE):
                 said = said.replace(value, "…")
         return said if len(said) <= _LONGEST_ERROR else said[:_LONGEST_ERROR] + "…"
 
     def _read_state(self) -> CopyState:
-        # Others may commit too, such as a compaction, so that the state is not always that of the last commit.
+        text, is_as_left = None, True
         with self._told():
-            commits = (commit for most in (10, None) for commit in self._opened.history(most))
-            texts = (commit[_KEY] for commit in commits if commit.get(_KEY) and commit["version"] <= self.version)
-            text = next(texts, None)
+            for commit in (commit for most in (10, None) for commit in self._opened.history(most)):
+                if commit["version"] > self.version:
+                    continue
+                if text := commit.get(_KEY):
+                    break
+                is_as_left &= commit.get("operation") in _UPKEEP
         if text is None:
             message = (
                 f"The Delta table at {self.where} was not written by pandas_kili.sync, which leaves it alone. If"
@@ -248,7 +254,8 @@ class CopyTable:
                 message = f"The copy at {self.where} was written by a later version of pandas_kili; update the package."
                 raise KiliCopyError(message, copy=self.where)
             place = values.pop("place")
-            return CopyState(**values, place=place and LogPlace(**place))
+            # Without a place, the next refresh looks at all assets: rows that others changed are not told by the log.
+            return CopyState(**values, place=LogPlace(**place) if place and is_as_left else None)
         except (ValueError, KeyError, TypeError) as error:
             message = f"The state of the copy at {self.where} is damaged; delete the copy and sync again."
             raise KiliCopyError(message, copy=self.where) from error
@@ -293,6 +300,11 @@ class CopyTable:
                         self._opened.to_pyarrow_dataset().filesystem.delete_file(written.path)
                 raise
         self.state = state
+
+    def count(self) -> int:
+        """Return how many rows there are, without reading them."""
+        with self._told():
+            return pc.sum(pa.table(self._opened.get_add_actions())["num_records"]).as_py() or 0
 
     def append(self, rows: pa.Table, state: CopyState) -> None:
         """Add rows, or with none of them only the state."""

@@ -505,6 +505,71 @@ def test_a_damaged_table_is_said_so(sandbox, tmp_path):
         pk.read_copy(tmp_path / "nowhere")
 
 
+def lost(path):
+    path.unlink()
+
+
+def torn(path):
+    path.write_bytes(path.read_bytes()[:200])
+
+
+@pytest.mark.parametrize("damage", [lost, torn])
+def test_full_makes_a_copy_anew_with_rows_that_cannot_be_read(sandbox, tmp_path, damage):
+    project, _ = filled(sandbox, 3)
+    synced(sandbox, project, tmp_path / "copy")
+    for path in (tmp_path / "copy").glob("*.parquet"):
+        damage(path)
+    report = synced(sandbox, project, tmp_path / "copy", full=True)
+    assert (report.inserted, report.deleted) == (3, 3)
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+
+
+def test_a_damaged_log_is_told_in_a_line(sandbox, tmp_path):
+    project, _ = filled(sandbox, 3)
+    synced(sandbox, project, tmp_path / "copy")
+    (tmp_path / "copy" / "_delta_log" / f"{2:020}.json").write_text("not JSON")
+    with pytest.raises(pk.KiliCopyError, match=r"cannot be used: .*delete it and sync again") as told:
+        synced(sandbox, project, tmp_path / "copy")
+    assert "unknown" not in str(told.value)
+    assert "clone" not in str(told.value)
+
+
+def restored(table):
+    table.restore(2)
+
+
+def appended(table):
+    write_deltalake(table, table.to_pyarrow_table().slice(0, 2), mode="append")
+
+
+def deleted(table):
+    table.delete("externalId = 'a7'")
+
+
+@pytest.mark.parametrize("change", [restored, appended, deleted])
+def test_a_copy_that_others_changed_is_true_after_the_next_sync(sandbox, tmp_path, change):
+    project, ids = filled(sandbox, 30)
+    synced(sandbox, project, tmp_path / "copy")
+    sandbox.delete_assets(ids[:3])
+    sandbox.add_labels(pd.DataFrame({"assetId": ids[3:5], "jsonResponse": ["{}"] * 2}))
+    synced(sandbox, project, tmp_path / "copy")
+    change(DeltaTable(tmp_path / "copy"))
+    assert synced(sandbox, project, tmp_path / "copy").untold
+    copying.assert_true(tmp_path / "copy", project, sandbox.client)
+    assert synced(sandbox, project, tmp_path / "copy").calls == 2
+
+
+def test_a_copy_whose_columns_others_replaced_is_said_so(sandbox, tmp_path):
+    project, ids = filled(sandbox, 3)
+    synced(sandbox, project, tmp_path / "copy")
+    write_deltalake(tmp_path / "copy", pa.table({"x": [1]}), mode="overwrite", schema_mode="overwrite")
+    sandbox.delete_assets(ids[:1])
+    with pytest.raises(pk.KiliCopyError, match="cannot be used"):
+        synced(sandbox, project, tmp_path / "copy")
+    with pytest.raises(pk.KiliCopyError, match="cannot be used"):
+        pk.read_copy(tmp_path / "copy")
+
+
 def test_a_project_that_is_gone_leaves_the_copy(sandbox, tmp_path):
     project, ids = filled(sandbox, 5)
     synced(sandbox, project, tmp_path / "copy")
