@@ -40,7 +40,7 @@ _UPKEEP = {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "UPDAT
 _KEY = "pandas_kili"  # of the state among the metadata of a commit
 _MARK = "pandas_kili_commit"  # of one commit among its metadata
 _UNTOUCHED = "What the copy held before is untouched."
-_READABLE = f"{_UNTOUCHED} If it cannot be read any more, delete it and sync again."
+_READABLE = f"{_UNTOUCHED} If it cannot be read any more, make it anew with full=True, or delete it and sync again."
 _EITHER = "Whether the last commit was made is not known: the copy is as before it or as after it. Run the sync again."
 _CLEANED = "A clean-up of the table may have removed what an earlier version was made of; later ones can be read."
 _AGAIN = "Another sync wrote to the copy meanwhile; run this one again."
