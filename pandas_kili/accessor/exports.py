@@ -254,8 +254,9 @@ class Exports:
         -------
         datasets.Dataset or datasets.DatasetDict
             With ``split``, one data set by the name of each split that has rows. Classes are `datasets.ClassLabel`, in
-            the order of the project. ``image`` is there if all pictures are local files; texts are those of
-            ``content``, or of the local files that it names.
+            the order of the project. ``image`` is there if all pictures are local files; ``part`` is the frame of a
+            video, from 0, or the page of a document, from 1. These are drawn into a temporary folder that lasts until
+            Python ends. Texts are those of ``content``, or of the local files that it names.
 
         Raises
         ------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
-import io
 import re
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -59,8 +61,9 @@ def to_hf(frame: pd.DataFrame, *, task: HfTask = "objects", **options: Unpack[Ex
     datasets.Dataset or datasets.DatasetDict
         With `split`, one data set by the name of each split that has rows. Classes are `datasets.ClassLabel`, in the
         order of the project. ``part`` is the frame of a video, from 0, or the page of a document, from 1. ``image`` is
-        there if all pictures are local files; pages of PDFs and frames of videos are drawn, as for `media`. ``bbox`` is
-        left, top, width, height in pixels. Texts are those of ``content``, or of the local files that it names.
+        there if all pictures are local files; pages of PDFs and frames of videos are drawn, as for `media`, into a
+        temporary folder that lasts until Python ends. ``bbox`` is left, top, width, height in pixels. Texts are those
+        of ``content``, or of the local files that it names.
 
     Raises
     ------
@@ -139,10 +142,12 @@ def _images(pictures: Pictures) -> tuple[dict[str, list[Any]], dict[str, Any]]:
     images: list[Any] = [str(source) if _is_image(source) else None for source in pictures.source]
     if any(image is None and drawing is None for image, drawing in zip(images, pictures.drawing, strict=True)):
         return {}, {}
-    for at, image in pictures.drawn():
-        data = io.BytesIO()
-        image.save(data, "PNG" if pictures.is_page[at] else "JPEG", quality=QUALITY)
-        images[at] = {"bytes": data.getvalue()}
+    if any(pictures.drawing):
+        folder = Path(tempfile.mkdtemp(prefix="pandas_kili_"))  # drawn pictures may be more than the memory holds
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        for at, image in pictures.drawn():
+            images[at] = str(folder / pictures.file_name[at])
+            image.save(images[at], quality=QUALITY)
     return ({"image": images}, {"image": Image()}) if images else ({}, {})
 
 

@@ -1,10 +1,12 @@
 """Pages of documents and frames of videos are pictures of their own."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from datasets import Image as ImageFeature
 from datasets import load_from_disk
 from moving import gray, pdf, video
 from PIL import Image
@@ -126,6 +128,16 @@ def test_what_is_drawn_goes_into_a_hugging_face_data_set(film, document):
     assert [row["part"] for row in rows] == [0, 2, 1, 2]
     assert [row["image"].size for row in rows] == [(32, 24)] * 2 + [(400, 200)] * 2
     assert rows[3]["image"].convert("RGB").getpixel((10, 10)) == (255, 0, 0)
+
+
+def test_what_is_drawn_is_on_disk_and_written_with_the_data_set(film, tmp_path):
+    film.kili.to_hf().save_to_disk(tmp_path / "hf")
+    drawn, written = (
+        [row["image"] for row in rows.cast_column("image", ImageFeature(decode=False))]
+        for rows in (film.kili.to_hf(), load_from_disk(tmp_path / "hf"))
+    )
+    assert [(Path(image["path"]).suffix, image["bytes"]) for image in drawn] == [(".jpg", None)] * 2
+    assert [image["bytes"] for image in written] == [Path(image["path"]).read_bytes() for image in drawn]
 
 
 def test_a_frame_without_a_local_video_is_refused(film, tmp_path):
