@@ -49,7 +49,7 @@ HOUSE = {
         " holdings scope compare plan_text plan_file inverse plan"
     ),
     "formats": "stills pictures shapes samples classes folder incoming coco coco_reader yolo voc geojson huggingface",
-    "copy": "events fingerprint table log_since sync",
+    "copy": "events fingerprint state table log_since sync",
     "accessor": "mutations tables exports views",
     "dask": "cluster read accessor",
     "sandbox": "",

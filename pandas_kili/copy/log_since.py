@@ -10,7 +10,7 @@ import pandas as pd
 from pandas_kili.catalog import ASSET_IS_GONE, PROJECT_EVENT, PROJECT_WORKFLOW
 from pandas_kili.connection import Client
 from pandas_kili.copy.events import event_pages, newest_events
-from pandas_kili.copy.table import LogPlace
+from pandas_kili.copy.state import LogPlace
 from pandas_kili.errors import KiliNotFoundError
 
 _LATEST_EVENT = pd.Timedelta("5min")  # how late an event may show; Kili does not document it

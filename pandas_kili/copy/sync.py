@@ -20,7 +20,8 @@ from pandas_kili.catalog import DEFAULT_FIELDS, PROJECT_EVENT, PROJECT_WORKFLOW
 from pandas_kili.connection import Budget, Client, Clock, Limit, client_or_default, find_project, limit_of
 from pandas_kili.copy.fingerprint import FINGERPRINT, Places, fingerprints, in_microseconds, narrowed, telling_fields
 from pandas_kili.copy.log_since import LogSince, end_of_log
-from pandas_kili.copy.table import CopyState, CopyTable, schema_text
+from pandas_kili.copy.state import CopyState, schema_text
+from pandas_kili.copy.table import CopyTable
 from pandas_kili.errors import KiliCopyError, KiliError
 from pandas_kili.messages import listed
 from pandas_kili.parallel import Workers, result_of

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +18,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pandas_kili.copy.fingerprint import narrowed
+from pandas_kili.copy.state import FORMAT, CopyState, LogPlace
 from pandas_kili.errors import KiliCopyError, KiliFieldError
-from pandas_kili.messages import nearest, shown
+from pandas_kili.messages import nearest
 from pandas_kili.reading import to_pandas
 
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
     from deltalake.transaction import AddAction
 
-_FORMAT = 1
 _ROWS_AT_ONCE = 2_000
 _BYTES_A_GROUP = 16 * 2**20  # of rows in memory; whoever reads the copy holds at least a group at a time
 _SETTINGS = {"delta.logRetentionDuration": "interval 36500 days"}  # the log holds the state; 30 days by default
@@ -44,94 +43,6 @@ _READABLE = f"{_UNTOUCHED} If it cannot be read any more, make it anew with full
 _EITHER = "Whether the last commit was made is not known: the copy is as before it or as after it. Run the sync again."
 _CLEANED = "A clean-up of the table may have removed what an earlier version was made of; later ones can be read."
 _AGAIN = "Another sync wrote to the copy meanwhile; run this one again."
-
-
-@dataclass(frozen=True)
-class LogPlace:
-    """How far the log of events was read.
-
-    Attributes
-    ----------
-    since : str
-        The instant from which on the log is read next time; it lies before the last event, as some show late.
-    seen : list of str
-        The events from that instant on that were seen.
-    """
-
-    since: str
-    seen: list[str]
-
-
-@dataclass(frozen=True)
-class CopyState:
-    """What a copy is of, and how far it is.
-
-    Attributes
-    ----------
-    project_id, api_endpoint : str
-    fields : list of str
-    schema : str
-        The Arrow schema of the frame, in base 64.
-    filters : dict
-        The checked filters.
-    place : LogPlace or None
-        None where there is no log, no event in it, or where rows were in doubt: the next refresh looks at all assets.
-    is_whole : bool
-        False until the first copy has come to its end.
-    position : str or None
-        The latest `createdAt` of an unfinished first copy.
-    format : int
-    """
-
-    project_id: str
-    api_endpoint: str
-    fields: list[str]
-    schema: str
-    filters: dict[str, Any]
-    place: LogPlace | None = None
-    is_whole: bool = False
-    position: str | None = None
-    format: int = _FORMAT
-
-    @property
-    def arrow_schema(self) -> pa.Schema:
-        """The schema of the frame."""
-        return pa.ipc.read_schema(pa.BufferReader(base64.b64decode(self.schema)))
-
-    def differences(self, other: CopyState) -> list[str]:
-        """Return what another state is of that this one is not of, each as a part of a sentence."""
-        pairs = {
-            "project": (self.project_id, other.project_id),
-            "server": (self.api_endpoint, other.api_endpoint),
-            "filters": (self.filters, other.filters),
-        }
-        found = [
-            f"{name}: the copy has {shown(mine)}, asked is {shown(asked)}"
-            for name, (mine, asked) in pairs.items()
-            if _in_any_order(mine) != _in_any_order(asked)
-        ]
-        missing = [name for name in other.fields if name not in self.fields]
-        surplus = [name for name in self.fields if name not in other.fields]
-        if missing or surplus:
-            found.append(
-                f"fields: the copy lacks {missing or 'none'} and has {surplus or 'none'} beside those asked for"
-            )
-        elif self.schema != other.schema:
-            found.append("fields: their order or types differ")
-        return found
-
-
-def _in_any_order(value: Any) -> Any:
-    """Return filters as JSON keeps them, with their names in order: a set has another order in each process."""
-    if not isinstance(value, dict):
-        return value
-    kept = json.loads(json.dumps(value))
-    return {path: sorted(names) if isinstance(names, list) else names for path, names in kept.items()}
-
-
-def schema_text(schema: pa.Schema) -> str:
-    """Return a schema as text, for `CopyState`."""
-    return base64.b64encode(schema.remove_metadata().serialize().to_pybytes()).decode()
 
 
 class CopyTable:
@@ -250,7 +161,7 @@ class CopyTable:
             raise KiliCopyError(message, copy=self.where)
         try:
             values = json.loads(text)
-            if values["format"] > _FORMAT:
+            if values["format"] > FORMAT:
                 message = f"The copy at {self.where} was written by a later version of pandas_kili; update the package."
                 raise KiliCopyError(message, copy=self.where)
             place = values.pop("place")
