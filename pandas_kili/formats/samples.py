@@ -342,7 +342,7 @@ def _of_jobs(jobs: pa.Array, wanted: list[str]) -> npt.NDArray[np.bool_]:
             near = nearest(name, known, most=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise KiliValidationError(f"no label answers the job {name!r}; there are {listed(sorted(known))}.{hint}")
-    return _among(jobs, wanted)
+    return _among(jobs, [name for name in wanted if name in known])
 
 
 def _pairs(jobs: pa.Array, categories: pa.Array) -> tuple[Whole, list[tuple[str, str]]]:

@@ -172,7 +172,8 @@ def _of_jobs(
         if near or (jobs is not None and name not in known):
             hint = did_you_mean(near) or f" There are {', '.join(known)}."
             raise KiliValidationError(f"there is no job {name!r}.{hint}")
-    keep: npt.NDArray[np.bool_] = pc.is_in(columns["job"], pa.array(names, pa.string())).to_numpy(zero_copy_only=False)
+    wanted = pa.array([name for name in names if name in known], pa.string())
+    keep: npt.NDArray[np.bool_] = pc.is_in(columns["job"], wanted).to_numpy(zero_copy_only=False)
     if "parentRow" not in columns:
         return keep
     has_parent = columns["parentRow"].is_valid().to_numpy(zero_copy_only=False)

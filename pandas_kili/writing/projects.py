@@ -10,6 +10,7 @@ from typing import Any
 from pandas_kili.catalog import CREATE_PROJECT, DELETE_PROJECT, INPUT_TYPES
 from pandas_kili.connection import Client, client_or_default, find_project, promised
 from pandas_kili.errors import KiliNotFoundError, KiliValidationError
+from pandas_kili.json_text import NotJsonError, json_text
 from pandas_kili.messages import did_you_mean, nearest, shown
 from pandas_kili.writing.mutations import spelling
 
@@ -130,7 +131,11 @@ def _interface_text(interface: Mapping[str, Any] | str | None) -> str:
     expected = 'json_interface is an object such as {"jobs": {...}}, or JSON text of one'
     try:
         text = interface if isinstance(interface, str) else json.dumps(dict(interface or {"jobs": {}}), allow_nan=False)
-        jobs = json.loads(text)["jobs"]
+        parsed = json.loads(text)
+        json_text(parsed)
+        jobs = parsed["jobs"]
+    except NotJsonError as error:
+        raise KiliValidationError(f"json_interface: {error}.") from None
     except (KeyError, RecursionError, TypeError, ValueError):
         raise KiliValidationError(f"{expected}; got {shown(interface)}.") from None
     if not isinstance(jobs, dict):

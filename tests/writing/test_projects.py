@@ -45,6 +45,7 @@ def test_another_title_deletes_nothing(sandbox):
         (("Cats", "TEXT", {"job": {}}), "json_interface is an object"),
         (("Cats", "TEXT", {"jobs": []}), "its jobs are"),
         (("Cats", "TEXT", {"jobs": {"A": float("nan")}}), "json_interface is an object"),
+        (("Cats", "TEXT", {"jobs": {"a\ud83d": {}}}), "json_interface: the key .* holds half a surrogate pair"),
     ],
 )
 def test_what_is_no_project_is_refused_before_anything_is_sent(sandbox, arguments, said):
