@@ -79,6 +79,14 @@ def agreement_matrix(
         raise KiliValidationError(f"Job {job!r} has no {measure}; it has {_listed(known)}.")
     meaning, form, most = _MEASURES[measure]
     title = options.pop("title", f"{job}: {meaning}")
+    values, words = _mirrored(pairs, measure, form)
+    axes = heat_map(values, words, ax, {"vmax": most, **options})
+    axes.set(title=title)
+    return written_literally(axes, [*values.index, f"{job}: {meaning}"])
+
+
+def _mirrored(pairs: pd.DataFrame, measure: str, form: str) -> tuple[pd.DataFrame, dict[Place, str]]:
+    """Return the matrix of a measure, the same on both sides of its diagonal, and the text of each cell."""
     names = sorted({*pairs["labeler_a"], *pairs["labeler_b"]})
     values = pd.DataFrame(np.nan, index=names, columns=names)
     words: dict[Place, str] = {(place, place): "\N{EN DASH}" for place in range(len(names))}
@@ -89,9 +97,7 @@ def agreement_matrix(
             for row, column in (place, place[::-1]):
                 values.iloc[row, column] = value
                 words[row, column] = text
-    axes = heat_map(values, words, ax, {"vmax": most, **options})
-    axes.set(title=title)
-    return written_literally(axes, [*names, f"{job}: {meaning}"])
+    return values, words
 
 
 def _classes(

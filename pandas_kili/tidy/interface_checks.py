@@ -22,7 +22,7 @@ from pandas_kili.tidy.answers.schema import (
     TEXT,
     UNREADABLE,
 )
-from pandas_kili.tidy.jobs import Job
+from pandas_kili.tidy.jobs import Category, Job
 from pandas_kili.tidy.shape_checks import CheckedRows, Misfit
 
 Columns = Mapping[str, pa.Array]
@@ -94,7 +94,8 @@ def interface_misfits(columns: Columns, length: int, jobs: Mapping[str, Job], la
             yield Misfit(row, column, check, rows.at(column, row))
     yield from _too_many(rows, jobs, labels)
     yield from _relation_misfits(rows, jobs, labels)
-    yield from _value_misfits(rows, jobs)
+    yield from _number_misfits(rows, jobs)
+    yield from _pose_misfits(rows, jobs)
 
 
 def _combination_misfits(
@@ -199,8 +200,7 @@ def _relation_misfits(rows: CheckedRows, jobs: Mapping[str, Job], labels: pa.Arr
         if label in concerned and mid is not None:
             categories[label][mid] = category
     for row in at:
-        job = jobs.get(rows.at("job", row) or "")
-        relation = job.categories.get(rows.at("category", row) or "") if job else None
+        relation = _category_of(row, rows, jobs)
         for column, allowed in (
             ("startMids", relation.starts if relation else ()),
             ("endMids", relation.ends if relation else ()),
@@ -215,27 +215,37 @@ def _relation_misfits(rows: CheckedRows, jobs: Mapping[str, Job], labels: pa.Arr
                     )
 
 
-def _value_misfits(rows: CheckedRows, jobs: Mapping[str, Job]) -> Iterator[Misfit]:
-    """Yield texts that are no numbers where numbers are asked, and points that a pose does not have."""
+def _category_of(row: int, rows: CheckedRows, jobs: Mapping[str, Job]) -> Category | None:
+    """Return what the interface says of a row's category."""
+    job = jobs.get(rows.at("job", row) or "")
+    return job.categories.get(rows.at("category", row) or "") if job else None
+
+
+def _number_misfits(rows: CheckedRows, jobs: Mapping[str, Job]) -> Iterator[Misfit]:
+    """Yield texts that are no numbers where numbers are asked."""
     numeric = [name for name, job in jobs.items() if job.input == "number"]
-    if "text" in rows and numeric:
-        asked = pc.and_(rows["text"].is_valid(), pc.is_in(rows["job"], pa.array(numeric, pa.string())))
-        for row in np.flatnonzero(asked.to_numpy(zero_copy_only=False)).tolist():
-            text = rows.at("text", row)
-            try:
-                float(text)
-            except ValueError:
-                yield Misfit(row, "text", f"expected a number for job {rows.at('job', row)!r}", text)
-    if "points" in rows:
-        for row in np.flatnonzero(rows.there("points")).tolist():
-            job = jobs.get(rows.at("job", row) or "")
-            pose = job.categories.get(rows.at("category", row) or "") if job else None
-            codes = {code: "" for code, _ in pose.points} if pose else {}
-            for point in rows.at("points", row) if codes else ():
-                if point["code"] not in codes:
-                    yield Misfit(
-                        row, "points", f"expected a point of the pose{_hint(str(point['code']), codes)}", point["code"]
-                    )
+    if "text" not in rows or not numeric:
+        return
+    asked = pc.and_(rows["text"].is_valid(), pc.is_in(rows["job"], pa.array(numeric, pa.string())))
+    for row in np.flatnonzero(asked.to_numpy(zero_copy_only=False)).tolist():
+        text = rows.at("text", row)
+        try:
+            float(text)
+        except ValueError:
+            yield Misfit(row, "text", f"expected a number for job {rows.at('job', row)!r}", text)
+
+
+def _pose_misfits(rows: CheckedRows, jobs: Mapping[str, Job]) -> Iterator[Misfit]:
+    """Yield points that a pose does not have."""
+    if "points" not in rows:
+        return
+    for row in np.flatnonzero(rows.there("points")).tolist():
+        pose = _category_of(row, rows, jobs)
+        codes = {code: "" for code, _ in pose.points} if pose else {}
+        for point in rows.at("points", row) if codes else ():
+            if point["code"] not in codes:
+                hint = _hint(str(point["code"]), codes)
+                yield Misfit(row, "points", f"expected a point of the pose{hint}", point["code"])
 
 
 def missing_answers(

@@ -182,12 +182,17 @@ def _unwritable(columns: Columns, made: Flags) -> Iterator[Misfit]:
             )
         if point is not None and parent is None:
             yield Misfit(row, "parentRow", "expected the row of the pose beside parentPoint", None)
-        if extra is not None:
-            try:
-                if not _takes(kind, parse(extra)):
-                    yield Misfit(row, "extra", f"expected a JSON object, as rows of kind {kind!r} keep one", extra)
-            except (ValueError, RecursionError) as error:
-                yield Misfit(row, "extra", f"expected JSON text: {error}", extra)
+        if extra is not None and (expected := _expected_extra(kind, extra)) is not None:
+            yield Misfit(row, "extra", expected, extra)
+
+
+def _expected_extra(kind: str, extra: str) -> str | None:
+    """Return what a row of a kind keeps beside its columns, where that is something else than this."""
+    try:
+        value = parse(extra)
+    except (ValueError, RecursionError) as error:
+        return f"expected JSON text: {error}"
+    return None if _takes(kind, value) else f"expected a JSON object, as rows of kind {kind!r} keep one"
 
 
 def _takes(kind: str, extra: Any) -> bool:

@@ -172,15 +172,17 @@ class Append:
         data = self._data(assets) if upload_type is None else _data_later(upload_type, assets)
         variables = {"data": data, "where": {"id": self.project_id}}
         response = self.client.execute(mutation.document, variables, stop=stop)
-        with promised(mutation.name):
-            if upload_type is None and self.is_current:
+        if self.is_current and upload_type is None:
+            with promised(mutation.name):
                 made = {asset["id"] for asset in response["data"] or ()}
-                return {target: APPLIED for target in targets if target.asset_id in made}
-            notification_id = response["data"]["id"] if self.is_current else ""
+            return {target: APPLIED for target in targets if target.asset_id in made}
         if self.is_current:
+            with promised(mutation.name):
+                notification_id = response["data"]["id"]
             self._wait(notification_id, stop)
+        is_told_at_once = self.is_current or upload_type is None
         with after_the_work():
-            return self._seen(targets, stop, () if self.is_current or upload_type is None else _LATER)
+            return self._seen(targets, stop, () if is_told_at_once else _LATER)
 
     def _wait(self, notification_id: str, stop: threading.Event) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The catalogue and the sandbox's schema were written apart, and say the same of Kili."""
+"""The catalog and the sandbox's schema were written apart, and say the same of Kili."""
 
 import json
 
