@@ -49,7 +49,7 @@ _EMPTYING = {
 }
 _MOST_ROWS = 600
 _ACTIVITY = (0.5, 3, 20)  # what others do, on average, before a request for a page
-_QUIET = 6  # every so many schedules nobody does anything
+_QUIET = 6  # in every so many schedules, no other user changes anything
 _TIDES = ((0.9, (6, 2, 1, 1)), (0.5, (2, 6, 1, 1)))  # share that matches; how often assets leave, enter, go, come
 _TIES = (1, 3, 100)  # assets created in one instant
 _FIRST_DAY = pd.Timestamp("2024-01-01")

@@ -122,7 +122,7 @@ def measured(work: Callable[[], Any]) -> tuple[float, float, Any]:
 
 
 def in_turn(turn: int, contenders: dict[str, Callable[[], Any]]) -> dict[str, tuple[float, float, Any]]:
-    """Measure contenders, whoever goes first taking turns: a disk remembers what it was just made to do."""
+    """Measure contenders, each of them first in turn: what one wrote may slow down the disk for the next."""
     names = list(contenders)[:: -1 if turn % 2 else 1]
     return {name: measured(contenders[name]) for name in names}
 

@@ -49,7 +49,7 @@ def resident() -> float:
 def peak() -> float:
     """Return the most MB of memory that were resident since the start of the peak."""
     try:
-        return _status("VmHWM")  # `ru_maxrss` is inherited from whoever started the process
+        return _status("VmHWM")  # `ru_maxrss` is inherited from the process that started this one
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 

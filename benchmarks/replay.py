@@ -57,7 +57,7 @@ class Replay:
 
 
 class _Answers:
-    """What is said to whom."""
+    """Which response each request gets."""
 
     def __init__(self, assets: Assets, *, compressed: bool) -> None:
         self.assets, self.compressed = assets, compressed
@@ -223,7 +223,7 @@ async def _serve(kind: Kind, count: int, *, compressed: bool) -> None:
     server = await loop.create_server(lambda: _Connection(answers), "127.0.0.1", 0, backlog=1024)
     answers.assets.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     print(answers.assets.url, flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)  # until whoever started it closes the line
+    await loop.run_in_executor(None, sys.stdin.read)  # until the process that started it closes the pipe
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ class Worker:
         self._append(frame, dict.fromkeys(frame["externalId"]))
 
     def append_files(self) -> None:
-        """Append rows whose text lies in files."""
+        """Append rows of text files."""
         rows = self._fresh(self.chance.choice([1, 5, 12]))
         texts = {name: f"text of {name}\n" * self.chance.choice([1, 300]) for name in rows["externalId"]}
         paths = [self.folder / f"{name}.txt" for name in texts]
@@ -412,7 +412,7 @@ class Soak:
 
 
 def _wait_for_threads() -> None:
-    """Let threads end whose work was given up."""
+    """Wait for threads that are no longer needed."""
     until = time.monotonic() + 2 * sum(_TIMEOUT)
     while any(thread.name.startswith("pandas_kili") for thread in threading.enumerate()) and time.monotonic() < until:
         time.sleep(0.05)

@@ -194,7 +194,7 @@ def other_tool(job):
 
 
 def places(value, path=()):
-    """Yield all places of an answer, each with what stands there."""
+    """Yield all places of an answer, each with its value."""
     for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
         yield (*path, key), value[key]
         yield from places(value[key], (*path, key))

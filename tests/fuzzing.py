@@ -150,7 +150,7 @@ def only_our_errors(passing=(pk.KiliError,)):
 
 @contextlib.contextmanager
 def no_hang(seconds=900):
-    """End the process, and say where each thread stands, should something not come to its end."""
+    """If something does not end, print what each thread is doing, and end the process."""
     faulthandler.dump_traceback_later(seconds * max(1, EFFORT), exit=True)
     try:
         yield

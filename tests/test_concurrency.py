@@ -84,7 +84,7 @@ def test_two_clients_in_many_threads_spend_one_budget(sandbox):
     start = clock.now()
     with ThreadPoolExecutor(8) as executor:
         list(executor.map(lambda number: clients[number % 2].execute("{ me { id } }"), range(calls)))
-    # A full budget passes at once, and one more with each minute that goes by; with budgets of their own it were half.
+    # A full budget passes at once, and one more in each minute; with a budget each, half the time would do.
     assert clock.now() - start >= (calls / budget - 1) * RateLimit.WINDOW
     assert len(sandbox.requests) == calls
 

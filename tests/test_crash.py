@@ -1,4 +1,4 @@
-"""A script that is killed (`kill -9`) and run again ends as if nobody had killed it; a server loses nothing by it."""
+"""A script that is killed (`kill -9`) and run again ends as one that is not killed; a killed server loses nothing."""
 
 import re
 import subprocess
@@ -30,7 +30,7 @@ def test_scripts_that_are_killed_at_random_moments_end_as_intended_when_run_agai
     found = found_by("crash", "--times", times, "--rows", rows)
     assert found["killed"] >= 1, found
     assert times < 30 or found["with part of the rows written"] >= 1, found
-    assert found["right in the end"] == times + 4  # and one run of each kind that nobody killed
+    assert found["right in the end"] == times + 4  # and one run of each kind that is not killed
 
 
 @pytest.mark.parametrize(("times", "rows"), [(1, 400), campaign(10, 800)])

@@ -313,7 +313,7 @@ def strictly(text):
 @settings(max_examples=examples(150))
 @given(row=SHAPES, data=st.dictionaries(st.sampled_from(COLUMNS), columns(), min_size=1, max_size=3))
 def test_annotations_with_any_column_are_written_as_answers_or_refused_with_rows(row, data):
-    """Whatever stands in a column of annotations, nothing broken is written, and a refusal says where."""
+    """Whatever a column of annotations holds, nothing broken is written, and an error says where the fault is."""
     frame = pd.DataFrame([row] * 4)
     frame = frame.assign(**{name: column.set_axis(frame.index) for name, column in data.items()}, key=list("abcd"))
     answers, refused = None, []

@@ -142,7 +142,7 @@ JSON = st.recursive(
 @settings(max_examples=examples(200))
 @given(data=st.dictionaries(st.sampled_from(list(ASSETS[0])), JSON))
 def test_values_of_other_types_are_read_or_refused(data):
-    """Whatever stands in a field, it comes out as itself, as its JSON text, or not at all."""
+    """Whatever a field holds, it comes out as itself, as its JSON text, or not at all."""
     body = json.dumps({"data": {"data": [{**ASSETS[0], **data}]}}).encode()
     row = (rows_or_refusal(body) or [{**data}])[0]
     for name in ("id", "externalId", "jsonMetadata", "status"):
@@ -203,7 +203,7 @@ def inner_nodes(value, found):
 
 
 def misshapen(body, chance):
-    """Put something else in some places of an answer, or take them out, or say them twice.
+    """Replace values in some places of an answer, or take them out, or repeat them.
 
     What is put in is a copy: a second damage to it must neither make the answer
     contain itself nor change what a later seed puts in.

@@ -1,4 +1,4 @@
-"""A progress bar is shown where a person looks, says when calls wait, and never stands in the way."""
+"""A progress bar is shown where a person looks, says when calls wait, and never makes a call fail."""
 
 import io
 import subprocess

@@ -240,7 +240,7 @@ def test_every_public_method_says_what_it_takes_and_gives(name):
     if name.startswith("KiliAccessor"):
         assert "Returns" in sections
         assert "Examples" in sections
-        # What all of them take is said once, in the class.
+        # What all of them take is documented once, in the class.
         said = given | documented(sections_of(pk.KiliAccessor).get("Parameters", ""))
         open_ended = {"options", "client", "project_id", "disable_tqdm"}
         assert parameters_of(method) - open_ended <= said | {"frame"}

@@ -26,7 +26,7 @@ from pandas_kili.__main__ import main
 from pandas_kili.sandbox import Fault, Sandbox
 from pandas_kili.sandbox.execution import Executor
 
-SYNC = sys.modules["pandas_kili.copy.sync"]  # its function bears the same name
+SYNC = sys.modules["pandas_kili.copy.sync"]  # its function has the same name
 TABLE = sys.modules["pandas_kili.copy.table"]
 
 

@@ -26,7 +26,7 @@ FLAGS = (
     *("--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-color-profile=srgb"),
 )
 BACKGROUND = "#ff00ff"
-CLASS = "C"  # one whose lines are not dashed
+CLASS = "C"  # one with lines that are not dashed
 LINE = COLORS[Palette([("J", CLASS)])["J", CLASS].color]
 
 
@@ -170,7 +170,7 @@ HOST = """
 .host dl dt { float: left; width: 20%; }
 .host svg { max-width: 50%; height: auto; }
 .host img, .host b, .host small, .host mark { font: 30px serif; background: lime; }
-"""  # what JupyterLab, and others, make of what stands in a notebook
+"""  # what JupyterLab, and others, make of the HTML in a notebook
 
 
 def test_a_notebook_with_styles_of_its_own_changes_nothing(tmp_path, screenshot):

@@ -267,7 +267,7 @@ def little_memory(monkeypatch):
 
 @pytest.mark.parametrize("make", [many_points, content_bomb, image_bomb, endless_form])
 def test_documents_that_are_bombs_are_shown_or_told(make, little_memory, monkeypatch):
-    """Neither time nor memory is unbounded: the program that reads them has a limit of each, whichever is met first."""
+    """The program that reads them has a limit of time and one of memory; either may be met first."""
     monkeypatch.setattr(decoding, "_SECONDS", 5.0)
     try:
         pixels, note = shown(make(), Still("page"))

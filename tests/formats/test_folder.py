@@ -23,7 +23,7 @@ def files_in(folder):
 
 @pytest.fixture
 def place(tmp_path):
-    """Return a path whose parent holds nothing else."""
+    """Return a path in a folder that is otherwise empty."""
     (tmp_path / "out").mkdir()
     return tmp_path / "out" / "set"
 

@@ -175,7 +175,7 @@ def test_a_record_that_is_no_file_is_an_error(tmp_path, make):
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
 def test_links_in_a_folder_do_not_lead_writing_out_of_it(tmp_path):
-    """A folder may come from elsewhere, such as an archive: neither record nor file goes where a link points."""
+    """A folder may come from elsewhere, such as an archive: no record and no file is written where a link points."""
     outside, folder = tmp_path / "outside", tmp_path / "media"
     outside.mkdir()
     folder.mkdir()

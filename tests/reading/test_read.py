@@ -648,7 +648,7 @@ def test_a_count_that_stays_unsettled_is_warned_of_with_the_number_of_rows(kili)
 
 @pytest.mark.parametrize("most", [4, 7, 30, 99])
 def test_pages_shorter_than_asked_lose_no_rows(kili, most):
-    """A server whose pages hold fewer assets than they should."""
+    """A server with pages that hold fewer assets than they should."""
     server = kili(lambda skip, first: served(range(skip, min(skip + min(first, most), 250))), 250)
     frame = read_kili("p1", fields=["id"], client=server.client)
     assert frame["id"].tolist() == [f"a{number}" for number in range(250)]

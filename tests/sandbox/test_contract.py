@@ -239,7 +239,7 @@ def paths_of(type_, prefix=""):
             yield from paths_of(named, f"{name}.")
 
 
-# Pairs and groups of steps are not among the filters; the project has an argument of its own.
+# Pairs and groups of steps are not filters here; the project has its own argument.
 NO_FILTERS = {"groupNameIn", "groupNameNotIn"}
 
 

@@ -194,7 +194,7 @@ def test_any_answer_passes_its_interface_and_no_single_change_to_it_does(rng):
 
 
 def test_a_required_child_is_missing_below_each_annotation_that_lacks_it():
-    """Seen once: a child of another annotation stood for it."""
+    """A bug once: the child of another annotation counted as the answer."""
     plate = {**INTERFACE["jobs"]["PLATE"], "required": 1}
     jobs = jobs_of({"jobs": {**INTERFACE["jobs"], "PLATE": plate}})
     answer = {**GOOD, "BOX": {"annotations": [box(children={"PLATE": {"text": "AB-1"}}), box()]}}

@@ -1,4 +1,4 @@
-"""A look is believed only if it is newer than what was sent, and what doubt remains is told."""
+"""A look is believed only if it is newer than what was sent, and remaining doubt is reported."""
 
 import threading
 import time

@@ -126,7 +126,7 @@ class Job:
             assert not held or outcome != "failed" or "unknown" in message
 
     def complete(self, frame, report):
-        """Give the rest again, as users are told to."""
+        """Send the rest again, as the guide says."""
         rest = frame[report["outcome"] != "applied"]
         assert set(outcomes(self.run(rest))) <= {"applied", "unchanged"}
         self.assert_complete()

@@ -30,7 +30,7 @@ def sandbox(monkeypatch):
 
 
 def striking(sandbox, nth, times):
-    """Strike at the nth request, several times, from a thread of its own; return it, and the requests under way."""
+    """Interrupt at the nth request, several times, from another thread; return it, and the requests under way."""
     arrived, busy = [], []
 
     def strike():

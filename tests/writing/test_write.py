@@ -814,7 +814,7 @@ def test_a_column_of_the_users_own_names_is_not_filled_in(sandbox):
 
 @pytest.mark.parametrize("rows", [30, 250])
 def test_of_two_writers_that_skip_what_exists_each_asset_is_made_by_one(sandbox, rows):
-    """The other one writes while this one is between its look and its first batch, and goes on beside it."""
+    """The other process writes between the look and the first batch of this one, and goes on while it sends."""
     project, _ = filled(sandbox, 0, kind="TEXT")
     frame = pd.DataFrame({"externalId": [f"a{i}" for i in range(rows)], "content": [f"text {i}" for i in range(rows)]})
     name = MUTATIONS[sandbox.generation]["append"]
