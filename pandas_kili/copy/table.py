@@ -74,7 +74,7 @@ class CopyTable:
             raise KiliCopyError(
                 f"{self.where} holds other files, and no Delta table. Name an empty folder.", copy=self.where
             )
-        self.state: CopyState | None = None if self._table is None else self._read_state()
+        self.state: CopyState | None = None if self._table is None else self._state_of(self._commits())
 
     def _check_address(self) -> None:
         scheme, _, rest = self.where.rpartition("://")
@@ -144,15 +144,19 @@ class CopyTable:
                 said = said.replace(value, "…")
         return said if len(said) <= _LONGEST_ERROR else said[:_LONGEST_ERROR] + "…"
 
-    def _read_state(self) -> CopyState:
-        text, is_as_left = None, True
+    def _commits(self) -> Iterator[dict[str, Any]]:
+        """Yield what commits carry, latest first; some twice."""
         with self._told():
-            for commit in (commit for most in (10, None) for commit in self._opened.history(most)):
-                if commit["version"] > self.version:
-                    continue
-                if text := commit.get(_KEY):
-                    break
-                is_as_left &= commit.get("operation") in _UPKEEP
+            for most in (10, None):
+                yield from self._opened.history(most)
+
+    def _state_of(self, commits: Iterable[dict[str, Any]]) -> CopyState:
+        """Return the state that the first of some commits carries."""
+        text, is_as_left = None, True
+        for commit in commits:
+            if text := commit.get(_KEY):
+                break
+            is_as_left &= commit.get("operation") in _UPKEEP
         if text is None:
             message = (
                 f"The Delta table at {self.where} was not written by pandas_kili.sync, which leaves it alone. If"
@@ -174,18 +178,18 @@ class CopyTable:
     def go_back(self, version: int) -> CopyState:
         """Open the table as it was at a version at which the copy was whole, and return its state."""
         with self._told():
-            history = sorted(self._opened.history(), key=lambda commit: commit.get("version", 0))
+            history = self._opened.history()  # before going back, as deltalake counts from the version that is open
         whole, is_whole = set[int](), False
-        for commit in history:
+        for commit in reversed(history):
             is_whole = bool(json.loads(commit[_KEY])["is_whole"]) if commit.get(_KEY) else is_whole
-            whole |= {commit.get("version", 0)} if is_whole else set()
+            whole |= {commit["version"]} if is_whole else set()
         if version not in whole:
             message = f"The copy at {self.where} has no version {version!r}; it has {min(whole)} to {max(whole)}."
             raise KiliCopyError(message, copy=self.where)
         with self._told(_CLEANED):
             self._opened.load_as_version(int(version))
         self._is_earlier = version < max(whole)
-        self.state = state = self._read_state()
+        self.state = state = self._state_of(commit for commit in history if commit["version"] <= version)
         return state
 
     @contextlib.contextmanager

@@ -362,6 +362,24 @@ def test_columns_of_a_copy_are_a_list_of_names(sandbox, tmp_path, columns, said)
         pk.read_copy(tmp_path / "copy", columns=columns)
 
 
+def test_an_earlier_version_has_its_own_fields_and_project(sandbox, tmp_path):
+    project, _ = filled(sandbox, 5)
+    other, _ = filled(sandbox, 3)
+    copy, made = tmp_path / "copy", []
+    for source, fields in [
+        (project, ["id", "status"]),
+        (other, ["content"]),
+        (project, ["id", "priority", "labels.id"]),
+    ]:
+        version = pk.sync(source, copy, fields=fields, full=True, client=sandbox.client).version
+        made.append((version, source, pk.read_kili(source, fields=fields, client=sandbox.client)))
+    for version, source, read in made:
+        kept = pk.read_copy(copy, version=version)
+        assert kept.attrs["kili"] == {"project_id": source, "api_endpoint": sandbox.api_endpoint, "version": version}
+        assert kept.dtypes.to_dict() == read.dtypes.to_dict()
+        assert len(kept) == len(read)
+
+
 @pytest.mark.parametrize("full", [False, True])
 def test_a_read_that_fails_leaves_the_copy_as_it_was(sandbox, tmp_path, full):
     project, ids = filled(sandbox)
