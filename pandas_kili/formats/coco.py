@@ -147,6 +147,8 @@ def _annotations(samples: Samples, codes: dict[int, list[str]]) -> dict[int, dic
     sizes = samples.pictures.size[samples.picture]
     pixels = samples.box * np.tile(sizes, 2)
     boxes = np.concatenate([pixels[:, :2], pixels[:, 2:] - pixels[:, :2]], axis=1)
+    posed = list(samples.points)
+    boxes[posed] = _with_area(boxes[posed], sizes[posed])
     parts = _parts(samples)
     upright = _upright(samples)
     outlines = _outlines(samples, ~upright)
@@ -182,6 +184,13 @@ def _annotations(samples: Samples, codes: dict[int, list[str]]) -> dict[int, dic
             annotation["confidence"] = confidences[position]
         found[position] = annotation
     return found
+
+
+def _with_area(boxes: Floats, sizes: npt.NDArray[np.int64]) -> Floats:
+    """Return boxes of at least a pixel: trainers refuse others, and points of a pose may lie on a line."""
+    sides = np.maximum(boxes[:, 2:], 1)
+    start = np.clip(boxes[:, :2] - (sides - boxes[:, 2:]) / 2, 0, sizes - sides)
+    return np.concatenate([start, sides], axis=1)
 
 
 def _upright(samples: Samples) -> npt.NDArray[np.bool_]:

@@ -29,6 +29,7 @@ from pandas_kili.formats.samples import (
 )
 from pandas_kili.formats.stills import QUALITY
 from pandas_kili.media import EXTENSIONS, is_url
+from pandas_kili.messages import warn
 from pandas_kili.tidy import ANNOTATION, annotations_table
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ HfTask = Literal["objects", "classes", "tokens"]
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _OUTSIDE = "O"
 _NO_TEXT = "no text here: run df = df.kili.download_media() first, or read them with download_media=True"
+_NOT_LOCAL = "as not all are local files: run df = df.kili.download_media() first"
 _LAST_OF_ONE_UNIT = 0xFFFF
 
 
@@ -133,6 +135,8 @@ def _objects(frame: pd.DataFrame, options: ExportOptions) -> Columns:
         columns["part"] = [None if part < 0 else part for part in (pictures.part + pictures.is_page).tolist()]
         features["part"] = Value("int64")
     images, of_images = _images(pictures)
+    if not images and len(pictures) and "content" in frame:
+        warn(f"Not in the data set: pictures, {_NOT_LOCAL}.")
     return {**images, **columns}, Features({**of_images, **features}), pictures.splits, pictures.split
 
 
@@ -183,6 +187,8 @@ def _classes(frame: pd.DataFrame, options: ExportOptions) -> Columns:
         texts = [_text(contents[row]) for row in pictures.asset]
         if None not in texts:
             images, of_images = {"text": texts}, {"text": Value("string")}
+        else:
+            warn(f"Not in the data set: pictures or texts, {_NOT_LOCAL}.")
     return {**images, **columns}, Features({**of_images, **features}), pictures.splits, pictures.split
 
 

@@ -269,6 +269,32 @@ def test_points_of_poses_are_in_the_order_of_the_project_for_each_category():
     ]
 
 
+def test_the_box_of_a_pose_has_an_area(tmp_path):
+    def pose(*points):
+        return {
+            "type": "pose",
+            "categories": [{"name": "HAND"}],
+            "points": [{"code": str(number), "point": {"x": x, "y": y}} for number, (x, y) in enumerate(points)],
+        }
+
+    frame = assets({"a.jpg": objects(pose((0.5, 0.25), (0.5, 0.75)), pose((0, 1)), pose((1, 0.5), (0.25, 0.5)))})
+    data_set = frame.kili.to_coco(tmp_path / "coco")
+    assert [each["bbox"] for each in data_set["annotations"]] == [
+        [319.5, 120, 1, 240],
+        [0, 479, 1, 1],
+        [160, 239.5, 480, 1],
+    ]
+    assert [each["area"] for each in data_set["annotations"]] == [240, 1, 480]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(tmp_path / "coco/labels.json")
+        scored = [{**each, "score": 1.0} for each in data_set["annotations"]]
+        judge = COCOeval(truth, truth.loadRes(scored), "bbox")
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    assert judge.stats[0] == 1
+
+
 @pytest.mark.parametrize("text", ["{", '{"OBJECTS": {"annotations": [{"categories": [{"name": "\\ud83d"}]}]}}'])
 def test_a_picture_of_which_the_answer_cannot_be_read_is_left_out(text):
     broken, whole = {"labelType": "DEFAULT", "jsonResponse": text}, label(objects(shape("CAT", rectangle(0, 0, 1, 1))))

@@ -64,6 +64,17 @@ def test_entities_are_tags_of_tokens(tmp_path):
     assert row["tokens"][-1] == "."
 
 
+@pytest.mark.parametrize("task", ["objects", "classes"])
+@pytest.mark.filterwarnings("ignore:Not in the Hugging Face export")
+def test_pictures_that_are_not_there_are_missed_with_a_warning(tmp_path, task):
+    answer = {**objects(), "KIND": {"categories": [{"name": "A"}]}}
+    frame = with_pictures(assets({"a": answer, "b": answer}), tmp_path / "media")
+    frame.loc[1, "content"] = "https://host.invalid/b.png"
+    with pytest.warns(UserWarning, match=r"pictures.* not all are local files: run df = df\.kili\.download_media\(\)"):
+        data_set = frame.kili.to_hf(task=task)
+    assert "image" not in data_set.features
+
+
 @pytest.mark.parametrize("task", ["tokens", "classes"])
 def test_texts_of_which_the_answer_cannot_be_read_are_left_out(task):
     said = {"KIND": {"categories": [{"name": "A"}]}}
@@ -86,6 +97,7 @@ def test_texts_that_are_hosted_are_named():
 
 @pytest.mark.parametrize("task", ["objects", "classes", "tokens"])
 @pytest.mark.parametrize("by", ["shares", "column"])
+@pytest.mark.filterwarnings("ignore:Not in the data set. pictures")
 def test_every_kind_of_data_set_is_split_and_written_to_disk(tmp_path, task, by):
     names = [f"asset {number}" for number in range(40)]
     answer = {**objects(shape("CAT", rectangle(0, 0, 1, 1))), "KIND": {"categories": [{"name": "A"}]}}
