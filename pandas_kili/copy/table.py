@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from pandas_kili.copy.fingerprint import narrowed
 from pandas_kili.copy.state import FORMAT, CopyState, LogPlace
-from pandas_kili.errors import KiliCopyError, KiliFieldError
-from pandas_kili.messages import nearest
+from pandas_kili.errors import KiliCopyError, KiliFieldError, KiliValidationError
+from pandas_kili.messages import kind_of, listed, nearest
 from pandas_kili.reading import to_pandas
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class CopyTable:
             raise KiliCopyError("The name of the copy is empty. Name a folder, or an address in an object store.")
         self._deltalake = deltalake
         self.where = str(where) if "://" in str(where) else str(Path(where).expanduser())
-        self._options = dict(storage_options or {})
+        self._options = _checked_options(storage_options)
         self._table: DeltaTable | None = None
         self._is_earlier = False
         self._check_address()
@@ -322,6 +322,17 @@ def _between(
             owed -= len(other)
             yield other
     yield from others
+
+
+def _checked_options(options: Any) -> dict[str, str]:
+    """Return `storage_options` as deltalake takes it; an error shows no value, as some are secrets."""
+    if not (options is None or isinstance(options, Mapping)):
+        raise KiliValidationError(f"storage_options must be a mapping of text to text; got {kind_of(options)}.")
+    wrong = [f"{name!r} is {kind_of(value)}" for name, value in (options or {}).items() if not isinstance(value, str)]
+    if wrong:
+        message = f"storage_options must be a mapping of text to text, such as 'true' for True; {listed(wrong)}."
+        raise KiliValidationError(message)
+    return dict(options or {})
 
 
 def _grouped(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -48,6 +48,16 @@ def test_a_copy_in_an_object_store_is_made_and_refreshed(sandbox, store):
     assert synced(sandbox, project, store, fields=["id"], full=True).inserted == 117
 
 
+@pytest.mark.parametrize(
+    ("options", "said"), [({"AWS_ALLOW_HTTP": True, "AWS_SECRET": b"hush"}, "is a bool"), ("hush", "got a str")]
+)
+def test_options_of_a_store_are_text(sandbox, options, said):
+    for use in (pk.read_copy, lambda copy, **more: pk.sync("any", copy, client=sandbox.client, **more)):
+        with pytest.raises(pk.KiliValidationError, match=said) as told:
+            use(COPY, storage_options=options)
+        assert "hush" not in str(told.value)
+
+
 def test_of_two_writers_to_an_object_store_one_is_refused(sandbox, store):
     project, ids = filled(sandbox)
     synced(sandbox, project, store)

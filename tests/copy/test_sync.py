@@ -15,7 +15,9 @@ import time
 from pathlib import Path
 
 import copying
+import duckdb
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -105,6 +107,20 @@ def test_read_copy_gives_the_frame_of_read_kili(sandbox, tmp_path):
     assert some.attrs["kili"] == {"project_id": project, "api_endpoint": sandbox.api_endpoint, "version": 2}
     with pytest.raises(pk.KiliFieldError, match="'status'"):
         pk.read_copy(tmp_path / "copy", columns=["Status"])
+
+
+def test_others_read_the_table_as_it_is(sandbox, tmp_path):
+    project, ids = filled(sandbox, 30, labeled=2)
+    synced(sandbox, project, tmp_path / "copy")
+    sandbox.delete_assets(ids[:1])
+    synced(sandbox, project, tmp_path / "copy")
+    table = pl.read_delta(str(tmp_path / "copy"))
+    assert table.height == 29
+    assert table.filter(pl.col("labels").list.len() > 0)["id"].to_list() == ids[1:2]
+    letters = DeltaTable(tmp_path / "copy").to_pyarrow_dataset()  # DuckDB finds it by its name
+    with duckdb.connect() as connection:
+        ((count,),) = connection.sql("SELECT count(*) FROM letters WHERE len(labels) > 0").fetchall()
+    assert (count, letters.count_rows()) == (1, 29)
 
 
 @pytest.mark.parametrize("version", [0, 99, -1, "2"])
