@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, Self
@@ -84,10 +84,10 @@ def drawn_each(
     side: int,
     stop: threading.Event | None = None,
     seconds: float | None = None,
-) -> Iterator[tuple[bytes, str] | NotShownError]:
+) -> Generator[tuple[bytes, str] | NotShownError]:
     """Yield pages or frames of one medium as pixmaps, each with a note that says which it is, or why there is none.
 
-    One process draws them all, and no more than two of them are in memory.
+    One process draws them all, and no more than two of them are in memory. It ends when the generator is closed.
 
     Parameters
     ----------

@@ -16,7 +16,6 @@ from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.classes import Classes
 from pandas_kili.formats.pictures import Pictures
 from pandas_kili.formats.samples import Samples
-from pandas_kili.formats.stills import QUALITY
 
 MARK = "pandas_kili.json"
 """The file by which an export is known: the format, what was left out, and the external id of each file."""
@@ -91,8 +90,7 @@ def put_media(pictures: Pictures, paths: Iterable[Path], media: str) -> None:
                 path.hardlink_to(source)  # readers refuse symbolic links that lead out of their folder
             except OSError:  # on another disk
                 path.symlink_to(source)
-    for at, image in pictures.drawn():
-        image.save(places[at], quality=QUALITY)
+    pictures.draw(places)
 
 
 def _draft(target: Path) -> Path:

@@ -27,7 +27,6 @@ from pandas_kili.formats.samples import (
     questions,
     readable_assets,
 )
-from pandas_kili.formats.stills import QUALITY
 from pandas_kili.media import EXTENSIONS, is_url
 from pandas_kili.messages import warn
 from pandas_kili.tidy import ANNOTATION, annotations_table
@@ -149,9 +148,9 @@ def _images(pictures: Pictures) -> tuple[dict[str, list[Any]], dict[str, Any]]:
     if any(pictures.drawing):
         folder = Path(tempfile.mkdtemp(prefix="pandas_kili_"))  # drawn pictures may be more than the memory holds
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        for at, image in pictures.drawn():
-            images[at] = str(folder / pictures.file_name[at])
-            image.save(images[at], quality=QUALITY)
+        drawn = [str(folder / name) for name in pictures.file_name]
+        pictures.draw(drawn)
+        images = [own or path for own, path in zip(images, drawn, strict=True)]
     return ({"image": images}, {"image": Image()}) if images else ({}, {})
 
 

@@ -6,9 +6,9 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,9 @@ import pandas as pd
 
 from pandas_kili.arrow import plain_cells
 from pandas_kili.errors import KiliFieldError, KiliValidationError
-from pandas_kili.formats.stills import Drawing, drawn_images, is_video, page_sizes, played_rate
+from pandas_kili.formats.stills import Drawing, draw, is_video, page_sizes, played_rate
 from pandas_kili.media import extension_of, folded, image_size, is_url, known_extension, local_path, marked, safe_stem
 from pandas_kili.messages import FailureCase, label_at, listed, plural, validation_error
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 Whole = npt.NDArray[np.int64]
 
@@ -74,9 +71,9 @@ class Pictures:
         columns = zip(self.file_name, self.external_id, self.part.tolist(), strict=True)
         return {file_name: external_id for file_name, external_id, part in columns if part < 0}
 
-    def drawn(self) -> Iterator[tuple[int, Image.Image]]:
-        """Yield the pictures that are drawn, each with its position."""
-        return drawn_images(self.drawing, [(width, height) for width, height in self.size.tolist()], self.external_id)
+    def draw(self, targets: Sequence[str | Path]) -> None:
+        """Draw the pictures that are no files of their own; `targets` are the files of all."""
+        draw(self.drawing, [(width, height) for width, height in self.size.tolist()], self.external_id, targets)
 
     def stems(self) -> list[str]:
         """Return the names of files without their extensions."""

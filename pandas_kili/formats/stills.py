@@ -7,21 +7,18 @@ import dataclasses
 import importlib.util
 import io
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pandas_kili.errors import KiliValidationError
 from pandas_kili.media import EXTENSIONS
 from pandas_kili.messages import listed, plural
 from pandas_kili.parallel import chunked
 
-if TYPE_CHECKING:
-    from PIL import Image
-
 _LARGEST_SIDE = 2**16  # pixels: frames are never drawn larger than they are
 _SECONDS = 120.0  # for one picture: key frames may be far apart
-QUALITY = 95  # of JPEG
+_QUALITY = 95  # of JPEG
 _IN_ONE_GO = 1000  # frames of one process: their numbers are an argument of it
 _PIXELS_PER_POINT = 2  # 144 pixels an inch, where the server does not say how large a page is
 
@@ -66,10 +63,13 @@ class Drawing:
     rate: float | None = None
 
 
-def drawn_images(
-    drawings: Sequence[Drawing | None], sizes: Sequence[tuple[int, int]], names: Sequence[str]
-) -> Iterator[tuple[int, Image.Image]]:
-    """Yield what is drawn, each with its position; one process draws the pages or frames of a medium.
+def draw(
+    drawings: Sequence[Drawing | None],
+    sizes: Sequence[tuple[int, int]],
+    names: Sequence[str],
+    targets: Sequence[str | Path],
+) -> None:
+    """Draw pictures into files; one process draws the pages or frames of a medium.
 
     Parameters
     ----------
@@ -79,6 +79,8 @@ def drawn_images(
         Width and height of each picture; 0 for its own.
     names : sequence of str
         External ids, for errors.
+    targets : sequence of str or Path
+        The file of each picture.
 
     Raises
     ------
@@ -92,21 +94,22 @@ def drawn_images(
     for (source, side), own in itertools.groupby(wanted, key=lambda row: (row[1].source, row[2])):
         for some in chunked(list(own), _IN_ONE_GO):
             stills = [Still(each.kind, each.number, each.rate) for _, each, _ in some]
-            for (at, each, _), told in zip(some, drawn_each(source, stills, side, seconds=_SECONDS), strict=True):
-                if isinstance(told, NotShownError):
-                    missing.append(f"{each.kind} {each.number} of {names[at]!r} ({source}): {told}")
-                else:
-                    yield at, _image(told[0], sizes[at])
+            with contextlib.closing(drawn_each(source, stills, side, seconds=_SECONDS)) as pictures:
+                for (at, each, _), told in zip(some, pictures, strict=True):
+                    if isinstance(told, NotShownError):
+                        missing.append(f"{each.kind} {each.number} of {names[at]!r} ({source}): {told}")
+                    else:
+                        _save(told[0], sizes[at], targets[at])
     if missing:
         raise KiliValidationError(f"{plural(len(missing), 'picture is', 'pictures are')} not drawn: {listed(missing)}.")
 
 
-def _image(pixmap: bytes, size: tuple[int, int]) -> Image.Image:
-    """Return a pixmap in a size, or in its own if that is 0."""
+def _save(pixmap: bytes, size: tuple[int, int], target: str | Path) -> None:
+    """Save a pixmap in a size, or in its own if that is 0."""
     from PIL import Image  # noqa: PLC0415 - an optional dependency
 
     with Image.open(io.BytesIO(pixmap)) as image:
-        return image.resize(size) if min(size) > 0 else image.copy()
+        (image.resize(size) if min(size) > 0 else image).save(target, quality=_QUALITY)
 
 
 def is_video(source: Path | None) -> bool:

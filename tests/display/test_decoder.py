@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import random
 from fractions import Fraction
 
@@ -141,3 +142,17 @@ def test_what_was_drawn_before_a_crash_is_kept(program):
 
 def test_a_picture_that_takes_too_long_is_the_last(program):
     assert program("time.sleep(60)", seconds=0.5)[1:] == ["a video that takes too long to decode"] * 2
+
+
+def test_a_process_ends_with_its_generator(tmp_path, monkeypatch):
+    program = (
+        "import json, os, time\nprint(json.dumps({'note': str(os.getpid()), 'bytes': 0}), flush=True)\ntime.sleep(60)\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    monkeypatch.setattr(decoding, "_PROGRAM", tmp_path / "program.py")
+    drawn = drawn_each(b"", [Still("page", 1), Still("page", 2)], 100, seconds=120)
+    _, process = next(drawn)
+    os.kill(int(process), 0)
+    drawn.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(process), 0)

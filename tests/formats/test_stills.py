@@ -1,6 +1,7 @@
 """Pages of documents and frames of videos are pictures of their own."""
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,19 @@ def test_what_is_drawn_goes_into_a_hugging_face_data_set(film, document):
     assert [row["part"] for row in rows] == [0, 2, 1, 2]
     assert [row["image"].size for row in rows] == [(32, 24)] * 2 + [(400, 200)] * 2
     assert rows[3]["image"].convert("RGB").getpixel((10, 10)) == (255, 0, 0)
+
+
+def test_what_draws_ends_with_an_export_that_fails(film, tmp_path, monkeypatch):
+    def full(self, target, **_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    before = threading.active_count()
+    with pytest.raises(OSError, match="No space left") as caught:
+        film.kili.to_yolo(tmp_path / "set", media="copy")
+    assert threading.active_count() == before, "while the error is kept, which keeps the variables of all callers"
+    assert caught.value.errno == 28
+    assert not (tmp_path / "set").exists()
 
 
 def test_what_is_drawn_is_on_disk_and_written_with_the_data_set(film, tmp_path):
