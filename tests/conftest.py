@@ -42,6 +42,7 @@ _beside("shifting")
 _beside("copying")
 _beside("answering")
 _beside("fuzzing")
+_beside("waiting")
 _beside("object_store")
 official_sdk = _beside("official_sdk")
 sdk, script_of_sdk, run = official_sdk.sdk, official_sdk.script_of_sdk, official_sdk.run

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
+from waiting import eventually, own_threads
 from writing import SwiftClock, client_of, filled
 
 import pandas_kili as pk
@@ -35,17 +36,6 @@ def sandbox(running):
     running.clear_hooks()
     running.clear_requests()
     return running
-
-
-def eventually(holds, seconds=20):
-    until = time.monotonic() + seconds
-    while not holds() and time.monotonic() < until:
-        time.sleep(0.01)
-    return holds()
-
-
-def our_threads():
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("pandas_kili")]
 
 
 def script(text, *arguments, **options):
@@ -71,7 +61,7 @@ def test_one_client_serves_sixteen_threads_that_read_and_write(sandbox):
     with ThreadPoolExecutor(16) as executor:
         found = list(executor.map(work, range(16)))
     assert found == [([f"n{i}" for i in range(230)], {number}) for number in range(16)]
-    assert eventually(lambda: not our_threads())
+    assert eventually(lambda: not own_threads())
 
 
 def test_two_clients_in_many_threads_spend_one_budget(sandbox):
@@ -157,7 +147,7 @@ def test_a_reader_who_loses_interest_leaves_no_thread_and_no_request(sandbox, re
         reader.close()
     del reader
     gc.collect()
-    assert eventually(lambda: not our_threads())
+    assert eventually(lambda: not own_threads())
     asked = len(sandbox.requests)
     assert asked < PAGES
     time.sleep(0.2)

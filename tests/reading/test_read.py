@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scripted import Reply, ScriptedServer
+from waiting import eventually, own_threads
 
 import pandas_kili as pk
 from pandas_kili import Client, KiliConsistencyWarning, KiliFilterError, count_assets, progress, read_kili
@@ -91,19 +92,6 @@ def external_ids(numbers):
 
 def asked_of(sandbox, operation="assets"):
     return [request.variables for request in sandbox.requests if request.operation == operation]
-
-
-def own_threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("pandas_kili")]
-
-
-def come_true(condition):
-    """Wait for what other threads bring about."""
-    for _ in range(500):
-        if condition():
-            return True
-        time.sleep(0.01)
-    return False
 
 
 class Kili(ScriptedServer):
@@ -332,7 +320,7 @@ def test_closing_an_iterator_early_stops_the_requests(reading):
     chunks = reading(BIG, fields=["id"], chunksize=10)
     next(chunks)
     chunks.close()
-    assert come_true(lambda: not own_threads())
+    assert eventually(lambda: not own_threads())
     asked = len(reading.sandbox.requests)
     time.sleep(0.05)
     assert len(reading.sandbox.requests) == asked
@@ -349,14 +337,14 @@ def test_closing_an_iterator_waits_for_no_request_that_is_to_be_sent_again(kili)
     chunks = read_kili("p1", fields=["id"], chunksize=10, client=server.client)
     next(chunks)
     chunks.close()
-    assert come_true(lambda: not own_threads())
+    assert eventually(lambda: not own_threads())
 
 
 def test_an_error_stops_the_requests_too(reading):
     reading.sandbox.inject(Fault("graphql_error", "assets", nth=3, times=None, code="BAD_USER_INPUT"))
     with pytest.raises(pk.KiliGraphQLError):
         reading(BIG, fields=["id"])
-    assert come_true(lambda: not own_threads())
+    assert eventually(lambda: not own_threads())
 
 
 def test_an_iterator_asks_no_further_ahead_than_it_must(kili):

@@ -1,6 +1,5 @@
 """A project is streamed to whatever reads Arrow, in constant memory and only as far as it is read."""
 
-import threading
 import time
 
 import duckdb
@@ -10,6 +9,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 from scripted import Reply, ScriptedServer
+from waiting import eventually, own_threads
 
 import pandas_kili as pk
 from pandas_kili.sandbox import Fault, Sandbox
@@ -68,19 +68,6 @@ def many():
     yield server
     server.client.close()
     server.close()
-
-
-def own_threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("pandas_kili")]
-
-
-def come_true(condition):
-    """Wait for what other threads bring about."""
-    for _ in range(500):
-        if condition():
-            return True
-        time.sleep(0.01)
-    return False
 
 
 @pytest.mark.parametrize(
@@ -186,7 +173,7 @@ def test_ending_half_way_stops_the_requests(many, end):
     if end == "close":
         reader.close()
     del reader
-    assert come_true(lambda: not own_threads())
+    assert eventually(lambda: not own_threads())
     assert len(many.asked) <= MOST_AHEAD
 
 

@@ -19,7 +19,6 @@ from pandas_kili.tidy.answers.schema import ANNOTATION, CATEGORY, CHOICE, JOB, L
 ASSET_LEVEL = "assetLevel"  # where an answer about a video keeps what is said of all of it
 EMPTY_FRAMES = "emptyFrames"
 ROTATION_JOB = "ROTATION_JOB"  # says by how much the picture was turned when people drew on it
-HELD_APART = frozenset({JOB, LABEL})  # kinds of row with a value that keeps what has no column
 
 _PAYLOADS = ("annotations", "categories", "orders", "choice", "text")
 _TURNS = (90, 180, 270)
