@@ -18,7 +18,7 @@ from pandas_kili.messages import did_you_mean, nearest
 from pandas_kili.tidy.answers.conversations import answer_of
 from pandas_kili.tidy.answers.geometry import box, rotation, turned_back
 from pandas_kili.tidy.answers.json_values import encode
-from pandas_kili.tidy.answers.read import read_answers
+from pandas_kili.tidy.answers.read import distinct, read_answers
 from pandas_kili.tidy.answers.schema import ANNOTATION_SCHEMA
 from pandas_kili.tidy.jobs import Job, jobs_of
 from pandas_kili.tidy.labels import LabelRows, asset_column, holds_assets, identities, label_rows, lacking, to_frame
@@ -36,7 +36,6 @@ _LABEL_COLUMNS = {
 _VALUED = frozenset({"id", "job", "path", "annotationValue"})
 _CHOOSING = ("labelType", "modelName", "createdAt", "author.email", "author.id", "authorId")
 _CATEGORICAL = ("job", "tool", "category")
-_SHORT = 500  # bytes of an answer on average: longer ones are hardly ever equal, and comparing them takes memory
 _FARTHEST = 1.0  # how far beyond the picture shares reach at most: farther out, coordinates are longitude and latitude
 
 Whole = npt.NDArray[np.int64]
@@ -207,11 +206,8 @@ def _answers(labels: LabelRows) -> pa.Array:
 
 def _read(answers: pa.Array, tasks: Mapping[str, str] | None) -> tuple[dict[str, pa.Array], Whole]:
     """Read answers; return the columns, and for each row the position of its label."""
-    distinct, codes = answers, np.arange(len(answers))
-    if answers.nbytes < _SHORT * len(answers):  # equal answers are read once
-        encoded = answers.dictionary_encode(null_encoding="encode")
-        distinct, codes = encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False)
-    columns, counts = read_answers(distinct, tasks)
+    texts, codes = distinct(answers)
+    columns, counts = read_answers(texts, tasks)
     per_label = counts[codes]
     label_of = np.repeat(np.arange(len(codes)), per_label)
     number = np.arange(len(label_of)) - np.repeat(np.cumsum(per_label) - per_label, per_label)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pandas_kili.tidy.answers.geometry import box
-from pandas_kili.tidy.answers.read import read_answers
+from pandas_kili.tidy.answers.read import distinct, read_answers
 from pandas_kili.tidy.answers.schema import ANNOTATION, CATEGORY, CHOICE, JOB, RANK, TEXT, UNREADABLE
 from pandas_kili.tidy.interface_checks import interface_misfits, missing_answers
 from pandas_kili.tidy.jobs import Job
@@ -76,8 +76,8 @@ def answer_misfits(
     texts : sequence of str, optional
         The text that each answer is about, where it is known: offsets must lie within it.
     """
-    encoded = pa.array(answers, pa.string()).dictionary_encode(null_encoding="encode")  # equal answers are read once
-    columns, counts = read_answers(encoded.dictionary)
+    to_read, of_answer = distinct(pa.array(answers, pa.string()))
+    columns, counts = read_answers(to_read)
     columns |= box(columns["rings"]) if "rings" in columns else {}
     length = int(counts.sum())
     labels = pa.array(np.repeat(np.arange(len(counts)), counts))
@@ -93,7 +93,7 @@ def answer_misfits(
     if jobs is not None and is_whole:
         for label, path in missing_answers(columns, length, jobs, labels, range(len(counts))):
             found[label].append((path.replace("/", "."), "expected an answer, as the project requires one", None))
-    codes = encoded.indices.to_pylist()
+    codes = of_answer.tolist()
     misfitting = [AnswerMisfit(at, *misfit) for at, code in enumerate(codes) for misfit in found.get(code, ())]
     if texts is not None and "endOffset" in columns:
         misfitting += _beyond_texts(columns, labels, length, codes, texts)

@@ -169,8 +169,10 @@ def test_longitude_and_latitude_pass_on_maps():
     assert len(faults(answer, is_whole=False)) == 2
 
 
-def test_equal_answers_are_each_named():
-    found = answer_misfits(['{"KIND":1}', json.dumps(GOOD), '{"KIND":1}', None], JOBS)
+@pytest.mark.parametrize("length", [1, 2000])
+def test_equal_answers_of_any_length_are_each_named(length):
+    wrong = json.dumps({"KIND": "x" * length})
+    found = answer_misfits([wrong, json.dumps(GOOD), wrong, None], JOBS)
     assert sorted({fault.answer for fault in found}) == [0, 2, 3]
 
 

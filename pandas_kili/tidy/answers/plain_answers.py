@@ -122,8 +122,8 @@ class PlainAnswers:
             self._add(ANNOTATION, job, TOP, shapes)
             return
         for shape in shapes:
-            row, name = len(self._slot_of) - self._first, shape.categories[0].name
-            below = Place(parent=row, mid=shape.mid or None, job=job, categories=(name,))
+            row = len(self._slot_of) - self._first
+            below = Place(None, None, row, None, shape.mid or None, job, (shape.categories[0].name,))
             self._add(ANNOTATION, job, TOP, [shape])
             for child, said in (shape.children or {}).items():
                 self._add_said(child, said, below)

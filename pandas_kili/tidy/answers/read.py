@@ -20,6 +20,7 @@ from pandas_kili.tidy.answers.walk import Walk
 
 Whole = npt.NDArray[np.int64]
 
+_SHORT = 500  # bytes of an answer on average: longer ones are hardly ever equal, and comparing them takes memory
 _BATCH = 1 << 20  # bytes of JSON that are held as Python objects at a time: few enough for the caches of a processor
 
 
@@ -66,6 +67,14 @@ def read_answers(texts: pa.Array, tasks: Mapping[str, Any] | None = None) -> tup
         order = pa.array(np.argsort(of_row, kind="stable"))
         joined = {name: column.take(order) for name, column in joined.items()}
     return joined, np.bincount(of_row, minlength=len(texts))
+
+
+def distinct(answers: pa.Array) -> tuple[pa.Array, Whole]:
+    """Return the answers to read, and where among them each answer stands: short ones that are equal are read once."""
+    if answers.nbytes > _SHORT * len(answers):
+        return answers, np.arange(len(answers))
+    encoded = answers.dictionary_encode(null_encoding="encode")
+    return encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False)
 
 
 def _walked(walk: Walk, tasks: Mapping[str, Any] | None) -> dict[str, pa.Array]:
