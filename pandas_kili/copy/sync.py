@@ -111,7 +111,8 @@ def sync(
     ------
     KiliCopyError
         Where the copy is of another project, of other fields or filters, damaged, or not ours; or where another sync
-        wrote to it meanwhile. The copy is as it was.
+        wrote to it meanwhile. The copy is as it was; where the connection to an object store was lost in a commit, the
+        error says that it may be as after the call.
     KiliNotFoundError
         Where the project is gone, or the key may not see it, also on the way. The copy stays as it is; a note of this
         and all other errors says so.
@@ -129,10 +130,10 @@ def sync(
 
     Events may show up to five minutes late; one that shows later is found by ``verify=True`` only. Where the log does
     not tell what changed (a bulk action, other steps, a log that begins after the last sync, a server without one),
-    the call makes the light look: all ids with ``updatedAt``, status, marks, and the ids and versions of labels. The
-    light look cannot see a label that was edited in place, with as many annotations as before and the same
-    version. Counts of `project`, such as ``project.numberOfReviewedAssets``, are as of when a row was last read; the
-    light look brings them up to date.
+    and where others wrote to the table, the call makes the light look: all ids with ``updatedAt``, status, marks, and
+    the ids and versions of labels. It cannot see a label that was edited in place, with as many annotations as before
+    and the same version. Counts of `project`, such as ``project.numberOfReviewedAssets``, are as of when a row was last
+    read; the light look brings them up to date.
 
     Examples
     --------

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from pandas_kili.copy.fingerprint import narrowed
 from pandas_kili.copy.state import FORMAT, CopyState, LogPlace
 from pandas_kili.errors import KiliCopyError, KiliFieldError, KiliValidationError
-from pandas_kili.messages import kind_of, listed, nearest
+from pandas_kili.messages import did_you_mean, kind_of, listed, nearest
 from pandas_kili.reading import to_pandas
 
 if TYPE_CHECKING:
@@ -413,7 +413,7 @@ def read_copy(
         raise KiliFieldError("columns is empty; name at least one, such as ['id'].")
     for name in names:
         if name not in schema.names:
-            hint = "".join(f" Did you mean {near!r}?" for near in nearest(str(name), schema.names, most=1))
+            hint = did_you_mean(nearest(str(name), schema.names, most=1))
             raise KiliFieldError(f"The copy has no column {name!r}.{hint}", field=str(name))
     order = [name for name in ("createdAt", "id") if name in schema.names or name == "id"]
     rows = table.read(list(dict.fromkeys([*names, *order])))
