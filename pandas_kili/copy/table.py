@@ -103,7 +103,7 @@ class CopyTable:
             return f"Nothing was written to {self.where}."
         if not self.state.is_whole:
             return f"The first copy at {self.where} is not finished: the next sync goes on where this one was."
-        return f"The copy at {self.where} is as it was: run the sync again."
+        return f"The copy at {self.where} is as it was; the next sync goes on from there."
 
     @property
     def version(self) -> int:
