@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from pandas_kili.catalog import APPEND, APPEND_LATER
-from pandas_kili.connection import find_project, promised, read_back
+from pandas_kili.connection import promised, read_back
 from pandas_kili.errors import KiliError, KiliGraphQLError, KiliValidationError
 from pandas_kili.frames import KiliFrame
-from pandas_kili.media import Medium, Stored, Uploads, check_license, wait_for_import
+from pandas_kili.media import ContentIs, Generation, Medium, Stored, Uploads, check_license, wait_for_import
 from pandas_kili.messages import shown, warn
 from pandas_kili.progress import progress_bar
 from pandas_kili.writing.account import Result
 from pandas_kili.writing.cells import Columns, require_column, require_property
 from pandas_kili.writing.delivery import Target, after_the_work, looks
 from pandas_kili.writing.identity import find_external_ids
-from pandas_kili.writing.mutations import APPLIED, spelling
-from pandas_kili.writing.new_assets import ContentIs, IfExists, NewAssets
+from pandas_kili.writing.mutations import APPLIED, input_type_and_generation, spelling
+from pandas_kili.writing.new_assets import IfExists, NewAssets
 from pandas_kili.writing.presence import TAKEN, Presence, tell_of_twins
 from pandas_kili.writing.recent import remember
 from pandas_kili.writing.work import Effect, Options, Work
@@ -65,15 +65,13 @@ def append_rows(
         project_id = work.need_project_id("to say where the assets are to go")
         _refuse_foreign_ids(work, named, labels, project_id)
         rows = NewAssets(work.columns, labels)
-        with promised("projects"):
-            input_type = str(find_project(work.client, project_id, "inputType")["inputType"])
-        is_current = spelling(work.client, APPEND) == APPEND[0]
-        media = rows.media(input_type, content_is, generation="current" if is_current else "legacy")
+        input_type, generation = input_type_and_generation(work.client, project_id)
+        media = rows.media(input_type, content_is, generation)
         rows.check(if_exists)
         open_rows = Presence(work, project_id, rows, if_exists).settle()
         if any(media[row].is_local for row in open_rows):
             check_license(work.client)
-        _warn_of_losses(rows, media, is_current=is_current)
+        _warn_of_losses(rows, media, generation)
         targets = [] if options.dry_run else rows.targets(open_rows, media, work.identity)
         size = sum(media[row].size for row in open_rows)
         disable = options.disable_tqdm if size and not options.dry_run else True
@@ -265,9 +263,9 @@ def _refuse_foreign_ids(work: Work, named: Mapping[str, Any], labels: Mapping[st
         )
 
 
-def _warn_of_losses(rows: NewAssets, media: Sequence[Medium], *, is_current: bool) -> None:
+def _warn_of_losses(rows: NewAssets, media: Sequence[Medium], generation: Generation) -> None:
     """Warn of what this server does not take."""
-    if is_current and any(status not in {None, "TODO"} for status in rows.statuses):
+    if generation == "current" and any(status not in {None, "TODO"} for status in rows.statuses):
         warn("This server computes the status of assets itself: the column for 'status' is not sent.")
     if any(medium.upload_type and honeypot for medium, honeypot in zip(media, rows.honeypots, strict=True)):
         warn("Assets that are imported later are no honeypots at first: update 'isHoneypot' when they are there.")

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-from pandas_kili.catalog import APPEND, BATCH_SIZE, IN_LIMIT
-from pandas_kili.connection import Client, counted, find_project, promised, read_back
+from pandas_kili.catalog import BATCH_SIZE, IN_LIMIT
+from pandas_kili.connection import Client, counted, promised, read_back
 from pandas_kili.json_text import NotJsonError, json_text, stored
 from pandas_kili.messages import label_at
 from pandas_kili.parallel import chunked, in_order
@@ -39,7 +39,7 @@ from pandas_kili.writing.identity import (
     repeated_values,
 )
 from pandas_kili.writing.merge_metadata import entry_for, merged
-from pandas_kili.writing.mutations import spelling
+from pandas_kili.writing.mutations import input_type_and_generation
 from pandas_kili.writing.scope import Scope
 from pandas_kili.writing.work import Work
 
@@ -275,11 +275,9 @@ class Comparison:
             [row for row, is_bare in zip(rows, bare, strict=True) if is_bare],
             ", and the row has no content to append it with; new='skip' leaves such rows out",
         )
-        with promised("projects"):
-            input_type = str(find_project(self.client, self.project_id, "inputType")["inputType"])
+        input_type, generation = input_type_and_generation(self.client, self.project_id)
         columns = [[part.get(name) for part in parts] for name in (*MEDIA, "jsonMetadata")]
-        is_current = spelling(self.client, APPEND) == APPEND[0]
-        _, problems = media_of_rows(input_type, *columns, generation="current" if is_current else "legacy")
+        _, problems = media_of_rows(input_type, *columns, generation=generation)
         for problem in problems:
             if not bare[problem.row]:
                 first = "; append such rows first, by append_many_to_dataset" if "content_is" in problem.message else ""

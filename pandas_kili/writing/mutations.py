@@ -6,15 +6,18 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pandas_kili.catalog import BATCH_SIZE, DELETE, QUEUE, REVIEW, UPDATE, Mutation
-from pandas_kili.connection import Client, promised, read_back
+from pandas_kili.catalog import APPEND, BATCH_SIZE, DELETE, QUEUE, REVIEW, UPDATE, Mutation
+from pandas_kili.connection import Client, find_project, promised, read_back
 from pandas_kili.errors import KiliGraphQLError
 from pandas_kili.parallel import chunked, in_order
 from pandas_kili.writing.account import Result
 from pandas_kili.writing.delivery import Target, after_the_work, looks
 from pandas_kili.writing.recent import remember
+
+if TYPE_CHECKING:
+    from pandas_kili.media import Generation
 
 APPLIED = Result("applied")
 _RESET = "shouldResetToBeLabeledBy"
@@ -34,6 +37,13 @@ def spelling(client: Client, mutations: Sequence[Mutation]) -> Mutation:
             return mutation
     names = " nor ".join(mutation.name for mutation in mutations)
     raise KiliGraphQLError(f"The server at {client.api_endpoint} has no mutation {names}.", operation=mutations[0].name)
+
+
+def input_type_and_generation(client: Client, project_id: str) -> tuple[str, Generation]:
+    """Return what assets of a project are, and the generation of the API: together they say how media are sent."""
+    with promised("projects"):
+        input_type = str(find_project(client, project_id, "inputType")["inputType"])
+    return input_type, "current" if spelling(client, APPEND) == APPEND[0] else "legacy"
 
 
 class Update:

@@ -7,13 +7,12 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pandas_kili.media import Medium, media_of_rows
+from pandas_kili.media import ContentIs, Generation, Medium, media_of_rows
 from pandas_kili.writing.cells import Columns
 from pandas_kili.writing.delivery import Target
 from pandas_kili.writing.identity import Identity, repeated_values
 
 IfExists = Literal["fail", "skip"]
-ContentIs = Literal["text", "url", "path"]
 
 
 class NewAssets:
@@ -27,9 +26,7 @@ class NewAssets:
         self.honeypots: list[bool | None] = self._read("isHoneypot")
         self.statuses: list[str | None] = self._read("status")
 
-    def media(
-        self, input_type: str, content_is: ContentIs | None, *, generation: Literal["legacy", "current"]
-    ) -> list[Medium]:
+    def media(self, input_type: str, content_is: ContentIs | None, generation: Generation) -> list[Medium]:
         """Decide what each row's content becomes; what cannot be sent is noted."""
         media, problems = media_of_rows(
             input_type,
