@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
@@ -22,6 +22,7 @@ from pandas_kili.formats.samples import AREAS, ExportOptions, Samples, collect
 from pandas_kili.media import EXTENSIONS, safe_stem
 from pandas_kili.messages import listed, plural, warn
 
+_File = tuple[str | None, Path | None, Path]  # the split, the picture and its text
 Task = Literal["detect", "segment", "classify"]
 
 _FILE = "data.yaml"
@@ -153,13 +154,21 @@ def _write_classes(frame: pd.DataFrame, folder: str | os.PathLike[str], options:
     return classes.left_out
 
 
-def read_yolo(folder: str | os.PathLike[str], *, job: str | None = None, jobs: Jobs | None = None) -> pd.DataFrame:
+def read_yolo(
+    folder: str | os.PathLike[str],
+    *,
+    data_set: str | os.PathLike[str] | None = None,
+    job: str | None = None,
+    jobs: Jobs | None = None,
+) -> pd.DataFrame:
     """Read a YOLO data set, or what a model wrote (``save_txt``), as assets with answers.
 
     Parameters
     ----------
     folder : str or path
-        The folder with ``data.yaml``, or that file.
+        The folder with ``data.yaml``, or that file; or the folder of text files that a model wrote.
+    data_set : str or path, optional
+        For what a model wrote: the data set with its pictures and classes.
     job : str, optional
         The job of all objects; by default those that `to_yolo` wrote down, else the only one of
         `jobs`, or ``"OBJECTS"``.
@@ -170,9 +179,9 @@ def read_yolo(folder: str | os.PathLike[str], *, job: str | None = None, jobs: J
     -------
     pandas.DataFrame
         A row per picture: ``externalId``, ``content`` (the path of the picture), ``resolution.width``,
-        ``resolution.height``, ``split`` and ``jsonResponse``. Without pictures, a row per text file; its content is
-        the name of the picture. Lines of five numbers are boxes (a sixth one is their confidence), longer ones
-        polygons.
+        ``resolution.height``, ``split`` and ``jsonResponse``. Without pictures, and with `data_set`, a row per text
+        file; the content of those without a picture is its name. Lines of a class and four numbers are boxes, longer
+        ones polygons; one number more is the confidence.
 
     Raises
     ------
@@ -196,7 +205,7 @@ def read_yolo(folder: str | os.PathLike[str], *, job: str | None = None, jobs: J
     >>> read_yolo(folder)["externalId"].tolist()
     ['a']
     """
-    path = Path(folder).expanduser()
+    path = Path(folder if data_set is None else data_set).expanduser()
     path = path / _FILE if path.is_dir() else path
     try:
         described = _yaml().safe_load(path.read_text(encoding="utf-8"))
@@ -205,28 +214,30 @@ def read_yolo(folder: str | os.PathLike[str], *, job: str | None = None, jobs: J
         root = path.parent / str(described.get("path") or "")
         places = _places_of(described)
     except (OSError, KeyError, TypeError, ValueError, AttributeError, _yaml().YAMLError) as error:
-        raise KiliValidationError(f"{path} does not describe a YOLO data set: {error!r}.") from None
+        hint = "" if path.is_file() else " What a model wrote is read with data_set=, the folder that it learned from."
+        raise KiliValidationError(f"{path} does not describe a YOLO data set: {error!r}.{hint}") from None
     pairs = {int(number): (job or UNNAMED, str(name)) for number, name in known.items()}
     if isinstance(own := described.get(_PAIRS), list) and len(own) == len(pairs):
         pairs = {number: (job or str(of_job), str(category)) for number, (of_job, category) in enumerate(own)}
     incoming, problems = Incoming(), []
     names_of = {Path(file_name).stem: (file_name, name) for file_name, name in external_ids(path.parent).items()}
     incoming.jobs = sorted({of_job for of_job, _ in pairs.values()})
-    for split, place in places:
-        for picture, text in _files(_found((root, path.parent), place)):
-            key = (split, picture or text)
-            file_name, external_id = names_of.get(text.stem, (f"{text.stem}.jpg", None))
-            content = picture or file_name
-            longer = Path(os.path.relpath(content, path.parent)).as_posix() if picture else file_name
-            incoming.add_picture(key, external_id or Path(content).name, content, longer=longer, split=split)
-            lines = text.read_text(encoding="utf-8", errors="replace").splitlines() if text.is_file() else []
-            for number, line in enumerate(lines, 1):
-                where = f"{text.name}, line {number}"
-                try:
-                    if line.strip():
-                        incoming.add_object(key, **_object(line.split(), pairs), where=where)
-                except (KeyError, ValueError) as error:
-                    problems.append(f"{where}: {type(error).__name__} {error}")
+    roots = (root, path.parent)
+    files = ((split, *each) for split, place in places for each in _files(_found(roots, place)))
+    for split, picture, text in files if data_set is None else _of_model(Path(folder).expanduser(), files):
+        key = (split, picture or text)
+        file_name, external_id = names_of.get(text.stem, (f"{text.stem}.jpg", None))
+        content = picture or file_name
+        longer = Path(os.path.relpath(content, path.parent)).as_posix() if picture else file_name
+        incoming.add_picture(key, external_id or Path(content).name, content, longer=longer, split=split)
+        lines = text.read_text(encoding="utf-8", errors="replace").splitlines() if text.is_file() else []
+        for number, line in enumerate(lines, 1):
+            where = f"{text.name}, line {number}"
+            try:
+                if line.strip():
+                    incoming.add_object(key, **_object(line.split(), pairs), where=where)
+            except ValueError as error:
+                problems.append(f"{where}: {error}")
     if problems:
         raise KiliValidationError(f"{plural(len(problems), 'line does', 'lines do')} not fit: {listed(problems)}.")
     return incoming.frame(jobs)
@@ -269,19 +280,43 @@ def _files(images: Path) -> Iterator[tuple[Path | None, Path]]:
     yield from sorted(found, key=lambda pair: (pair[1], str(pair[0])))
 
 
+def _of_model(folder: Path, known: Iterable[_File]) -> Iterator[_File]:
+    """Yield the text files that a model wrote, with the splits and pictures of the data set that they are about.
+
+    Raises
+    ------
+    KiliValidationError
+        If there are none, or pictures of several folders have their names.
+    """
+    texts = sorted(folder.rglob("*.txt"))
+    if not texts:
+        raise KiliValidationError(f"{folder} holds no text files of a model.")
+    found: dict[str, list[_File]] = {text.stem: [] for text in texts}
+    for split, picture, text in known:
+        found.get(text.stem, []).append((split, picture, text))
+    several = [stem for stem, files in found.items() if len(files) > 1]
+    if several:
+        raise KiliValidationError(f"several pictures of the data set have these names: {listed(several)}.")
+    for text in texts:
+        for split, picture, _ in found[text.stem] or [(None, None, text)]:
+            yield split, picture, text
+
+
 def _object(values: list[str], pairs: Mapping[int, tuple[str, str]]) -> dict[str, Any]:
+    if int(values[0]) not in pairs:
+        raise ValueError(f"there is no class {values[0]}")
     job, category = pairs[int(values[0])]
-    found: dict[str, Any] = {"job": job, "category": category}
     numbers = np.array(values[1:], np.float64)
     if not np.isfinite(numbers).all():
         raise ValueError("a number that is not finite")
-    if len(numbers) in {_BOX, _BOX + 1}:
-        x, y, width, height = numbers[:_BOX].tolist()
-        edges = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-        left, top, right, bottom = edges
+    confidence = float(numbers[-1]) * 100 if len(numbers) % 2 else None
+    places = numbers[: len(numbers) // 2 * 2]
+    found = {"job": job, "category": category, "confidence": confidence}
+    if len(places) == _BOX:
+        x, y, width, height = places.tolist()
+        left, top, right, bottom = x - width / 2, y - height / 2, x + width / 2, y + height / 2
         corners = np.array([(left, bottom), (left, top), (right, top), (right, bottom)])
-        confidence = float(numbers[_BOX]) * 100 if len(numbers) > _BOX else None
-        return {**found, "tool": "rectangle", "rings": [corners], "confidence": confidence}
-    if len(numbers) < 2 * _SMALLEST_OUTLINE or len(numbers) % 2:
+        return {**found, "tool": "rectangle", "rings": [corners]}
+    if len(places) < 2 * _SMALLEST_OUTLINE:
         raise ValueError(f"{len(numbers)} numbers after the class are neither a box nor a polygon")
-    return {**found, "tool": "polygon", "rings": [numbers.reshape(-1, 2)]}
+    return {**found, "tool": "polygon", "rings": [places.reshape(-1, 2)]}

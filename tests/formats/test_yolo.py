@@ -124,12 +124,48 @@ def test_what_a_model_wrote_has_confidences(tmp_path):
     assert found["categories"] == [{"name": "DOG", "confidence": 87.5}]
 
 
+def test_what_a_model_wrote_is_about_the_pictures_of_its_data_set(tmp_path):
+    frame = assets({name: objects(shape("CAT", rectangle(0, 0, 1, 1)), job="PETS") for name in ("x/a.b", "é.png", "c")})
+    frame = with_pictures(frame, tmp_path / "media")
+    frame.assign(part=["train", "val", "val"]).kili.to_yolo(tmp_path / "yolo", media="copy", split="part")
+    texts = tmp_path / "runs/predict/labels"
+    texts.mkdir(parents=True)
+    for text in (tmp_path / "yolo/labels/val").iterdir():
+        (texts / text.name).write_text("0 0.5 0.5 0.2 0.2 0.875\n0 0 0 1 0 1 0.75 0.5\n")
+    (texts / "other.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    found = pk.read_yolo(tmp_path / "runs/predict", data_set=tmp_path / "yolo").set_index("externalId")
+    assert found.index.tolist() == ["c", "other.jpg", "é.png"]
+    assert found["split"].dropna().to_dict() == {"c": "val", "é.png": "val"}
+    assert found["content"]["c"] == str(tmp_path / "yolo/images/val/c.png")
+    assert [
+        (each["type"], each["categories"]) for each in json.loads(found["jsonResponse"]["c"])["PETS"]["annotations"]
+    ] == [
+        ("rectangle", [{"name": "CAT", "confidence": 87.5}]),
+        ("polygon", [{"name": "CAT", "confidence": 50}]),
+    ]
+    with pytest.raises(KiliValidationError, match="read with data_set="):
+        pk.read_yolo(tmp_path / "runs/predict")
+    with pytest.raises(KiliValidationError, match="holds no text files"):
+        pk.read_yolo(tmp_path / "media", data_set=tmp_path / "yolo")
+
+
+def test_texts_of_a_model_that_several_pictures_have_are_named(tmp_path):
+    for split in ("train", "val"):
+        (tmp_path / "labels" / split).mkdir(parents=True)
+        (tmp_path / "labels" / split / "a.txt").write_text("")
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [CAT]\n")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    with pytest.raises(KiliValidationError, match=r"several pictures of the data set have these names: a\."):
+        pk.read_yolo(tmp_path / "runs", data_set=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
         ("0 0.5 0.5 0.2", r"a\.txt, line 1"),
-        ("7 0.5 0.5 0.2 0.2", "KeyError 7"),
-        ("0 x 0 0 0", "ValueError"),
+        ("7 0.5 0.5 0.2 0.2", "there is no class 7"),
+        ("0 x 0 0 0", "could not convert string to float: 'x'"),
         ("0 nan 0 0 0", "finite"),
     ],
 )
