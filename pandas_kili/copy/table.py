@@ -125,7 +125,9 @@ class CopyTable:
         except errors.CommitFailedError as error:
             raise KiliCopyError(f"{_AGAIN} ({error})", copy=self.where) from error
         except (errors.DeltaError, pa.ArrowException, OSError, KeyError) as error:  # the last where a column is missing
-            if "://" in self.where and isinstance(error, (OSError, errors.TableNotFoundError)):
+            # Version 1.2 gives what an object store says as a DeltaError.
+            is_of_store = isinstance(error, (OSError, errors.TableNotFoundError)) or "object store" in str(error)
+            if "://" in self.where and is_of_store:
                 state = _EITHER if advice is _EITHER else _UNTOUCHED
                 advice = f"Check the address, storage_options and the network. {state}"
             said = self._said(error)

@@ -92,4 +92,4 @@ def _records(frame: pd.DataFrame) -> list[Row]:
 
 
 def _instant(value: Any) -> str:
-    return as_instant(value) if isinstance(value, str) else instant_of(pd.Timestamp(value).to_pydatetime())
+    return as_instant(value) if isinstance(value, str) else instant_of(pd.Timestamp(value).to_pydatetime(warn=False))
