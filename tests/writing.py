@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError
 
 import pandas as pd
 
+import pandas_kili as pk
 from pandas_kili.connection import rate_limit
 from pandas_kili.connection.client import Client
 from pandas_kili.writing import delivery
@@ -28,6 +29,16 @@ MUTATIONS = {
         "review": "addAllLabeledAssetsToReview",
         "queue": "sendBackAssetsToQueue",
     },
+}
+
+
+VERBS = {
+    "append": lambda df, **kw: df.drop(columns="id").kili.append_many_to_dataset(kw.pop("project_id"), **kw),
+    "update": lambda df, **kw: df.kili.update_properties_in_assets(priority="wanted", **kw),
+    "rename": lambda df, **kw: df.kili.change_asset_external_ids("name", **kw),
+    "delete": lambda df, **kw: df.kili.delete_many_from_dataset(**kw),
+    "review": lambda df, **kw: df.kili.add_to_review(**kw),
+    "queue": lambda df, **kw: df.kili.send_back_to_queue(**kw),
 }
 
 
@@ -93,3 +104,7 @@ def sent(sandbox, *names):
 
 def outcomes(frame):
     return frame.kili.report["outcome"].tolist()
+
+
+def read(sandbox, project, fields=("id", "externalId", "priority", "jsonMetadata", "status"), **filters):
+    return pk.read_kili(project, fields=fields, client=client_of(sandbox), **filters)

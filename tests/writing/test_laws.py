@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from writing import MUTATIONS, client_of, hurry
 
 import pandas_kili as pk
-from pandas_kili.sandbox import Fault, Sandbox
+from pandas_kili.sandbox import Fault
 from pandas_kili.writing.delivery import Target, batches
 
 pytestmark = pytest.mark.fuzz
@@ -56,15 +56,6 @@ def swift():
     with pytest.MonkeyPatch.context() as patch:
         hurry(patch)
         yield
-
-
-@pytest.fixture(scope="module")
-def servers():
-    with (
-        Sandbox(generation="current", max_calls_per_minute=None) as today,
-        Sandbox(generation="legacy", max_calls_per_minute=None) as seed,
-    ):
-        yield {"current": today, "legacy": seed}
 
 
 @contextlib.contextmanager
