@@ -88,8 +88,12 @@ class CopyTable:
             raise KiliCopyError(f"{self.where} is a file. Name a folder.", copy=self.where)
 
     def _open(self, advice: str = _READABLE) -> None:
-        with self._told(advice), contextlib.suppress(self._deltalake.exceptions.TableNotFoundError):
-            self._table = self._deltalake.DeltaTable(self.where, storage_options=self._options)
+        with self._told(advice):
+            try:
+                self._table = self._deltalake.DeltaTable(self.where, storage_options=self._options)
+            except self._deltalake.exceptions.TableNotFoundError as error:
+                if "Unknown scheme" in str(error):
+                    raise
 
     @property
     def exists(self) -> bool:

@@ -349,10 +349,11 @@ def test_an_address_that_deltalake_cannot_use_is_refused_before_a_request(sandbo
     assert not sandbox.requests
 
 
-def test_an_unknown_scheme_is_said_so(sandbox, tmp_path):
-    project, _ = filled(sandbox, 3)
-    with pytest.raises(pk.KiliCopyError, match=r"Check the address"):
-        synced(sandbox, project, "s33://bucket/copy")
+def test_an_unknown_scheme_is_said_before_a_request(sandbox):
+    sandbox.clear_requests()
+    with pytest.raises(pk.KiliCopyError, match=r"Unknown scheme: s33.*Check the address"):
+        synced(sandbox, "any", "s33://bucket/copy")
+    assert not sandbox.requests
 
 
 @pytest.mark.parametrize("name", ["mein Ordner", "cat's (1)", "100% ü"])
