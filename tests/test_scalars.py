@@ -40,7 +40,7 @@ def test_half_a_surrogate_pair_is_no_text():
         scalars.text(5)
 
 
-def test_marks_and_flags():
+def test_marks_are_within_0_and_1_and_flags_are_true_or_false():
     assert scalars.mark(np.float32(0.25)) == 0.25
     assert scalars.flag(np.bool_(False)) is False
     with pytest.raises(ValueError, match="within 0 and 1"):

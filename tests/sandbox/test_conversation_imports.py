@@ -56,7 +56,7 @@ def test_a_conversation_becomes_an_asset_whose_label_says_what_it_says(sandbox):
     assert places == {("GLOBAL", None), ("NOTE", None), ("BEST", "u1"), ("LENGTH", "a1"), ("LENGTH", "b2")}
 
 
-def test_its_answers_are_rows(sandbox):
+def test_the_answers_of_an_imported_conversation_are_annotations(sandbox):
     project = sandbox.create_project("Chats", "LLM_STATIC")
     imported(sandbox, project, {"externalId": "c1", "chatItems": ITEMS, "label": LABEL})
     values = [f"labels.annotations.{name}" for name in ("id", "job", "path", "annotationValue")]

@@ -122,7 +122,7 @@ def test_uploads_in_chunks_and_half_uploads(sandbox):
     assert requests.get(url, timeout=10).content == BYTES * 2
 
 
-def test_faults_of_files(sandbox):
+def test_a_fault_of_files_strikes_the_requests_that_it_names(sandbox):
     (url,) = signed(sandbox)
     sandbox.inject(Fault("disk_full"), Fault("expired_signature", "PUT"), Fault("status", "GET", status=503))
     assert [put(url).status_code for _ in range(3)] == [507, 403, 200]

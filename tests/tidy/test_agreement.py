@@ -161,7 +161,7 @@ class TestAmongAll:
 
 
 class TestAsked:
-    def test_only_some_jobs(self):
+    def test_one_job_can_be_asked_for(self):
         frame = assets([label("ada", {**chosen("A"), **boxes(box(0, 0))}), label("bob", chosen("B"))])
         assert agreement(frame)["job"].tolist() == ["BOX", "KIND"]
         assert agreement(frame, job="KIND")["job"].tolist() == ["KIND"]
@@ -169,7 +169,7 @@ class TestAsked:
         with pytest.raises(KiliValidationError, match="Did you mean 'KIND'"):
             agreement(frame, job="KIN")
 
-    def test_week_by_week(self):
+    def test_a_frame_can_be_judged_week_by_week(self):
         days = ["2024-01-01", "2024-01-07", "2024-01-08"]
         frame = assets(*[[label("ada", chosen("A"), "2023-12-31"), label("bob", chosen("A"), day)] for day in days])
         rows = frame["labels"].array.__arrow_array__().to_pylist()

@@ -77,8 +77,8 @@ def test_a_frame_that_equals_the_project_is_an_empty_plan(box):
     assert mutations(box) == []
 
 
-def test_a_day_of_work(box):
-    """New, changed, renamed and removed rows of a table without ids, with metadata in flat columns."""
+def test_a_table_without_ids_appends_changes_and_deletes(box):
+    """The rows also hold metadata, in a column of their key."""
     project = project_of(box)
     table = pd.DataFrame(
         {
@@ -110,7 +110,7 @@ def test_a_day_of_work(box):
     out = plan.apply(delete=2)
     assert outcomes(out) == ["unchanged", "applied", "unchanged", "applied"]
     assert out.index.tolist() == list("abcd")
-    assert {row[:3][0]: row[2] for row in state(box, project).values()} == {
+    assert {row[0]: row[2] for row in state(box, project).values()} == {
         "n0": {"n": 0, "site": "Lyon"},
         "n1": {"n": 1, "site": "Brest"},
         "n2": {"n": 2, "site": "Lyon"},
