@@ -14,7 +14,7 @@ import pytest
 
 import pandas_kili as pk
 from pandas_kili import errors
-from pandas_kili.catalog import ENTITIES
+from pandas_kili.catalog import ENTITIES, EVENT_PAYLOADS
 from pandas_kili.catalog.assets import FILTERS
 from pandas_kili.catalog.reference import TAKES
 from pandas_kili.catalog.terms import DATE, FLAG, REAL, TEXT, TEXTS, WHOLE
@@ -63,6 +63,11 @@ def nested_tables():
     return "\n".join(f"**{name}**\n\n{field_table(name)}" for name in names)
 
 
+def event_table():
+    rows = [[f"`{subject}`", ", ".join(f"`{name}`" for name in names)] for subject, names in EVENT_PAYLOADS.items()]
+    return table(["subject", "payload"], rows)
+
+
 def error_tree():
     tree = inspect.cleandoc(errors.__doc__).partition("::\n\n")[2]
     return f"```text\n{inspect.cleandoc(tree)}\n```\n"
@@ -77,6 +82,7 @@ PARTS = {
     "assets": lambda: field_table("Asset"),
     "nested": nested_tables,
     "defaults": default_fields,
+    "events": event_table,
     "errors": error_tree,
 }
 

@@ -89,7 +89,7 @@ def read_events(
     until : str, date, datetime or Timestamp, optional
         An instant, up to which events are read. A day means its first instant.
     event : str, optional
-        The one subject to read, such as ``"asset.created"``.
+        The one subject to read, such as ``"asset.created"``; the reference of the catalog lists them.
     user_id : str, optional
         Only the events of this user.
     fields : iterable of str
