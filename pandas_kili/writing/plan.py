@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import secrets
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 from urllib.parse import urlsplit
 
@@ -189,7 +190,8 @@ class Plan:
         -----
         A plan can be applied again, also after a crash: what is done is `unchanged`, and nothing is sent for it.
         """
-        given = _with_client(options_of("apply", self.project_id, options), self._client)
+        given = options_of("apply", self.project_id, options)
+        given = replace(given, client=given.client or self._client)
         self._check_target(project_id, given.client)
         self._check_deletions(delete)
         with Work(self._frame, given, "apply") as work:
@@ -372,11 +374,6 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     """
     edits, head = read_edits(path)
     return Plan(edits, **head)
-
-
-def _with_client(options: Options, client: Client | None) -> Options:
-    """Return options with the client of the plan, unless another is given."""
-    return Options(options.project_id, options.client or client, options.disable_tqdm, options.dry_run, options.errors)
 
 
 def _is_stored(asset: Mapping[str, Any], api_endpoint: str) -> bool:
