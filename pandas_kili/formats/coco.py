@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -17,6 +17,7 @@ from pandas_kili.errors import KiliValidationError
 from pandas_kili.formats.folder import new_folder, put_media, write_file
 from pandas_kili.formats.samples import AREAS, ExportOptions, Samples, collect
 from pandas_kili.formats.shapes import ranges
+from pandas_kili.parallel import chunked
 from pandas_kili.tidy import without_collector
 
 Floats = npt.NDArray[np.float64]
@@ -24,6 +25,7 @@ Floats = npt.NDArray[np.float64]
 _FOLDER = "data"  # as the official SDK calls it
 FILE = "labels.json"
 SMALLEST_RING = 3  # vertices
+_PIECE = 1_000  # annotations
 _VISIBLE = 2  # what COCO calls a keypoint that is labeled and can be seen
 EXTRA = "pip install 'pandas-kili[formats]'"
 
@@ -81,16 +83,25 @@ def to_coco(
     with without_collector():
         sets = _data_sets(samples)
     if path is not None and is_file:
-        write_file(path, msgspec.json.encode(sets[""]), overwrite=overwrite)
+        write_file(path, _json(sets[""]), overwrite=overwrite)
     elif path is not None:
         with new_folder(path, "coco", samples, overwrite=overwrite) as folder:
             for name, data_set in sets.items():
                 (folder / name / _FOLDER).mkdir(parents=True)
-                (folder / name / FILE).write_bytes(msgspec.json.encode(data_set))
+                with (folder / name / FILE).open("wb") as file:
+                    file.writelines(_json(data_set))
             pictures = samples.pictures
             places = zip(pictures.split, pictures.file_name, strict=True)
             put_media(pictures, (folder / split / _FOLDER / name for split, name in places), media)
     return sets if options.get("split") is not None else sets[""]
+
+
+def _json(data_set: dict[str, Any]) -> Iterator[bytes]:
+    """Yield a data set as JSON, in pieces: as one text it would take as much memory as the file has bytes."""
+    yield msgspec.json.encode({**data_set, "annotations": []}).removesuffix(b"]}")
+    for number, part in enumerate(chunked(data_set["annotations"], _PIECE)):
+        yield b"," * (number > 0) + msgspec.json.encode(part)[1:-1]
+    yield b"]}"
 
 
 def _data_sets(samples: Samples) -> dict[str, dict[str, Any]]:

@@ -60,7 +60,7 @@ def external_ids(folder: Path) -> dict[str, str]:
         return {}
 
 
-def write_file(path: str | os.PathLike[str], data: bytes, *, overwrite: bool) -> None:
+def write_file(path: str | os.PathLike[str], pieces: Iterable[bytes], *, overwrite: bool) -> None:
     """Write a file that gets its name when it is whole."""
     target = Path(path).expanduser().absolute()
     if target.is_dir() or (target.exists() and not overwrite):
@@ -68,7 +68,8 @@ def write_file(path: str | os.PathLike[str], data: bytes, *, overwrite: bool) ->
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = _draft(target)
     try:
-        draft.write_bytes(data)
+        with draft.open("wb") as file:
+            file.writelines(pieces)
         os.replace(draft, target)  # noqa: PTH105 - the rename that replaces, named for it
     except BaseException:
         draft.unlink(missing_ok=True)

@@ -97,7 +97,7 @@ def to_geojson(
         "left_out": left_out.astype(object).where(left_out.notna(), None).to_dict("records"),
     }
     if path is not None:
-        write_file(path, msgspec.json.encode(collection), overwrite=options.get("overwrite", False))
+        write_file(path, [msgspec.json.encode(collection)], overwrite=options.get("overwrite", False))
     return collection
 
 

@@ -190,11 +190,13 @@ def test_the_box_is_around_all_rings_and_parts():
     assert annotation["bbox"] == [0, 0, *SIZE]
 
 
-@pytest.mark.parametrize("name", ["Être vivant", "\U0001f431"])
-def test_the_file_says_what_was_returned(tmp_path, name):
-    frame = assets({name: objects(*two_parts(), shape("CAT", rectangle(0.1, 0.2, 0.4, 0.6)))})
-    returned = frame.kili.to_coco(tmp_path / "set.json")
-    assert json.loads((tmp_path / "set.json").read_bytes()) == returned
+@pytest.mark.parametrize(("name", "boxes"), [("Être vivant", 1), ("\U0001f431", 2500), ("nothing", 0)])
+def test_the_file_says_what_was_returned(tmp_path, name, boxes):
+    drawn = [*two_parts(), *[shape("CAT", rectangle(0.1, 0.2, 0.4, 0.6))] * boxes] if boxes else []
+    frame = assets({name: objects(*drawn)})
+    for target, file in (("set.json", "set.json"), ("set", "set/labels.json")):
+        returned = frame.kili.to_coco(tmp_path / target)
+        assert json.loads((tmp_path / file).read_bytes()) == returned
 
 
 def test_a_turned_rectangle_has_its_hull_and_keeps_its_corners():

@@ -88,6 +88,7 @@ class PlainAnswers:
         self._nodes: dict[str, list[Any]] = {ANNOTATION: [], CATEGORY: [], TEXT: []}
         self._slots: list[Slot] = []
         self._slot_of: list[int] = []  # a slot for each row
+        self._at_top: dict[tuple[str, str], int] = {}
         self._first = 0
         self._misses = 0
 
@@ -135,11 +136,13 @@ class PlainAnswers:
             self._add(CATEGORY, job, place, said.categories)
 
     def _add(self, kind: str, job: str, place: Place, nodes: list[Any]) -> None:
-        slots = self._slots
-        if not slots or slots[-1].place is not place or slots[-1].job != job or slots[-1].kind != kind:
-            slots.append(Slot(kind, job, place))
+        at = last = len(self._slots)
+        if place is TOP:
+            at = self._at_top.setdefault((kind, job), last)
+        if at == last:
+            self._slots.append(Slot(kind, job, place))
         self._nodes[kind] += nodes
-        self._slot_of += [len(slots) - 1] * len(nodes)
+        self._slot_of += [at] * len(nodes)
 
     def columns(self) -> dict[str, pa.Array]:
         """Return the columns that the rows have values in."""
