@@ -8,7 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from training import SIZE, assets, check_close, drawn_in, edges, label, objects, rectangle, ring, shape, with_pictures
+from training import (
+    SIZE,
+    assets,
+    check_close,
+    drawn_in,
+    edges,
+    label,
+    numbered,
+    objects,
+    rectangle,
+    ring,
+    shape,
+    stored,
+    whole_answers,
+    with_pictures,
+)
 
 import pandas_kili as pk
 from pandas_kili.errors import KiliValidationError
@@ -268,6 +283,23 @@ def test_outlines_of_results_are_drawn_with_the_tool_of_their_job():
     assert [row[2] for row in drawn_in(found)["a.jpg"]] == ["semantic"]
     with pytest.raises(KiliValidationError, match="rectangle"):
         pk.read_coco(results, data_set=data_set, jobs=drawn_by("PETS", "rectangle"))
+
+
+@pytest.mark.filterwarnings("ignore:Not in the")  # of the classes, which are no shapes
+@settings(max_examples=8, deadline=None)
+@given(st.lists(whole_answers(), min_size=1, max_size=2))
+def test_whatever_is_drawn_comes_in_as_it_lies_on_the_stored_picture(tmp_path_factory, drawn):
+    frame, expected = numbered(drawn), drawn_in(numbered([stored(each) for each in drawn]))
+    found = drawn_in(pk.read_coco(json.loads(json.dumps(frame.kili.to_coco()))))
+    place = lambda row: (row[:2], np.round(edges(row), 7).tolist())  # noqa: E731 - the parts of a shape come in one after the other
+    found, sorted_ = ({name: sorted(rows, key=place) for name, rows in each.items()} for each in (found, expected))
+    check_close(found, sorted_, edges)
+    assert [[len(row[3]) for row in rows] for rows in found.values()] == [
+        [len(row[3]) for row in rows] for rows in sorted_.values()
+    ]
+    folder = tmp_path_factory.mktemp("yolo") / "set"
+    frame.kili.to_yolo(folder)
+    check_close(drawn_in(pk.read_yolo(folder)), expected, edges)
 
 
 HALF = "a\ud83d"

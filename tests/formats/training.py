@@ -80,7 +80,7 @@ def with_pictures(frame, folder, size=SIZE):
     return frame.assign(content=paths)
 
 
-SHARES = st.integers(0, 10**6).map(lambda number: number / 10**6)
+SHARES = st.integers(0, 10**6).map(lambda number: number / 10**6) | st.sampled_from([0.0, 1e-6, 1 - 1e-6, 1.0])
 CATEGORIES = st.sampled_from(["CAT", "DOG", "Être vivant", "a/b"])
 
 
@@ -125,6 +125,47 @@ def holed(draw):
 def answers(draw, *kinds):
     drawn = st.lists(st.one_of(*kinds), max_size=5)
     return {job: {"annotations": draw(drawn)} for job in draw(st.sampled_from([["OBJECTS"], ["OBJECTS", "OTHERS"]]))}
+
+
+@st.composite
+def whole_answers(draw):
+    """Draw what an asset holds: jobs of objects, some nested, some of several parts, a class, and how it is turned."""
+    found = {}
+    for job in draw(st.sampled_from([["OBJECTS"], ["OBJECTS", "OTHERS"]])):
+        shapes = draw(st.lists(st.one_of(boxes(), polygons(), turned(), holed()), max_size=4))
+        parts, category = draw(st.lists(holed(), max_size=3)), draw(CATEGORIES)
+        shapes += [{**part, "mid": "parts", "categories": [{"name": category}]} for part in parts]
+        found[job] = {"annotations": shapes}
+        if shapes and draw(st.booleans()):
+            shapes[0]["children"] = {"KIND": {"categories": [{"name": "BLACK"}]}}
+    turn = draw(st.sampled_from([0, 90, 180, 270]))
+    return {**found, "DAY": {"categories": [{"name": "MONDAY"}]}, "ROTATION_JOB": {"rotation": turn}}
+
+
+def stored(answer):
+    """Return an answer as it is on the picture as it is stored: without classes, and turned back."""
+    back = {
+        0: lambda x, y: (x, y),
+        90: lambda x, y: (y, 1 - x),
+        180: lambda x, y: (1 - x, 1 - y),
+        270: lambda x, y: (1 - y, x),
+    }[answer["ROTATION_JOB"]["rotation"]]
+    return {
+        job: {
+            "annotations": [
+                {
+                    **each,
+                    "boundingPoly": [
+                        ring(*(back(at["x"], at["y"]) for at in one["normalizedVertices"]))
+                        for one in each["boundingPoly"]
+                    ],
+                }
+                for each in said["annotations"]
+            ]
+        }
+        for job, said in answer.items()
+        if "annotations" in said
+    }
 
 
 def drawn_in(frame):
