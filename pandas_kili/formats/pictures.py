@@ -287,7 +287,8 @@ def _file_names(
     """Return names of files that stay in their folder and differ, also without extension and in capitals."""
     contents = plain_cells(frame["content"]) if "content" in frame else [None] * len(frame)
     ids = plain_cells(frame["id"]) if "id" in frame else list(range(len(frame)))
-    digits = (pd.Series(number).groupby(asset).max() + 1).map(str).map(len).to_dict()
+    is_part = number >= 0
+    digits = (pd.Series(number[is_part]).groupby(asset[is_part]).max() + 1).map(str).map(len).to_dict()
     stems, extensions = [], []
     for row, count, page, source in zip(asset.tolist(), number.tolist(), is_page.tolist(), sources, strict=True):
         name = names[row]
