@@ -1,5 +1,6 @@
 """Every test starts without configuration, caches and clients of others."""
 
+import gc
 import importlib.util
 import os
 import sys
@@ -54,6 +55,11 @@ def pytest_xdist_auto_num_workers(config):
     whole = all(Path(str(each).partition("::")[0]).is_dir() for each in config.args)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores + cores // 2, 8) if whole else 0  # tests wait, too
+
+
+def pytest_collection_finish():
+    """What was imported and collected stays to the end: without this, the garbage collector walks it for a second."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
