@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -119,10 +120,10 @@ def _entries(columns: Mapping[str, Sequence[Any]], row: int) -> dict[str, Any]:
 
 
 def _object(text: str | None) -> dict[str, Any]:
-    try:
-        metadata = json.loads(text) if text and text.strip() else {}
-    except (RecursionError, ValueError):
-        metadata = None
+    metadata = None
+    if text is None or isinstance(text, str):  # a server may show what it should not
+        with contextlib.suppress(RecursionError, ValueError):
+            metadata = json.loads(text) if text and text.strip() else {}
     if not isinstance(metadata, dict):
         raise NotJsonError("it is no object that has keys")
     return metadata

@@ -9,7 +9,9 @@ import pytest
 from writing import client_of
 
 import pandas_kili as pk
+from pandas_kili.json_text import NotJsonError
 from pandas_kili.sandbox import Sandbox
+from pandas_kili.writing.merge_metadata import merged
 
 
 @pytest.fixture
@@ -136,6 +138,12 @@ def test_metadata_without_keys_are_told_before_anything_is_sent(box, project):
     with pytest.raises(pk.KiliValidationError, match="no object that has keys"):
         df.assign(site="x").kili.merge_metadata("site", client=client)
     assert "site" not in stored(box, project)["e0"]
+
+
+@pytest.mark.parametrize("shown", [10**30, 0, True, ["{}"], {"a": 1}, "[1]", "{"])
+def test_metadata_that_a_server_should_not_show_are_never_overwritten(shown):
+    with pytest.raises(NotJsonError, match="no object that has keys"):
+        merged(shown, {"a": 1})
 
 
 def test_a_key_is_removed_by_the_value_that_says_so(box, project):
