@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -65,6 +67,16 @@ def result_of(future: Future[Result]) -> Result:
     while not future.done():
         wait([future], timeout=_LOOK)
     return future.result()
+
+
+@functools.cache
+def imported(name: str) -> Any:
+    """Import a module in a thread, while other threads may import, too.
+
+    Ctrl-C strikes the main thread. Where that waits for the lock of all imports, it can take the lock and be
+    interrupted before it would release it: no thread imports any more, and the process cannot end.
+    """
+    return result_of(Workers(1).submit(importlib.import_module, name))
 
 
 def chunked(items: Sequence[Task], size: int) -> Iterator[Sequence[Task]]:

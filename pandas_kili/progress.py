@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pandas_kili.connection import progress_disabled, showing_waits
+from pandas_kili.parallel import imported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,13 +46,11 @@ def progress_bar(description: str, *, total: int | None, unit: str, disable: boo
 
 def _bar_class(*, notebook: bool) -> type[tqdm[Any]]:
     """Return a widget where there can be one, else text, as `tqdm.auto` does, which warns of what is not installed."""
-    if notebook and importlib.util.find_spec("ipywidgets") is not None:
-        from tqdm.notebook import tqdm as widget  # noqa: PLC0415 - as below
-
-        return widget
-    from tqdm import tqdm as text  # noqa: PLC0415 - importing this package does not load it
-
-    return text
+    has_widgets = notebook and importlib.util.find_spec("ipywidgets") is not None
+    bar: type[tqdm[Any]] = imported(
+        "tqdm.notebook" if has_widgets else "tqdm"
+    ).tqdm  # importing this package loads none
+    return bar
 
 
 def _in_notebook() -> bool:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pandas_kili.connection import Client
 from pandas_kili.errors import KiliFieldError
-from pandas_kili.parallel import Workers
+from pandas_kili.parallel import Workers, result_of
 from pandas_kili.query import Fields
 from pandas_kili.reading.validation import asset_schema, validate_frame
 
@@ -27,7 +27,7 @@ class Finish:
     def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the frame, once it was held to the schema."""
         if self.schema is not None:
-            validate_frame(frame, self.schema.result(), self.mode)
+            validate_frame(frame, result_of(self.schema), self.mode)
         return frame
 
 

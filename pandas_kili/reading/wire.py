@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from pandas_kili.errors import KiliGraphQLError, KiliValidationError
 from pandas_kili.messages import FailureCase, validation_error, warn
+from pandas_kili.parallel import imported
 from pandas_kili.query import Column, Selection
 
 
@@ -74,8 +75,7 @@ def read_pages(bodies: Sequence[bytes], wire: pa.StructType) -> tuple[pa.StructA
 
 
 def _read_json(bodies: Sequence[bytes], wire: pa.StructType) -> pa.ListArray:
-    import pyarrow.json as pj  # noqa: PLC0415 - a fifth of what importing this package costs beyond pandas
-
+    pj = imported("pyarrow.json")  # late: a fifth of what importing this package costs beyond pandas
     if not all(map(_is_object, bodies)):
         raise pa.ArrowInvalid("an answer is no object")  # a bare null crashes the parser
     text = b"\n".join(bodies)
