@@ -129,7 +129,7 @@ class CopyTable:
         except errors.CommitFailedError as error:
             raise KiliCopyError(f"{_AGAIN} ({error})", copy=self.where) from error
         except (errors.DeltaError, pa.ArrowException, OSError, KeyError) as error:  # the last where a column is missing
-            # Version 1.2 gives what an object store says as a DeltaError.
+            # Version 1.3 gives some of what an object store says as a DeltaError.
             is_of_store = isinstance(error, (OSError, errors.TableNotFoundError)) or "object store" in str(error)
             if "://" in self.where and is_of_store:
                 state = _EITHER if advice is _EITHER else _UNTOUCHED

@@ -1,6 +1,5 @@
 """The table of annotations, and the way back to answers."""
 
-import gc
 import json
 import math
 
@@ -484,15 +483,6 @@ def test_equal_answers_of_any_length_give_a_row_each(length):
     frame = table(*answers, None, answers[0])
     assert frame["labelId"].tolist() == ["l0", "l1", "l2", "l3", "l4", "l5"]
     assert frame["text"].fillna("none").str[:1].tolist() == ["a", "b", "a", "b", "n", "a"]
-
-
-def test_objects_that_the_user_froze_stay_frozen():
-    gc.freeze()
-    try:
-        table(*DOCUMENTED.values())
-        assert gc.get_freeze_count()
-    finally:
-        gc.unfreeze()
 
 
 class TestColumns:

@@ -95,7 +95,7 @@ def _batches(texts: pa.Array) -> Iterator[tuple[int, pa.Array]]:
 
 @contextlib.contextmanager
 def without_collector() -> Iterator[None]:
-    """Pause the cyclic collector while many objects are made; those that stay count as old ones from then on."""
+    """Pause the cyclic collector while many objects are made."""
     # Walking the dicts of all answers again and again takes the cyclic collector longer than reading them.
     was_on = gc.isenabled()
     gc.disable()
@@ -103,7 +103,4 @@ def without_collector() -> Iterator[None]:
         yield
     finally:
         if was_on:
-            if not gc.get_freeze_count():  # else objects that the user froze would thaw
-                gc.freeze()
-                gc.unfreeze()
             gc.enable()
