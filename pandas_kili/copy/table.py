@@ -36,6 +36,8 @@ _ODD = r"[\[\]^|#?\x00-\x1f]" + ("" if os.sep == "\\" else r"|\\")  # deltalake 
 _ODD_IN_A_FOLDER = _ODD + "|%[0-9A-Fa-f]{2}"
 _NO_ROOM = re.compile(r"No space left|os error (28|112|122)\b")  # of Linux, macOS and Windows; and a quota
 _UPKEEP = {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "UPDATE TABLE METADATA"}  # change no row
+_INSTALL = "pip install -U 'pandas-kili[copy]'"
+_OLDEST = (1, 5)  # before, from 1.3 on, an overwrite keeps the old rows
 _KEY = "pandas_kili"  # of the state among the metadata of a commit
 _MARK = "pandas_kili_commit"  # of one commit among its metadata
 _UNTOUCHED = "What the copy held before is untouched."
@@ -60,7 +62,9 @@ class CopyTable:
         try:
             import deltalake  # noqa: PLC0415 - an optional dependency, needed for copies only
         except ImportError as error:
-            raise ImportError("A local copy needs deltalake: pip install 'pandas-kili[copy]'") from error
+            raise ImportError(f"A local copy needs deltalake: {_INSTALL}") from error
+        if tuple(map(int, deltalake.__version__.split(".")[:2])) < _OLDEST:
+            raise ImportError(f"A local copy needs a later deltalake than {deltalake.__version__}: {_INSTALL}")
         if not str(where).strip():
             raise KiliCopyError("The name of the copy is empty. Name a folder, or an address in an object store.")
         self._deltalake = deltalake
@@ -129,7 +133,7 @@ class CopyTable:
         except errors.CommitFailedError as error:
             raise KiliCopyError(f"{_AGAIN} ({error})", copy=self.where) from error
         except (errors.DeltaError, pa.ArrowException, OSError, KeyError) as error:  # the last where a column is missing
-            # Version 1.3 gives some of what an object store says as a DeltaError.
+            # Version 1.5 gives some of what an object store says as a DeltaError.
             is_of_store = isinstance(error, (OSError, errors.TableNotFoundError)) or "object store" in str(error)
             if "://" in self.where and is_of_store:
                 state = _EITHER if advice is _EITHER else _UNTOUCHED

@@ -1059,3 +1059,10 @@ def test_a_command_that_is_interrupted_says_so_in_a_line_though_a_call_hangs(tmp
         released.set()
     assert (run.returncode, out) == (130, "")
     assert err == "Interrupted. Run it again: what is copied already is kept.\n"
+
+
+@pytest.mark.parametrize("version", ["0.25.5", "1.4.2", "1.4.0rc1"])
+def test_a_deltalake_that_keeps_old_rows_is_refused(tmp_path, monkeypatch, version):
+    monkeypatch.setattr("deltalake.__version__", version)
+    with pytest.raises(ImportError, match=rf"a later deltalake than {version}: pip install -U 'pandas-kili\[copy\]'"):
+        pk.read_copy(tmp_path / "copy")
