@@ -9,6 +9,7 @@ import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from pandas_kili.copy.fingerprint import narrowed
 from pandas_kili.copy.state import FORMAT, CopyState, LogPlace
 from pandas_kili.errors import KiliCopyError, KiliFieldError, KiliValidationError
 from pandas_kili.messages import did_you_mean, kind_of, listed, nearest
+from pandas_kili.parallel import Workers, result_of
 from pandas_kili.reading import to_pandas
 
 if TYPE_CHECKING:
@@ -242,19 +244,19 @@ class CopyTable:
                 self._open()
 
     def merge(
-        self, names: set[str], schema: pa.Schema, rows: Iterable[pa.RecordBatch], state: CopyState
+        self, names: set[str], schema: pa.Schema, rows: Iterator[pa.RecordBatch], state: CopyState
     ) -> dict[str, int]:
         """Put rows in the place of those that have one of the names as `id`, and return how many came, changed, went.
 
         The rows that stay are copied while the others are read from the server.
         """
-        known, came, count = set[str](), set[str](), 0
-        for batch in self._batches(["id"]):
-            known |= names.intersection(batch["id"].to_pylist())
-            count += len(batch)
+        looking = Workers(1).submit(self._known, names)  # while the server is asked for the first rows
+        first = next(rows, None)
+        known, count = result_of(looking)
+        came = set[str]()
 
         def coming() -> Iterator[pa.RecordBatch]:
-            for batch in rows:
+            for batch in chain([] if first is None else [first], rows):
                 came.update(batch["id"].to_pylist())
                 yield batch
 
@@ -267,6 +269,14 @@ class CopyTable:
         else:
             self.append(pa.Table.from_batches(coming(), schema), state)
         return {"inserted": len(came - known), "updated": len(came & known), "deleted": len(known - came)}
+
+    def _known(self, names: set[str]) -> tuple[set[str], int]:
+        """Return which of some names are there as `id`, and how many rows there are."""
+        known, count = set[str](), 0
+        for batch in self._batches(["id"]):
+            known |= names.intersection(batch["id"].to_pylist())
+            count += len(batch)
+        return known, count
 
     def replace_all(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch], state: CopyState) -> None:
         """Put other rows in the place of all; until they are all there, the old ones stay."""
